@@ -1,0 +1,149 @@
+"""The tree of all errors.
+
+Every error says what went wrong, where (file, line, field, run) and how to fix it. An error is also the builtin
+that a caller would catch: a missing key is a ``FileNotFoundError``, a malformed file a ``ValueError``.
+
+    TomoportalError
+    ├── SettingsError          a setting or command-line option that cannot be used
+    ├── ConfigError            an ingestion config; carries every problem at once
+    ├── FormatError            a file whose bytes contradict its format
+    ├── DocumentError          a metadata document that breaks the schema; carries every problem at once
+    ├── StorageError           a store that refuses or fails
+    │   ├── NotFoundError      no such key
+    │   └── ConflictError      somebody else wrote first
+    ├── LockedError            another process holds the lock
+    ├── ArchiveError           an archive whose parts contradict each other
+    ├── IngestError            an item that could not be ingested
+    ├── CatalogError           the catalog (database) cannot answer or be built
+    ├── QueryError             a GraphQL request that cannot be answered; its text is shown to the client
+    └── MissingPartError       an optional part (browser, viewer files, extra package) that is not installed
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+__all__ = [
+    "ArchiveError",
+    "CatalogError",
+    "ConfigError",
+    "ConflictError",
+    "DocumentError",
+    "FormatError",
+    "IngestError",
+    "LockedError",
+    "MissingPartError",
+    "NotFoundError",
+    "Problem",
+    "QueryError",
+    "SettingsError",
+    "StorageError",
+    "TomoportalError",
+]
+
+
+class TomoportalError(Exception):
+    """Base of all errors that the package raises on purpose.
+
+    ``what`` is a full sentence, ``where`` names the place (``file:line``, a key, a field, a run) and ``fix`` says
+    what the reader can do about it.
+    """
+
+    def __init__(self, what: str, *, where: str | None = None, fix: str | None = None) -> None:
+        super().__init__(what, where, fix)
+        self.what = what
+        self.where = where
+        self.fix = fix
+
+    def __str__(self) -> str:
+        text = f"{self.where}: {self.what}" if self.where else self.what
+        return f"{text}\n  fix: {self.fix}" if self.fix else text
+
+    def __reduce__(self) -> tuple[object, ...]:  # survives the way back from a worker process
+        return _rebuild, (type(self), self.__dict__)
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """One thing that is wrong with an input: the place, the fact, the way out."""
+
+    where: str
+    what: str
+    fix: str | None = None
+
+    def __str__(self) -> str:
+        text = f"{self.where}: {self.what}" if self.where else self.what
+        return f"{text}  (fix: {self.fix})" if self.fix else text
+
+
+class _ProblemsError(TomoportalError):
+    """An error that lists every problem of one input at once."""
+
+    def __init__(self, problems: Iterable[Problem], *, source: str | None = None) -> None:
+        self.problems: Sequence[Problem] = tuple(problems)
+        count = len(self.problems)
+        super().__init__(f"{count} problem{'' if count == 1 else 's'}", where=source)
+        self.source = source
+
+    def __str__(self) -> str:
+        return "\n".join([super().__str__(), *(f"  - {problem}" for problem in self.problems)])
+
+
+class SettingsError(TomoportalError, ValueError):
+    """A setting, environment variable or command-line option that cannot be used."""
+
+
+class ConfigError(_ProblemsError, ValueError):
+    """An ingestion config with one or more problems; ``problems`` holds all of them."""
+
+
+class FormatError(TomoportalError, ValueError):
+    """A file whose bytes contradict its format: truncated, lying header, unknown mode, bad row."""
+
+
+class DocumentError(_ProblemsError, ValueError):
+    """A metadata document that breaks the schema; ``problems`` holds every broken field."""
+
+
+class StorageError(TomoportalError, OSError):
+    """A store that refuses or fails: permission, full disk, network."""
+
+
+class NotFoundError(StorageError, FileNotFoundError):
+    """There is no object under this key."""
+
+
+class ConflictError(StorageError):
+    """Somebody else wrote the object first; nothing was overwritten."""
+
+
+class LockedError(TomoportalError, TimeoutError):
+    """Another process holds the lock and did not release it in time."""
+
+
+class ArchiveError(TomoportalError):
+    """An archive whose parts contradict each other, or that is not an archive."""
+
+
+class IngestError(TomoportalError):
+    """An item that could not be ingested; the other items are not affected."""
+
+
+class CatalogError(TomoportalError):
+    """The catalog cannot be opened, built or asked."""
+
+
+class QueryError(TomoportalError):
+    """A GraphQL request that cannot be answered; the text goes to the client."""
+
+
+class MissingPartError(TomoportalError, ImportError):
+    """An optional part that is not installed; ``fix`` says how to get it."""
+
+
+def _rebuild(kind: type[TomoportalError], state: dict[str, object]) -> TomoportalError:
+    error = kind.__new__(kind)
+    error.__dict__.update(state)
+    error.args = (state.get("what"), state.get("where"), state.get("fix"))
+    return error
