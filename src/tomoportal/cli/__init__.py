@@ -1,0 +1,69 @@
+"""The command ``tomoportal``: one module per noun, each thin: parse, call, show.
+
+A module is imported only when its command runs, so that ``tomoportal --help`` costs no numpy and no database.
+"""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from collections.abc import Sequence
+from typing import Any
+
+import click
+
+from tomoportal import __version__
+from tomoportal.errors import TomoportalError
+
+__all__ = ["main"]
+
+# Command -> its line in `tomoportal --help`, in the order of the main job. The command itself is `command` in the
+# module of the same name; a test compares these lines with the commands' own help.
+COMMANDS = {
+    "demo": "Make an in-silico deposition, ingest it, index it and serve it.",
+    "up": "Ingest (or reuse), index and serve an archive: the main job in one command.",
+    "init": "Look at a folder of raw files and write an ingestion config for it.",
+    "ingest": "Turn raw files into an archive as an ingestion config says.",
+    "index": "Bring the catalog up to date with the archive.",
+    "serve": "Serve the web site, GraphQL, files and viewer of an archive.",
+    "verify": "Re-read an archive and report everything that is wrong with it.",
+}
+
+
+class _Commands(click.Group):
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in COMMANDS:
+            return None
+        command = importlib.import_module(f"tomoportal.cli.{cmd_name}").command
+        assert isinstance(command, click.Command)
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl(list(COMMANDS.items()))
+
+
+@click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="tomoportal")
+def cli() -> None:
+    """A self-hostable home for cryo-electron tomography data."""
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run the command line; exit code 0 is success, 1 a reported failure, 2 a wrong call, 130 an interrupt."""
+    code: Any = 0
+    try:
+        code = cli.main(args=None if arguments is None else list(arguments), standalone_mode=False)
+    except TomoportalError as error:
+        click.echo(f"error: {error}", err=True)
+        code = 1
+    except click.ClickException as error:
+        error.show()
+        code = error.exit_code
+    except (click.Abort, KeyboardInterrupt):
+        click.echo("interrupted; run the same command again to finish", err=True)
+        code = 130
+    sys.exit(code if isinstance(code, int) else 0)

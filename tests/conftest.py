@@ -1,0 +1,35 @@
+"""Fixtures that every room's tests use: where the shared test material lies."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+_SHARED = Path(os.environ.get("TOMOPORTAL_SHARED", Path(__file__).parents[2] / "shared"))
+
+
+def _folder(relative: str) -> Path:
+    folder = _SHARED / relative
+    if not folder.is_dir():
+        pytest.skip(f"{relative} is not here; point TOMOPORTAL_SHARED to the folder that holds it")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def real_data() -> Path:
+    """Real cryoET files, read in place (see MANIFEST.md in it)."""
+    return _folder("data/real")
+
+
+@pytest.fixture(scope="session")
+def real_configs() -> Path:
+    """Real ingestion configs of the public portal, read in place."""
+    return _folder("data/configs")
+
+
+@pytest.fixture(scope="session")
+def contracts() -> Path:
+    """Recorded requests and answers of the public API, read in place."""
+    return _folder("contracts")
