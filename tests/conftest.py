@@ -6,6 +6,11 @@ import os
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
+
+# Shared two-core machines make single examples slow; a time limit per example would only add noise.
+settings.register_profile("tomoportal", deadline=None)
+settings.load_profile("tomoportal")
 
 _SHARED = Path(os.environ.get("TOMOPORTAL_SHARED", Path(__file__).parents[2] / "shared"))
 
