@@ -1,0 +1,359 @@
+"""What every store can do."""
+
+from __future__ import annotations
+
+import hashlib
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Iterator
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Protocol
+
+from tomoportal.errors import NotFoundError, StorageError
+from tomoportal.storage.keys import check_prefix, join
+
+__all__ = ["FileRecord", "Folder", "Lock", "Stat", "Store", "SubStore", "Writer", "sha256_of"]
+
+LOCK_TIMEOUT = 60.0
+"""Seconds that :meth:`Store.lock` waits for another holder by default."""
+
+_READ_SIZE = 4 * 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Stat:
+    """One object: its key, size in bytes, time of last change (seconds since the epoch) and version tag."""
+
+    key: str
+    size: int
+    modified: float
+    etag: str
+
+    @property
+    def is_folder(self) -> bool:
+        return False
+
+
+@dataclass(frozen=True, slots=True)
+class Folder:
+    """A folder that a glob matched."""
+
+    key: str
+
+    @property
+    def is_folder(self) -> bool:
+        return True
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class FileRecord:
+    """What is on record about a file: key, size in bytes, SHA-256 in hexadecimal."""
+
+    key: str
+    size: int
+    sha256: str
+
+
+class Lock(Protocol):
+    """A lock that is held."""
+
+    def check(self) -> None:
+        """Raise :class:`~tomoportal.errors.LockedError` if the lock was lost (its lease ran out) since it was taken."""
+
+
+class Writer(ABC):
+    """A new object that appears under its key, whole, when the ``with`` block ends without an exception.
+
+    ``size`` counts bytes so far; ``sha256`` and ``record`` may be read after the block.
+    """
+
+    def __init__(self, key: str) -> None:
+        self.key = key
+        self.size = 0
+        self._hash = hashlib.sha256()
+        self._closed = False
+
+    def write(self, buffer: bytes | bytearray | memoryview) -> int:
+        """Append ``buffer`` (any contiguous buffer, also a NumPy array's memoryview); return its size in bytes."""
+        if self._closed:
+            raise StorageError("the writer is closed", where=self.key)
+        view = memoryview(buffer)
+        view = view if view.format == "B" and view.ndim == 1 else view.cast("B")
+        if view.nbytes:
+            self._write(view)
+            self._hash.update(view)
+            self.size += view.nbytes
+        return view.nbytes
+
+    @property
+    def sha256(self) -> str:
+        return self._hash.hexdigest()
+
+    @property
+    def record(self) -> FileRecord:
+        return FileRecord(self.key, self.size, self.sha256)
+
+    def close(self) -> None:
+        """Make the object visible."""
+        if not self._closed:
+            self._closed = True
+            self._commit()
+
+    def abort(self) -> None:
+        """Forget what was written."""
+        if not self._closed:
+            self._closed = True
+            self._abort()
+
+    def __enter__(self) -> Writer:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        if kind is None:
+            self.close()
+        else:
+            self.abort()
+
+    @abstractmethod
+    def _write(self, view: memoryview) -> None: ...
+
+    @abstractmethod
+    def _commit(self) -> None: ...
+
+    @abstractmethod
+    def _abort(self) -> None: ...
+
+
+class Store(ABC):
+    """A tree of objects under keys.
+
+    A folder exists as long as an object lies below it. Every change of one object is atomic. With ``durable=False``
+    a write survives the end of the process but not a power cut until :meth:`sync` was called: thousands of chunk
+    files then cost one flush instead of one each.
+    """
+
+    url: str
+    read_only: bool
+
+    # --- reading
+
+    @abstractmethod
+    def get(self, key: str) -> bytes:
+        """All bytes of an object. Raises :class:`NotFoundError`."""
+
+    @abstractmethod
+    def get_range(self, key: str, start: int, length: int) -> bytes:
+        """Bytes ``start … start + length``, fewer at the end of the object. Raises :class:`NotFoundError`."""
+
+    @abstractmethod
+    def stat(self, key: str) -> Stat:
+        """Size, time and version of an object. Raises :class:`NotFoundError`, also for a folder."""
+
+    @abstractmethod
+    def list(self, prefix: str = "") -> Iterator[Stat]:
+        """All objects below a folder, at any depth, sorted by key."""
+
+    @abstractmethod
+    def children(self, prefix: str = "") -> tuple[list[str], list[Stat]]:
+        """One level below a folder: names of sub-folders, and objects; both sorted."""
+
+    @abstractmethod
+    def local_path(self, key: str) -> Path | None:
+        """Where the object or folder lies on the local disk, if it does (for memory mapping)."""
+
+    def exists(self, key: str) -> bool:
+        """Whether there is an object under this key (false for a folder)."""
+        try:
+            self.stat(key)
+        except NotFoundError:
+            return False
+        return True
+
+    def is_folder(self, prefix: str) -> bool:
+        """Whether an object lies below this prefix."""
+        return next(iter(self.list(prefix)), None) is not None
+
+    def chunks(self, key: str, size: int = _READ_SIZE) -> Iterator[bytes]:
+        """The bytes of an object in pieces of at most ``size``, for reading in bounded memory."""
+        start = 0
+        while piece := self.get_range(key, start, size):
+            yield piece
+            start += len(piece)
+            if len(piece) < size:
+                return
+
+    def glob(self, pattern: str) -> list[Stat | Folder]:
+        """Objects and folders that match a pattern, sorted by key.
+
+        ``*``, ``?`` and ``[…]`` match within a name and never a leading dot, ``**`` any number of folders; case
+        matters; a trailing ``/`` asks for folders only. A folder ``*.zarr`` is one match: patterns look into it only
+        where they name it by a part of their own. Only folders that can match are listed.
+        """
+        from tomoportal.storage.globbing import glob
+
+        return glob(self, pattern)
+
+    # --- writing
+
+    @abstractmethod
+    def put(
+        self,
+        key: str,
+        data: bytes | bytearray | memoryview,
+        *,
+        if_match: str | None = None,
+        if_absent: bool = False,
+        durable: bool = True,
+    ) -> str:
+        """Write an object; return its new version tag.
+
+        ``if_match`` (a version tag) and ``if_absent`` refuse with :class:`~tomoportal.errors.ConflictError` when
+        somebody else wrote first.
+        """
+
+    @abstractmethod
+    def open_writer(self, key: str, *, durable: bool = True) -> Writer:
+        """A writer for a large object; see :class:`Writer`."""
+
+    @abstractmethod
+    def delete(self, key: str) -> None:
+        """Remove an object; one that is not there is no error."""
+
+    @abstractmethod
+    def delete_tree(self, prefix: str) -> None:
+        """Remove everything below a folder."""
+
+    @abstractmethod
+    def move(self, source: str, target: str) -> None:
+        """Give an object, or all objects below a folder, another key. Raises :class:`NotFoundError`.
+
+        An object under ``target`` is replaced; a folder there is merged, file by file.
+        """
+
+    def move_files(self, pairs: Iterable[tuple[str, str]]) -> None:
+        """Move many objects at once, ``(source, target)`` each, and make the result durable."""
+        for source, target in pairs:
+            self.move(source, target)
+
+    def delete_files(self, keys: Iterable[str]) -> None:
+        """Remove many objects at once."""
+        for key in keys:
+            self.delete(key)
+
+    def sync(self, prefix: str = "") -> None:
+        """Make everything below ``prefix`` survive a power cut."""
+        check_prefix(prefix)
+
+    @abstractmethod
+    def lock(self, name: str, *, timeout: float = LOCK_TIMEOUT) -> AbstractContextManager[Lock]:
+        """Be the only holder of ``name`` (a key) among all processes and threads; ends with its process.
+
+        Raises :class:`~tomoportal.errors.LockedError` after ``timeout`` seconds. Not re-entrant.
+        """
+
+    # --- views
+
+    def sub(self, prefix: str) -> Store:
+        """The store below a folder, with keys relative to it."""
+        prefix = check_prefix(prefix)
+        return SubStore(self, prefix) if prefix else self
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self.url!r})"
+
+
+class SubStore(Store):
+    """A view of the store below a folder."""
+
+    def __init__(self, parent: Store, prefix: str) -> None:
+        self._parent = parent
+        self._prefix = prefix
+        base, question, query = parent.url.partition("?")
+        self.url = f"{base.rstrip('/')}/{prefix}{question}{query}"
+        self.read_only = parent.read_only
+
+    def _up(self, key: str) -> str:
+        return join(self._prefix, check_prefix(key))
+
+    def _down(self, stat: Stat) -> Stat:
+        return Stat(stat.key[len(self._prefix) + 1 :], stat.size, stat.modified, stat.etag)
+
+    def get(self, key: str) -> bytes:
+        return self._parent.get(self._up(key))
+
+    def get_range(self, key: str, start: int, length: int) -> bytes:
+        return self._parent.get_range(self._up(key), start, length)
+
+    def stat(self, key: str) -> Stat:
+        return self._down(self._parent.stat(self._up(key)))
+
+    def list(self, prefix: str = "") -> Iterator[Stat]:
+        return map(self._down, self._parent.list(self._up(prefix)))
+
+    def children(self, prefix: str = "") -> tuple[list[str], list[Stat]]:
+        folders, stats = self._parent.children(self._up(prefix))
+        return folders, [self._down(stat) for stat in stats]
+
+    def local_path(self, key: str) -> Path | None:
+        return self._parent.local_path(self._up(key))
+
+    def exists(self, key: str) -> bool:
+        return self._parent.exists(self._up(key))
+
+    def is_folder(self, prefix: str) -> bool:
+        return self._parent.is_folder(self._up(prefix))
+
+    def put(
+        self,
+        key: str,
+        data: bytes | bytearray | memoryview,
+        *,
+        if_match: str | None = None,
+        if_absent: bool = False,
+        durable: bool = True,
+    ) -> str:
+        return self._parent.put(self._up(key), data, if_match=if_match, if_absent=if_absent, durable=durable)
+
+    def open_writer(self, key: str, *, durable: bool = True) -> Writer:
+        writer = self._parent.open_writer(self._up(key), durable=durable)
+        writer.key = key
+        return writer
+
+    def delete(self, key: str) -> None:
+        self._parent.delete(self._up(key))
+
+    def delete_tree(self, prefix: str) -> None:
+        self._parent.delete_tree(self._up(prefix))
+
+    def move(self, source: str, target: str) -> None:
+        self._parent.move(self._up(source), self._up(target))
+
+    def move_files(self, pairs: Iterable[tuple[str, str]]) -> None:
+        self._parent.move_files([(self._up(source), self._up(target)) for source, target in pairs])
+
+    def delete_files(self, keys: Iterable[str]) -> None:
+        self._parent.delete_files([self._up(key) for key in keys])
+
+    def sync(self, prefix: str = "") -> None:
+        self._parent.sync(self._up(prefix))
+
+    def lock(self, name: str, *, timeout: float = LOCK_TIMEOUT) -> AbstractContextManager[Lock]:
+        return self._parent.lock(self._up(name), timeout=timeout)
+
+    def sub(self, prefix: str) -> Store:
+        prefix = check_prefix(prefix)
+        return SubStore(self._parent, join(self._prefix, prefix)) if prefix else self
+
+
+def sha256_of(store: Store, key: str) -> FileRecord:
+    """Read an object in pieces and return its record."""
+    digest = hashlib.sha256()
+    size = 0
+    for piece in store.chunks(key):
+        digest.update(piece)
+        size += len(piece)
+    return FileRecord(key, size, digest.hexdigest())

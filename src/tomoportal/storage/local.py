@@ -1,0 +1,460 @@
+"""A store in a folder of the local file system (or of a network file system that is mounted).
+
+A write goes to a temporary name in the folder of its target and is renamed; the temporary name carries the process,
+so that what a killed process left behind is recognised, hidden and swept.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import shutil
+from collections.abc import Iterable, Iterator
+from contextlib import AbstractContextManager, contextmanager, suppress
+from pathlib import Path
+from typing import BinaryIO
+
+from tomoportal.errors import ConflictError, NotFoundError, StorageError
+from tomoportal.storage.base import LOCK_TIMEOUT, Lock, Stat, Store, Writer
+from tomoportal.storage.file_locks import file_lock
+from tomoportal.storage.flush import flush_files, flush_folders
+from tomoportal.storage.keys import check_key, check_prefix, join, parent_of
+from tomoportal.storage.owners import is_abandoned, new_token
+
+__all__ = ["LocalStore"]
+
+_TEMPORARY = ".tomoportal-tmp-"
+
+_FIXES = {
+    errno.ENOSPC: ("the disk is full", "free some space and run the command again; it continues where it stopped"),
+    errno.EDQUOT: ("the disk quota is used up", "free some space or ask for a larger quota, and run the command again"),
+    errno.EACCES: ("permission denied", "give the user who runs tomoportal access to this path"),
+    errno.EPERM: ("permission denied", "give the user who runs tomoportal access to this path"),
+    errno.EROFS: ("the file system is read-only", "write to another place, or mount it writable"),
+    errno.ENAMETOOLONG: ("the name is too long for this file system", "shorten it (most allow 255 bytes)"),
+    errno.EISDIR: ("this is a folder, not a file", "remove the folder or choose another key"),
+    errno.ENOTDIR: ("a part of the path is a file, not a folder", "remove that file or choose another key"),
+}
+
+
+class LocalStore(Store):
+    """Objects are files below ``root``; symbolic links that lead out of it are refused unless ``follow_links``."""
+
+    def __init__(
+        self, root: str | os.PathLike[str], *, create: bool = False, read_only: bool = False, follow_links: bool = False
+    ) -> None:
+        path = Path(root).expanduser()
+        if create and not read_only:
+            with _explained(str(path)):
+                path.mkdir(parents=True, exist_ok=True)
+        if not path.is_dir():
+            what = "is not a folder" if path.exists() else "does not exist"
+            raise NotFoundError(f"the folder {what}", where=str(path), fix="create it, or correct the path")
+        self.root = os.path.realpath(path)
+        self.url = self.root
+        self.read_only = read_only
+        self.follow_links = follow_links
+        self._swept: set[str] = set()
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return _reopen, (self.root, self.read_only, self.follow_links)
+
+    # --- paths
+
+    def _path(self, key: str) -> str:
+        """The absolute path of a key, after a look at every symbolic link on the way."""
+        path = f"{self.root}/{check_key(key)}"
+        if not self.follow_links:
+            real = os.path.realpath(path)
+            if real != path and not real.startswith(self.root + "/"):
+                raise StorageError(
+                    "a symbolic link leads out of the store",
+                    where=path,
+                    fix="put the files themselves here, or open the folder that holds them as a store of its own",
+                )
+        return path
+
+    def _folder(self, prefix: str) -> str:
+        prefix = check_prefix(prefix)
+        return self._path(prefix) if prefix else self.root
+
+    def _writable(self, key: str) -> str:
+        if self.read_only:
+            raise StorageError("the store was opened read-only", where=key, fix="open it without read_only")
+        return self._path(key)
+
+    def local_path(self, key: str) -> Path | None:
+        return Path(self._folder(key))
+
+    # --- reading
+
+    def get(self, key: str) -> bytes:
+        with _explained(key), open(self._path(key), "rb") as file:
+            return file.read()
+
+    def get_range(self, key: str, start: int, length: int) -> bytes:
+        with _explained(key), open(self._path(key), "rb", buffering=0) as file:
+            file.seek(start)
+            return _read_exactly(file, length)
+
+    def chunks(self, key: str, size: int = 4 * 1024 * 1024) -> Iterator[bytes]:
+        with _explained(key), open(self._path(key), "rb", buffering=0) as file:
+            while piece := file.read(size):
+                yield piece
+
+    def stat(self, key: str) -> Stat:
+        path = self._path(key)
+        with _explained(key):
+            status = os.stat(path)
+        if not _is_file(status):
+            raise NotFoundError("this is a folder, not a file", where=key)
+        return _stat(key, status)
+
+    def is_folder(self, prefix: str) -> bool:
+        return os.path.isdir(self._folder(prefix))
+
+    def list(self, prefix: str = "") -> Iterator[Stat]:
+        prefix = check_prefix(prefix)
+        return self._walk(prefix, self._folder(prefix))
+
+    def _walk(self, prefix: str, path: str) -> Iterator[Stat]:
+        for name, entry in self._entries(prefix, path):
+            key = join(prefix, entry.name)
+            if name.endswith("/"):
+                yield from self._walk(key, entry.path)
+            else:
+                yield _stat(key, entry.stat())
+
+    def children(self, prefix: str = "") -> tuple[list[str], list[Stat]]:
+        prefix = check_prefix(prefix)
+        folders: list[str] = []
+        files: list[Stat] = []
+        for name, entry in self._entries(prefix, self._folder(prefix)):
+            if name.endswith("/"):
+                folders.append(entry.name)
+            else:
+                files.append(_stat(join(prefix, entry.name), entry.stat()))
+        return sorted(folders), files
+
+    def _entries(self, prefix: str, path: str) -> list[tuple[str, os.DirEntry[str]]]:
+        """Entries of one folder, folders with a trailing slash, in the order of their full keys."""
+        entries = []
+        try:
+            with os.scandir(path) as found:
+                for entry in found:
+                    if entry.name.startswith(_TEMPORARY):
+                        continue
+                    if entry.is_symlink() and not self._link_is_inside(entry.path):
+                        continue
+                    if entry.is_dir():
+                        entries.append((entry.name + "/", entry))
+                    elif entry.is_file():
+                        entries.append((entry.name, entry))
+        except (FileNotFoundError, NotADirectoryError):
+            return []
+        except OSError as error:
+            raise _explain(error, prefix or path) from error
+        return sorted(entries, key=lambda pair: pair[0])
+
+    def _link_is_inside(self, path: str) -> bool:
+        if not os.path.exists(path):
+            return False
+        real = os.path.realpath(path)
+        # A link to a folder that holds it would never end.
+        if os.path.isdir(real) and (path + "/").startswith(real + "/"):
+            return False
+        return self.follow_links or real.startswith(self.root + "/")
+
+    # --- writing
+
+    def put(
+        self,
+        key: str,
+        data: bytes | bytearray | memoryview,
+        *,
+        if_match: str | None = None,
+        if_absent: bool = False,
+        durable: bool = True,
+    ) -> str:
+        path = self._writable(key)
+        with _explained(key):
+            temporary, file = self._create_beside(path)
+            try:
+                with file:
+                    file.write(data)
+                    file.flush()
+                    if durable:
+                        os.fsync(file.fileno())
+                    etag = _etag(os.fstat(file.fileno()))
+                if if_absent:
+                    self._link(temporary, path, key)
+                elif if_match is not None:
+                    with self.lock("conditional-put"):
+                        self._check_match(path, key, if_match)
+                        self._rename(temporary, path)
+                else:
+                    self._rename(temporary, path)
+            except BaseException:
+                self._forget(temporary)
+                raise
+            if durable:
+                flush_folders([os.path.dirname(path)])
+            return etag
+
+    def open_writer(self, key: str, *, durable: bool = True) -> Writer:
+        path = self._writable(key)
+        with _explained(key):
+            temporary, file = self._create_beside(path)
+        return _LocalWriter(self, key, path, temporary, file, durable)
+
+    def _create_beside(self, path: str) -> tuple[str, BinaryIO]:
+        folder = os.path.dirname(path)
+        if os.path.isdir(path):
+            raise IsADirectoryError(errno.EISDIR, "is a folder", path)
+        temporary = f"{folder}/{_TEMPORARY}{new_token()}"
+        for attempt in range(10):
+            try:
+                if folder not in self._swept:
+                    self._sweep(folder)
+                return temporary, open(temporary, "xb")
+            except NotADirectoryError as error:
+                raise _file_in_the_way(path) from error
+            except FileNotFoundError:
+                # Another writer may remove a folder that it found empty just when this one needs it.
+                if attempt == 9:
+                    raise
+                self._make_folder(folder)
+        raise AssertionError("unreachable")
+
+    def _make_folder(self, folder: str) -> None:
+        try:
+            os.makedirs(folder, exist_ok=True)
+        except (FileExistsError, NotADirectoryError) as error:
+            raise _file_in_the_way(folder) from error
+
+    def _sweep(self, folder: str) -> None:
+        """Remove temporary files of dead processes, once per folder."""
+        with os.scandir(folder) as entries:
+            for entry in entries:
+                if entry.name.startswith(_TEMPORARY):
+                    with suppress(FileNotFoundError):
+                        if is_abandoned(entry.name.removeprefix(_TEMPORARY), entry.stat().st_mtime):
+                            os.unlink(entry.path)
+        self._swept.add(folder)
+
+    def _rename(self, source: str, target: str) -> None:
+        os.replace(source, target)
+
+    def _link(self, temporary: str, path: str, key: str) -> None:
+        """Give the file its name only if that name is free."""
+        try:
+            os.link(temporary, path)
+        except FileExistsError:
+            raise ConflictError("the object exists already", where=key, fix="read it, and decide again") from None
+        except OSError as error:
+            if error.errno not in (errno.EPERM, errno.EOPNOTSUPP, errno.ENOTSUP, errno.EMLINK):
+                raise
+            with self.lock("conditional-put"):  # a file system without hard links
+                if os.path.lexists(path):
+                    raise ConflictError(
+                        "the object exists already", where=key, fix="read it, and decide again"
+                    ) from None
+                self._rename(temporary, path)
+            return
+        os.unlink(temporary)
+
+    def _check_match(self, path: str, key: str, if_match: str) -> None:
+        try:
+            found = _etag(os.stat(path))
+        except FileNotFoundError:
+            found = None
+        if found != if_match:
+            raise ConflictError("the object was changed by somebody else", where=key, fix="read it again, and retry")
+
+    def delete(self, key: str) -> None:
+        path = self._writable(key)
+        with _explained(key):
+            try:
+                os.unlink(path)
+            except (FileNotFoundError, NotADirectoryError):
+                return
+            self._prune(os.path.dirname(path))
+
+    def delete_tree(self, prefix: str) -> None:
+        prefix = check_prefix(prefix)
+        if not prefix:
+            for folder in self.children("")[0]:
+                self.delete_tree(folder)
+            self.delete_files([stat.key for stat in self.children("")[1]])
+            return
+        path = self._writable(prefix)
+        with _explained(prefix):
+            if os.path.islink(path):
+                os.unlink(path)
+            elif os.path.isdir(path):
+                with suppress(FileNotFoundError):
+                    shutil.rmtree(path)
+            else:
+                return
+            self._forget_sweeps(path)
+            self._prune(os.path.dirname(path))
+
+    def _prune(self, folder: str) -> None:
+        """Remove folders that became empty, up to the root."""
+        while folder != self.root and folder.startswith(self.root + "/"):
+            try:
+                os.rmdir(folder)
+            except OSError:
+                return
+            self._swept.discard(folder)
+            folder = os.path.dirname(folder)
+
+    def _forget_sweeps(self, path: str) -> None:
+        self._swept = {folder for folder in list(self._swept) if not (folder + "/").startswith(path + "/")}
+
+    def _forget(self, temporary: str) -> None:
+        with suppress(OSError):
+            os.unlink(temporary)
+            self._prune(os.path.dirname(temporary))
+
+    def move(self, source: str, target: str) -> None:
+        start = self._writable(source)
+        if os.path.isdir(start) and not os.path.islink(start):
+            end = self._writable(target)
+            if not os.path.lexists(end):
+                with _explained(target):
+                    self._make_folder(os.path.dirname(end))
+                    try:
+                        os.rename(start, end)
+                    except OSError as error:
+                        if error.errno != errno.EXDEV:
+                            raise
+                    else:
+                        self._forget_sweeps(start)
+                        self._prune(os.path.dirname(start))
+                        return
+            keys = [stat.key for stat in self.list(source)]
+            for key in keys:
+                self._move_file(key, join(target, key[len(source) + 1 :]))
+        else:
+            self._move_file(source, target)
+
+    def move_files(self, pairs: Iterable[tuple[str, str]]) -> None:
+        targets = []
+        for source, target in pairs:
+            targets.append(self._move_file(source, target))
+        with _explained(parent_of(target) if targets else "."):
+            flush_folders({os.path.dirname(path) for path in targets})
+
+    def _move_file(self, source: str, target: str) -> str:
+        start, end = self._writable(source), self._writable(target)
+        for attempt in range(10):
+            try:
+                with _explained(source):
+                    os.replace(start, end)
+                break
+            except NotFoundError:
+                if attempt == 9 or not os.path.exists(start):
+                    raise
+                with _explained(target):
+                    self._make_folder(os.path.dirname(end))
+            except StorageError as error:
+                if not isinstance(error.__cause__, OSError) or error.__cause__.errno != errno.EXDEV:
+                    raise
+                self._copy_over(source, target)
+                break
+        self._prune(os.path.dirname(start))
+        return end
+
+    def _copy_over(self, source: str, target: str) -> None:
+        """Move between two file systems that are mounted below the root."""
+        with self.open_writer(target) as writer:
+            for piece in self.chunks(source):
+                writer.write(piece)
+        self.delete(source)
+
+    def sync(self, prefix: str = "") -> None:
+        path = self._folder(prefix)
+        with _explained(prefix or path):
+            if os.path.isdir(path):
+                flush_files(path)
+
+    def lock(self, name: str, *, timeout: float = LOCK_TIMEOUT) -> AbstractContextManager[Lock]:
+        if self.read_only:
+            raise StorageError("the store was opened read-only", where=name, fix="open it without read_only")
+        return file_lock(self._path(f".tomoportal/locks/{check_key(name)}.lock"), name, timeout, self._prune)
+
+
+class _LocalWriter(Writer):
+    def __init__(self, store: LocalStore, key: str, path: str, temporary: str, file: BinaryIO, durable: bool) -> None:
+        super().__init__(key)
+        self._store, self._path, self._temporary, self._file, self._durable = store, path, temporary, file, durable
+
+    def _write(self, view: memoryview) -> None:
+        with _explained(self.key):
+            self._file.write(view)
+
+    def _commit(self) -> None:
+        with _explained(self.key):
+            try:
+                with self._file:
+                    self._file.flush()
+                    if self._durable:
+                        os.fsync(self._file.fileno())
+                self._store._rename(self._temporary, self._path)
+            except BaseException:
+                self._store._forget(self._temporary)
+                raise
+            if self._durable:
+                flush_folders([os.path.dirname(self._path)])
+
+    def _abort(self) -> None:
+        with suppress(OSError):  # a full disk refuses the rest of the buffer, too
+            self._file.close()
+        self._store._forget(self._temporary)
+
+
+def _reopen(root: str, read_only: bool, follow_links: bool) -> LocalStore:
+    return LocalStore(root, read_only=read_only, follow_links=follow_links)
+
+
+def _read_exactly(file: BinaryIO | object, length: int) -> bytes:
+    parts = []
+    while length > 0 and (piece := file.read(length)):  # type: ignore[attr-defined]
+        parts.append(piece)
+        length -= len(piece)
+    return b"".join(parts)
+
+
+def _is_file(status: os.stat_result) -> bool:
+    return (status.st_mode & 0o170000) == 0o100000
+
+
+def _stat(key: str, status: os.stat_result) -> Stat:
+    return Stat(key, status.st_size, status.st_mtime, _etag(status))
+
+
+def _etag(status: os.stat_result) -> str:
+    return f"{status.st_ino:x}-{status.st_mtime_ns:x}-{status.st_size:x}"
+
+
+@contextmanager
+def _explained(where: str) -> Iterator[None]:
+    try:
+        yield
+    except StorageError:
+        raise
+    except OSError as error:
+        raise _explain(error, where) from error
+
+
+def _file_in_the_way(where: str) -> StorageError:
+    what, fix = _FIXES[errno.ENOTDIR]
+    return StorageError(what, where=where, fix=fix)
+
+
+def _explain(error: OSError, where: str) -> StorageError:
+    if error.errno == errno.ENOENT or (error.errno == errno.ENOTDIR):
+        return NotFoundError("there is no such file", where=where)
+    what, fix = _FIXES.get(error.errno or 0, (error.strerror or str(error), None))
+    return StorageError(what, where=where, fix=fix)
