@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import builtins
 import hashlib
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator
@@ -158,7 +159,7 @@ class Store(ABC):
         """All objects below a folder, at any depth, sorted by key."""
 
     @abstractmethod
-    def children(self, prefix: str = "") -> tuple[list[str], list[Stat]]:
+    def children(self, prefix: str = "") -> tuple[builtins.list[str], builtins.list[Stat]]:
         """One level below a folder: names of sub-folders, and objects; both sorted."""
 
     @abstractmethod
@@ -186,7 +187,7 @@ class Store(ABC):
             if len(piece) < size:
                 return
 
-    def glob(self, pattern: str) -> list[Stat | Folder]:
+    def glob(self, pattern: str) -> builtins.list[Stat | Folder]:
         """Objects and folders that match a pattern, sorted by key.
 
         ``*``, ``?`` and ``[…]`` match within a name and never a leading dot, ``**`` any number of folders; case
@@ -294,7 +295,7 @@ class SubStore(Store):
     def list(self, prefix: str = "") -> Iterator[Stat]:
         return map(self._down, self._parent.list(self._up(prefix)))
 
-    def children(self, prefix: str = "") -> tuple[list[str], list[Stat]]:
+    def children(self, prefix: str = "") -> tuple[builtins.list[str], builtins.list[Stat]]:
         folders, stats = self._parent.children(self._up(prefix))
         return folders, [self._down(stat) for stat in stats]
 

@@ -6,11 +6,13 @@ so that what a killed process left behind is recognised, hidden and swept.
 
 from __future__ import annotations
 
+import builtins
 import errno
 import os
 import shutil
 from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager, suppress
+from io import RawIOBase
 from pathlib import Path
 from typing import BinaryIO
 
@@ -125,7 +127,7 @@ class LocalStore(Store):
             else:
                 yield _stat(key, entry.stat())
 
-    def children(self, prefix: str = "") -> tuple[list[str], list[Stat]]:
+    def children(self, prefix: str = "") -> tuple[builtins.list[str], builtins.list[Stat]]:
         prefix = check_prefix(prefix)
         folders: list[str] = []
         files: list[Stat] = []
@@ -136,7 +138,7 @@ class LocalStore(Store):
                 files.append(_stat(join(prefix, entry.name), entry.stat()))
         return sorted(folders), files
 
-    def _entries(self, prefix: str, path: str) -> list[tuple[str, os.DirEntry[str]]]:
+    def _entries(self, prefix: str, path: str) -> builtins.list[tuple[str, os.DirEntry[str]]]:
         """Entries of one folder, folders with a trailing slash, in the order of their full keys."""
         entries = []
         try:
@@ -310,7 +312,7 @@ class LocalStore(Store):
             folder = os.path.dirname(folder)
 
     def _forget_sweeps(self, path: str) -> None:
-        self._swept = {folder for folder in list(self._swept) if not (folder + "/").startswith(path + "/")}
+        self._swept = {folder for folder in tuple(self._swept) if not (folder + "/").startswith(path + "/")}
 
     def _forget(self, temporary: str) -> None:
         with suppress(OSError):
@@ -418,9 +420,9 @@ def _reopen(root: str, read_only: bool, follow_links: bool) -> LocalStore:
     return LocalStore(root, read_only=read_only, follow_links=follow_links)
 
 
-def _read_exactly(file: BinaryIO | object, length: int) -> bytes:
+def _read_exactly(file: RawIOBase, length: int) -> bytes:
     parts = []
-    while length > 0 and (piece := file.read(length)):  # type: ignore[attr-defined]
+    while length > 0 and (piece := file.read(length)):
         parts.append(piece)
         length -= len(piece)
     return b"".join(parts)

@@ -1,0 +1,319 @@
+"""Stores on object storage, by obstore: S3 and what speaks it, and memory for tests."""
+
+from __future__ import annotations
+
+import builtins
+import logging
+import os
+from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager, contextmanager, suppress
+from pathlib import Path
+from typing import Any
+from urllib.parse import parse_qsl, urlsplit
+
+import obstore
+from obstore import exceptions
+from obstore.store import MemoryStore, S3Store
+
+from tomoportal.errors import ConflictError, NotFoundError, StorageError
+from tomoportal.storage.base import LOCK_TIMEOUT, Lock, Stat, Store, Writer
+from tomoportal.storage.keys import check_key, check_prefix, join
+from tomoportal.storage.leases import lease
+from tomoportal.storage.owners import new_token
+
+__all__ = ["ObjectStore", "memory_store", "s3_store"]
+
+_PART_SIZE = 8 * 1024 * 1024
+_PARTS_IN_FLIGHT = 4
+_REQUESTS_IN_FLIGHT = 16
+_BULK = 1000
+_LARGEST_COPY = 5 * 1024**3  # of one server-side copy request
+
+_log = logging.getLogger(__name__)
+
+
+def s3_store(url: str, *, read_only: bool = False) -> ObjectStore:
+    """The store of ``s3://bucket/prefix?endpoint=…&region=…&anonymous=true``; see :func:`open_store`."""
+    parts = urlsplit(url)
+    options = dict(parse_qsl(parts.query))
+    unknown = sorted(options.keys() - {"endpoint", "region", "anonymous"})
+    if not parts.netloc or unknown:
+        what = f"unknown options {', '.join(unknown)}" if unknown else "the address names no bucket"
+        raise StorageError(what, where=url, fix="write s3://bucket/prefix?endpoint=…&region=…&anonymous=true")
+    endpoint = options.get("endpoint") or os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL")
+    region = options.get("region") or os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION")
+    config: Any = {"region": region or "us-east-1"}
+    if endpoint:
+        config["endpoint"] = endpoint
+        config["virtual_hosted_style_request"] = False
+    anonymous = options.get("anonymous", os.environ.get("AWS_SKIP_SIGNATURE", "")).lower() in ("1", "true", "yes")
+    if anonymous:
+        config["skip_signature"] = True
+    client: Any = {"allow_http": True} if (endpoint or "").startswith("http://") else None
+    remote = S3Store(parts.netloc, config=config, client_options=client)
+    return ObjectStore(remote, url, check_prefix(parts.path.strip("/")), read_only=read_only)
+
+
+def memory_store(*, read_only: bool = False) -> ObjectStore:
+    """An empty store in the memory of this process."""
+    return ObjectStore(MemoryStore(), "memory://", "", read_only=read_only)
+
+
+class ObjectStore(Store):
+    """Objects of one bucket below a prefix. A writer sends parts while it is written to, a few MiB at a time."""
+
+    def __init__(self, remote: Any, url: str, prefix: str, *, read_only: bool = False) -> None:
+        self._remote = remote
+        self._prefix = prefix
+        self.url = url
+        self.read_only = read_only
+        self._conditional: bool | None = None
+
+    def __reduce__(self) -> tuple[object, ...]:
+        if not self.url.startswith("s3://"):
+            raise StorageError("a store in memory cannot be sent to another process", where=self.url)
+        return _reopen, (self.url, self.read_only)
+
+    def _path(self, key: str) -> str:
+        return join(self._prefix, check_key(key))
+
+    def _folder(self, prefix: str) -> str | None:
+        return join(self._prefix, check_prefix(prefix)) or None
+
+    def _writable(self, key: str) -> str:
+        if self.read_only:
+            raise StorageError("the store was opened read-only", where=key, fix="open it without read_only")
+        return self._path(key)
+
+    def _stat(self, meta: Any) -> Stat:
+        path = str(meta["path"])
+        key = path[len(self._prefix) + 1 :] if self._prefix else path
+        return Stat(key, int(meta["size"]), meta["last_modified"].timestamp(), meta["e_tag"] or "")
+
+    # --- reading
+
+    def local_path(self, key: str) -> Path | None:
+        check_prefix(key)
+        return None
+
+    def get(self, key: str) -> bytes:
+        with _explained(key):
+            return bytes(obstore.get(self._remote, self._path(key)).bytes())
+
+    def get_range(self, key: str, start: int, length: int) -> bytes:
+        if length <= 0:
+            self.stat(key)
+            return b""
+        path = self._path(key)
+        try:
+            with _explained(key):
+                return bytes(obstore.get_range(self._remote, path, start=start, length=length))
+        except NotFoundError:
+            raise
+        except StorageError:
+            if start >= self.stat(key).size:  # a range behind the end is refused by some servers
+                return b""
+            raise
+
+    def chunks(self, key: str, size: int = 4 * 1024 * 1024) -> Iterator[bytes]:
+        with _explained(key):
+            for piece in obstore.get(self._remote, self._path(key)).stream(min_chunk_size=size):
+                yield bytes(piece)
+
+    def stat(self, key: str) -> Stat:
+        with _explained(key):
+            return self._stat(obstore.head(self._remote, self._path(key)))
+
+    def is_folder(self, prefix: str) -> bool:
+        with _explained(prefix):
+            for batch in obstore.list(self._remote, self._folder(prefix), chunk_size=1):
+                return len(batch) > 0
+        return False
+
+    def list(self, prefix: str = "") -> Iterator[Stat]:
+        folder = self._folder(prefix)
+        return self._listed(prefix, folder)
+
+    def _listed(self, prefix: str, folder: str | None) -> Iterator[Stat]:
+        with _explained(prefix):
+            for batch in obstore.list(self._remote, folder, chunk_size=_BULK):
+                yield from map(self._stat, batch)
+
+    def children(self, prefix: str = "") -> tuple[builtins.list[str], builtins.list[Stat]]:
+        with _explained(prefix):
+            found = obstore.list_with_delimiter(self._remote, self._folder(prefix))
+        folders = sorted(str(path).rstrip("/").rpartition("/")[2] for path in found["common_prefixes"])
+        return folders, sorted(map(self._stat, found["objects"]), key=lambda stat: stat.key)
+
+    # --- writing
+
+    @property
+    def conditional(self) -> bool:
+        """Whether the server honours conditional writes. Asked once per store, by two small writes."""
+        if self._conditional is None:
+            self._conditional = self._probe()
+            if not self._conditional:
+                _log.warning(
+                    "%s ignores conditional writes: use one writer at a time, changes by others are not detected",
+                    self.url,
+                )
+        return self._conditional
+
+    def _probe(self) -> bool:
+        path = self._writable(f".tomoportal/locks/probe-{new_token()}")
+        with _explained(".tomoportal/locks"):
+            try:
+                obstore.put(self._remote, path, b"1", mode="create")
+                try:
+                    obstore.put(self._remote, path, b"2", mode="create")
+                except (exceptions.AlreadyExistsError, exceptions.PreconditionError):
+                    return True
+                except exceptions.NotSupportedError:
+                    return False
+                return False
+            finally:
+                with suppress(exceptions.BaseError):
+                    obstore.delete(self._remote, path)
+
+    def put(
+        self,
+        key: str,
+        data: bytes | bytearray | memoryview,
+        *,
+        if_match: str | None = None,
+        if_absent: bool = False,
+        durable: bool = True,
+    ) -> str:
+        path = self._writable(key)
+        view = memoryview(data).cast("B") if not isinstance(data, bytes) else data
+        mode: Any = "overwrite"
+        if if_absent or if_match is not None:
+            if self.conditional:
+                mode = "create" if if_absent else {"e_tag": if_match}
+            else:
+                self._compare(key, if_match)
+        with _explained(key):
+            answer = obstore.put(
+                self._remote, path, view, mode=mode, use_multipart=None if mode == "overwrite" else False
+            )
+        return str(answer["e_tag"] or "")
+
+    def _compare(self, key: str, if_match: str | None) -> None:
+        """The next best to a conditional write: look first."""
+        try:
+            found = self.stat(key).etag
+        except NotFoundError:
+            found = None
+        if found != if_match:
+            raise ConflictError("the object was changed by somebody else", where=key, fix="read it again, and retry")
+
+    def open_writer(self, key: str, *, durable: bool = True) -> Writer:
+        return _ObjectWriter(self._remote, key, self._writable(key))
+
+    def delete(self, key: str) -> None:
+        path = self._writable(key)
+        with _explained(key), suppress(FileNotFoundError, exceptions.NotFoundError):
+            obstore.delete(self._remote, path)
+
+    def delete_files(self, keys: Iterable[str]) -> None:
+        paths = [self._writable(key) for key in keys]
+        for start in range(0, len(paths), _BULK):
+            with _explained(paths[start]):
+                obstore.delete(self._remote, paths[start : start + _BULK])
+
+    def delete_tree(self, prefix: str) -> None:
+        self.delete_files([stat.key for stat in self.list(prefix)])
+
+    def move(self, source: str, target: str) -> None:
+        self._writable(target)
+        if self.exists(source):
+            self._move_file((source, target))
+            return
+        keys = [stat.key for stat in self.list(source)]
+        if not keys:
+            raise NotFoundError("there is no such file or folder", where=source)
+        self.move_files([(key, join(target, key[len(source) + 1 :])) for key in keys])
+
+    def move_files(self, pairs: Iterable[tuple[str, str]]) -> None:
+        listed = builtins.list(pairs)
+        with ThreadPoolExecutor(_REQUESTS_IN_FLIGHT, "move") as pool:
+            for _ in pool.map(self._copy, listed):
+                pass
+        self.delete_files([source for source, _ in listed])
+
+    def _move_file(self, pair: tuple[str, str]) -> None:
+        self._copy(pair)
+        self.delete(pair[0])
+
+    def _copy(self, pair: tuple[str, str]) -> None:
+        source, target = pair
+        start, end = self._path(source), self._writable(target)
+        with _explained(source):
+            if self.stat(source).size <= _LARGEST_COPY:
+                obstore.copy(self._remote, start, end)
+                return
+        with self.open_writer(target) as writer:
+            for piece in self.chunks(source):
+                writer.write(piece)
+
+    def lock(self, name: str, *, timeout: float = LOCK_TIMEOUT) -> AbstractContextManager[Lock]:
+        key = f".tomoportal/locks/{check_key(name)}.json"
+        self._writable(key)
+        return lease(self, key, name, timeout, conditional=self.conditional)
+
+
+class _ObjectWriter(Writer):
+    """Parts that were sent before an exception never become an object; a bucket's lifecycle rule removes them."""
+
+    def __init__(self, remote: Any, key: str, path: str) -> None:
+        super().__init__(key)
+        self._remote, self._path = remote, path
+        with _explained(key):
+            self._file: Any = obstore.open_writer(
+                remote, path, buffer_size=_PART_SIZE, max_concurrency=_PARTS_IN_FLIGHT
+            )
+
+    def _write(self, view: memoryview) -> None:
+        with _explained(self.key):
+            for start in range(0, view.nbytes, _PART_SIZE):
+                self._file.write(bytes(view[start : start + _PART_SIZE]))
+
+    def _commit(self) -> None:
+        with _explained(self.key):
+            self._file.close()
+
+    def _abort(self) -> None:
+        self._file = None
+
+
+def _reopen(url: str, read_only: bool) -> ObjectStore:
+    return s3_store(url, read_only=read_only)
+
+
+@contextmanager
+def _explained(where: str) -> Iterator[None]:
+    try:
+        yield
+    except (StorageError, ConflictError):
+        raise
+    except (FileNotFoundError, exceptions.NotFoundError) as error:
+        raise NotFoundError("there is no such object", where=where) from error
+    except (exceptions.AlreadyExistsError, exceptions.PreconditionError) as error:
+        raise ConflictError(
+            "the object was changed by somebody else", where=where, fix="read it again, and retry"
+        ) from error
+    except (exceptions.PermissionDeniedError, exceptions.UnauthenticatedError, PermissionError) as error:
+        raise StorageError(
+            "the object store refuses access",
+            where=where,
+            fix="check AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or add anonymous=true to the address",
+        ) from error
+    except (exceptions.BaseError, OSError) as error:
+        raise StorageError(
+            f"the object store failed: {_first_line(error)}", where=where, fix="check the endpoint and try again"
+        ) from error
+
+
+def _first_line(error: Exception) -> str:
+    return next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)
