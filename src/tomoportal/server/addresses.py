@@ -1,0 +1,49 @@
+"""Under which addresses this portal is reached: from settings, else from the request itself.
+
+Nothing absolute is stored; hosts are put in when a request is answered.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Any
+
+from tomoportal.server.settings import Settings
+
+__all__ = ["Addresses", "BadHostError", "addresses_of"]
+
+_HOST = re.compile(r"(?:[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.%]+\])(?::\d{1,5})?")
+
+
+class BadHostError(ValueError):
+    """The request's host is not a host name: status 400."""
+
+
+@dataclass(frozen=True, slots=True)
+class Addresses:
+    """``portal`` is the origin of the pages, ``files`` the base of file addresses; neither ends in a slash."""
+
+    portal: str
+    files: str
+
+
+def addresses_of(scope: dict[str, Any], settings: Settings) -> Addresses:
+    """The addresses to write into the answer of one request (an ASGI ``http`` scope)."""
+    portal = settings.public_url or _from_request(scope, settings)
+    return Addresses(portal, settings.files_url or f"{portal}/files")
+
+
+def _from_request(scope: dict[str, Any], settings: Settings) -> str:
+    headers = {bytes(name): bytes(value).decode("latin-1") for name, value in scope["headers"]}
+    scheme = str(scope.get("scheme") or "http")
+    server = scope.get("server") or ("localhost", None)
+    host = headers.get(b"host") or (server[0] if server[1] is None else f"{server[0]}:{server[1]}")
+    client = scope.get("client")
+    if "*" in settings.trusted_proxies or (client is not None and client[0] in settings.trusted_proxies):
+        # Of a chain of proxies the first entry is the one that the visitor saw.
+        scheme = headers.get(b"x-forwarded-proto", scheme).split(",")[0].strip().lower()
+        host = headers.get(b"x-forwarded-host", host).split(",")[0].strip()
+    if scheme not in {"http", "https"} or not _HOST.fullmatch(host):
+        raise BadHostError(f"{scheme}://{host} is not an address")
+    return f"{scheme}://{host}"

@@ -1,0 +1,112 @@
+"""The application: every room that answers requests, put together on one port."""
+
+from __future__ import annotations
+
+import functools
+import re
+from collections.abc import AsyncIterator, Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager
+
+from starlette.applications import Starlette
+from starlette.middleware import Middleware
+from starlette.middleware.cors import CORSMiddleware
+from starlette.routing import BaseRoute, Route
+
+from tomoportal import web
+from tomoportal.archive import Archive
+from tomoportal.catalog import Catalog, GraphQL, default_url, index
+from tomoportal.server.context import Context
+from tomoportal.server.files import Files
+from tomoportal.server.hardening import Hardening
+from tomoportal.server.health import Health
+from tomoportal.server.problems import exception_handlers
+from tomoportal.server.settings import Settings
+from tomoportal.server.transport import GraphQLTransport, explorer_asset
+from tomoportal.server.viewer import AnnotationLayers, ViewerClient, ViewerStates
+
+__all__ = ["create_app", "prepare"]
+
+_LOCALHOST = r"https?://(?:localhost|127\.0\.0\.1|\[::1\])(?::\d+)?"
+
+
+def prepare(settings: Settings, *, tell: Callable[[str], None] = lambda text: None) -> None:
+    """See to it that there is a catalog: a portal without one is indexed now, once, before any worker starts."""
+    archive = Archive.open(settings.archive, read_only=True)
+    catalog = Catalog.open(_database(settings, archive))
+    try:
+        if not catalog.exists():
+            tell("There is no catalog yet: indexing the archive.")
+            index(archive, catalog)
+    finally:
+        catalog.close()
+
+
+def create_app(settings: Settings) -> Starlette:
+    """The ASGI application of one portal; raises when its archive or its catalog cannot be opened."""
+    archive = Archive.open(settings.archive, read_only=True)
+    catalog = Catalog.open(_database(settings, archive))
+    threads = ThreadPoolExecutor(settings.threads, thread_name_prefix="tomoportal")
+    context = Context(settings, archive, catalog, GraphQL(catalog), threads)
+    portal = web.Portal(
+        catalog=catalog,
+        bases=lambda request: context.bases(request.scope),
+        viewer=lambda request: context.viewer(request.scope),
+        origin=lambda request: context.addresses(request.scope).portal,
+        name=settings.site_name,
+    )
+
+    @asynccontextmanager
+    async def lifespan(app: Starlette) -> AsyncIterator[None]:
+        yield
+        threads.shutdown(wait=True, cancel_futures=True)
+        catalog.close()
+
+    app = Starlette(
+        routes=[*_routes(context), *web.routes(portal)],
+        middleware=[Middleware(Hardening, files_url=settings.files_url)],
+        exception_handlers=exception_handlers(functools.partial(web.error_page, portal)),
+        lifespan=lifespan,
+    )
+    app.state.settings, app.state.archive, app.state.catalog = settings, archive, catalog
+    return app
+
+
+def _routes(context: Context) -> list[BaseRoute]:
+    graphql = GraphQLTransport(context)
+    cors = [_cors(context.settings)]
+    layers = AnnotationLayers(context)
+    states = ViewerStates(context)
+    return [
+        # "/graphql/" answers as "/graphql" does: a redirect would cost clients a second request.
+        Route("/graphql", graphql, middleware=cors),
+        Route("/graphql/", graphql, middleware=cors),
+        Route("/graphql/{name}", explorer_asset, methods=["GET"]),
+        Route("/files/{key:path}", Files(context)),
+        Route("/viewer/v/portal/{name:path}", ViewerClient(context)),
+        Route("/viewer/runs/{run:int}/state.json", states.respond, methods=["GET", "OPTIONS"]),
+        Route("/viewer/annotations/{file:int}/{name:path}", layers.respond, methods=["GET", "OPTIONS"]),
+        Route("/healthz", Health(context).respond, methods=["GET"]),
+    ]
+
+
+def _cors(settings: Settings) -> Middleware:
+    """Which pages of other origins may ask ``/graphql``: those of the settings, by default any port of localhost."""
+    patterns = [_wildcard(origin) for origin in settings.cors_origins] or [_LOCALHOST]
+    return Middleware(
+        CORSMiddleware,
+        allow_origin_regex="|".join(f"(?:{pattern})" for pattern in patterns),
+        allow_methods=["GET", "POST"],
+        allow_headers=["Content-Type"],
+        expose_headers=["ETag"],
+        max_age=600,
+    )
+
+
+def _wildcard(origin: str) -> str:
+    """An allowed origin as a regular expression; ``*`` stands for a part of a host name, alone for everything."""
+    return ".*" if origin == "*" else re.escape(origin).replace(r"\*", r"[A-Za-z0-9.-]+")
+
+
+def _database(settings: Settings, archive: Archive) -> str:
+    return settings.db or default_url(archive)

@@ -1,0 +1,113 @@
+"""Bytes of one file of the archive, on a local disk or in an object store, read piece by piece.
+
+Memory stays bounded by the size of a piece, whatever the size of the file.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+from pathlib import Path
+from typing import Protocol
+
+from tomoportal.errors import ConflictError, NotFoundError
+from tomoportal.storage import Store
+
+__all__ = ["FileSource", "open_source"]
+
+
+class FileSource(Protocol):
+    """One version of a file: its validators and its bytes. All methods block."""
+
+    size: int
+    modified: float
+    etag: str
+    piece: int
+
+    def read(self, start: int, length: int) -> bytes:
+        """``length`` bytes from ``start`` on; raises :class:`ConflictError` when the file is not what it was."""
+        ...
+
+    def finish(self) -> None:
+        """Check that all pieces came from one version; raises :class:`ConflictError`."""
+        ...
+
+    def close(self) -> None:
+        """Give back what the source holds open."""
+        ...
+
+
+def open_source(store: Store, key: str) -> FileSource:
+    """Open a file for reading; raises :class:`NotFoundError` for folders and for keys that do not exist."""
+    path = store.local_path(key)
+    return _StoredFile(store, key) if path is None else _LocalFile(path, key)
+
+
+class _LocalFile:
+    """An open file keeps its bytes even while a new version is renamed over it."""
+
+    piece = 1 << 20
+
+    def __init__(self, path: Path, key: str) -> None:
+        try:
+            self._descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_BINARY", 0) | getattr(os, "O_NONBLOCK", 0))
+        except (FileNotFoundError, NotADirectoryError, IsADirectoryError, OSError) as error:
+            if isinstance(error, PermissionError):
+                raise
+            raise NotFoundError("There is no such file in the archive.", where=key) from error
+        status = os.fstat(self._descriptor)
+        if not stat.S_ISREG(status.st_mode):
+            os.close(self._descriptor)
+            raise NotFoundError("This is not a file.", where=key)
+        self._key = key
+        self.size = status.st_size
+        self.modified = status.st_mtime
+        self.etag = f'"{status.st_mtime_ns:x}-{status.st_size:x}"'
+
+    def read(self, start: int, length: int) -> bytes:
+        data = os.pread(self._descriptor, length, start)
+        if len(data) < length:  # a disk may answer in parts; nothing at all means that the file shrank
+            parts = [data]
+            while (missing := length - sum(map(len, parts))) > 0:
+                more = os.pread(self._descriptor, missing, start + length - missing)
+                if not more:
+                    raise ConflictError("The file became shorter while it was read.", where=self._key)
+                parts.append(more)
+            data = b"".join(parts)
+        return data
+
+    def finish(self) -> None:
+        """Nothing to check: the descriptor belongs to one version."""
+
+    def close(self) -> None:
+        os.close(self._descriptor)
+
+
+class _StoredFile:
+    """A file of an object store: range requests, with a last look at the version."""
+
+    piece = 4 << 20
+
+    def __init__(self, store: Store, key: str) -> None:
+        found = store.stat(key)
+        self._store, self._key = store, key
+        self.size = found.size
+        self.modified = found.modified
+        tag = found.etag.removeprefix("W/").strip('"')
+        self.etag = f'"{tag}"'
+        self._version = found.etag
+        self._pieces = 0
+
+    def read(self, start: int, length: int) -> bytes:
+        self._pieces += 1
+        data = self._store.get_range(self._key, start, length)
+        if len(data) != length:
+            raise ConflictError("The object became shorter while it was read.", where=self._key)
+        return bytes(data)
+
+    def finish(self) -> None:
+        if self._pieces > 1 and self._store.stat(self._key).etag != self._version:
+            raise ConflictError("The object changed while it was read.", where=self._key)
+
+    def close(self) -> None:
+        """Nothing is held open."""

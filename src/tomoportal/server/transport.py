@@ -1,0 +1,164 @@
+"""``/graphql`` over HTTP: what is a request, what is refused, and how an answer is cached and compressed.
+
+Wire facts: reference ``graphql-api.md`` section 2. Bad input is answered with 400 and a text, never with 5xx: the
+public Python client retries those.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass
+from importlib import resources
+from typing import Any
+
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse, Response
+from starlette.types import Receive, Scope, Send
+
+from tomoportal import __version__
+from tomoportal.catalog import Answer, Bases
+from tomoportal.server.conditional import is_unchanged
+from tomoportal.server.context import Context
+from tomoportal.server.encoding import JSON, compress, prefers_html
+
+__all__ = ["GraphQLTransport", "explorer_asset"]
+
+_EXPLORER_FILES = {"explorer.js": "text/javascript", "explorer.css": "text/css"}
+
+
+@dataclass(frozen=True, slots=True)
+class _Question:
+    query: str
+    variables: dict[str, Any] | None
+    operation: str | None
+
+
+class _RefusedError(Exception):
+    """A request that is not a GraphQL request: a status and a text."""
+
+    def __init__(self, status: int, text: str) -> None:
+        super().__init__(text)
+        self.status, self.text = status, text
+
+
+class GraphQLTransport:
+    """The ASGI application at ``/graphql``."""
+
+    def __init__(self, context: Context) -> None:
+        self._context = context
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        request = Request(scope, receive)
+        try:
+            response = await self._respond(request)
+        except _RefusedError as refused:
+            response = PlainTextResponse(refused.text, refused.status)
+        await response(scope, receive, send)
+
+    async def _respond(self, request: Request) -> Response:
+        if request.method == "GET":
+            if prefers_html(request.headers.get("accept")):
+                return _explorer_file("explorer.html", "text/html")
+            question = _from_address(request)
+        elif request.method == "POST":
+            question = _from_body(request, await _body(request, self._context.settings.max_body_mb))
+        else:
+            return PlainTextResponse("GraphQL is asked with GET or POST.", 405, {"Allow": "GET, POST, OPTIONS"})
+        return await self._context.run(self._answer, request, question)
+
+    def _answer(self, request: Request, question: _Question) -> Response:
+        """Run the query in a thread: compile, one statement per root field, compress."""
+        bases, viewer = self._context.bases(request.scope), self._context.viewer(request.scope)
+        reading = request.method == "GET"
+        headers = {"Vary": "Accept, Accept-Encoding", "Cache-Control": "no-cache"}
+        etag = _etag(question, bases, self._context.catalog.version) if reading else None
+        if etag is not None and is_unchanged(request.headers, etag):
+            return Response(status_code=304, headers={**headers, "ETag": etag})
+        answer: Answer = self._context.graphql.execute(
+            question.query, question.variables, question.operation, bases, viewer, read_only=reading
+        )
+        if answer.status != 200:
+            return Response(answer.body, answer.status, media_type="text/plain")
+        if etag is not None and not answer.failed:
+            headers["ETag"] = etag
+        body, compressed = compress(answer.body, request.headers.get("accept-encoding"))
+        if compressed:
+            headers["Content-Encoding"] = "gzip"
+        return Response(body, 200, headers, JSON)
+
+
+def explorer_asset(request: Request) -> Response:
+    """The explorer page's own script and style sheet."""
+    name = request.path_params["name"]
+    if name not in _EXPLORER_FILES:
+        return PlainTextResponse("There is no such file.", 404)
+    return _explorer_file(name, _EXPLORER_FILES[name])
+
+
+def _explorer_file(name: str, media_type: str) -> Response:
+    body = resources.files("tomoportal.server").joinpath("static", name).read_bytes()
+    return Response(body, 200, {"Cache-Control": "no-cache", "Vary": "Accept"}, media_type)
+
+
+def _etag(question: _Question, bases: Bases, version: str) -> str:
+    parts = [__version__, version, question.query, question.variables, question.operation, bases.s3, bases.https]
+    digest = hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
+    return f'W/"{digest[:32]}"'
+
+
+async def _body(request: Request, limit_mb: int) -> bytes:
+    limit = limit_mb * 1_000_000
+    too_large = _RefusedError(413, f"The request body is larger than {limit_mb} MB.")
+    if (
+        request.headers.get("content-length", "0").isdecimal()
+        and int(request.headers.get("content-length", "0")) > limit
+    ):
+        raise too_large
+    body = bytearray()
+    async for piece in request.stream():
+        body += piece
+        if len(body) > limit:
+            raise too_large
+    return bytes(body)
+
+
+def _from_address(request: Request) -> _Question:
+    fields: dict[str, Any] = dict(request.query_params)
+    if fields.get("variables"):
+        fields["variables"] = _parsed(fields["variables"].encode(), "variables")
+    else:
+        fields.pop("variables", None)
+    return _question(fields)
+
+
+def _from_body(request: Request, body: bytes) -> _Question:
+    content_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if content_type != JSON:
+        raise _RefusedError(400, f"Unsupported content type {content_type!r}: send {JSON}")
+    fields = _parsed(body, "request body")
+    if isinstance(fields, list):
+        raise _RefusedError(400, "Batching is not enabled")
+    if not isinstance(fields, dict):
+        raise _RefusedError(400, "The request body is not a JSON object")
+    return _question(fields)
+
+
+def _parsed(text: bytes, what: str) -> Any:
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise _RefusedError(400, f"Unable to parse {what} as JSON: {error}") from error
+
+
+def _question(fields: dict[str, Any]) -> _Question:
+    query, variables, operation = fields.get("query"), fields.get("variables"), fields.get("operationName")
+    if query is None or query == "":
+        raise _RefusedError(400, "No GraphQL query found in the request")
+    if not isinstance(query, str):
+        raise _RefusedError(400, "The GraphQL query is not a text")
+    if variables is not None and not isinstance(variables, dict):
+        raise _RefusedError(400, "The variables are not a JSON object")
+    if operation is not None and not isinstance(operation, str):
+        raise _RefusedError(400, "The operationName is not a text")
+    return _Question(query, variables, operation or None)
