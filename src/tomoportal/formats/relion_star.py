@@ -1,0 +1,141 @@
+"""Particles of RELION star files (3.0, 3.1, 4) as points.
+
+Positions are rlnCoordinate − origin, in the pixels of the coordinates: rlnOrigin (RELION 3.0) is in pixels,
+rlnOriginAngst (since 3.1) in Å and divided by rlnImagePixelSize of the particle's own optics group. Missing origins
+are 0. Rotations: :mod:`tomoportal.formats.rotations`.
+"""
+
+from __future__ import annotations
+
+from typing import Literal, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tomoportal.errors import FormatError
+from tomoportal.formats.points import VoxelPoints, axis_order, divided
+from tomoportal.formats.rotations import from_relion_angles
+from tomoportal.formats.star import StarFile, StarTable
+
+__all__ = ["FILTER_COLUMNS", "RelionFormat", "filter_counts", "relion_points"]
+
+RelionFormat: TypeAlias = Literal["relion3_star", "tomoman_relion_star", "relion4_star"]
+
+FILTER_COLUMNS: dict[str, str] = {
+    "relion3_star": "rlnMicrographName",
+    "tomoman_relion_star": "rlnTomoName",
+    "relion4_star": "rlnTomoName",
+}
+"""The column that ``filter_value`` is compared with, by format."""
+
+_COORDINATES = ("rlnCoordinateX", "rlnCoordinateY", "rlnCoordinateZ")
+_ORIGINS = ("rlnOriginX", "rlnOriginY", "rlnOriginZ")
+_ORIGINS_ANGST = ("rlnOriginXAngst", "rlnOriginYAngst", "rlnOriginZAngst")
+_ANGLES = ("rlnAngleRot", "rlnAngleTilt", "rlnAnglePsi")
+_GROUP = "rlnOpticsGroup"
+_PIXEL_SIZE = "rlnImagePixelSize"
+
+
+def relion_points(
+    star: StarFile,
+    *,
+    format: RelionFormat,
+    shape: Literal["Point", "OrientedPoint"],
+    filter_value: str | None = None,
+    binning: float = 1.0,
+    order: str = "xyz",
+) -> VoxelPoints:
+    """Particles of one tomogram (all of them without ``filter_value``) in voxels, coordinates divided by ``binning``.
+
+    The same ``StarFile`` serves every run: its columns are parsed once. A filter that matches nothing gives no points;
+    ``filter_counts`` says what the column holds instead. Raises ``FormatError`` for missing columns (angles only
+    for ``OrientedPoint``), a particle of an unknown optics group and values that are no numbers.
+    """
+    order = axis_order(order)
+    table = star.table_with(*_COORDINATES)
+    angles = _ANGLES if shape == "OrientedPoint" else ()
+    origins, in_angstrom = _origin_columns(table, format)
+    _require(table, angles, f"an {shape}")
+    texts = [FILTER_COLUMNS[format]] if filter_value is not None else []
+    _require(table, texts, f"filter_value ({format})")
+    table.load(*_COORDINATES, *origins, *angles, *texts)
+
+    rows = np.arange(len(table)) if filter_value is None else table.rows_with(FILTER_COLUMNS[format], filter_value)
+    locations = _columns(table, _COORDINATES, rows)
+    if origins:
+        shift = _columns(table, origins, rows)
+        locations = locations - (shift / _pixel_sizes(star, table, rows)[:, np.newaxis] if in_angstrom else shift)
+    rotations = from_relion_angles(_columns(table, angles, rows)) if angles else None
+    points = VoxelPoints(divided(locations, binning), rotations)
+    return points.with_axes_reversed() if order == "zyx" else points
+
+
+def filter_counts(star: StarFile, format: RelionFormat) -> dict[str, int]:
+    """How many particles each value of the format's filter column has; empty if there is no such column."""
+    table = star.table_with(*_COORDINATES)
+    column = FILTER_COLUMNS[format]
+    return table.counts(column) if column in table else {}
+
+
+def _origin_columns(table: StarTable, format: RelionFormat) -> tuple[tuple[str, ...], bool]:
+    """The origin columns that are there, all three or none, and whether they are in Å."""
+    candidates = (_ORIGINS_ANGST, _ORIGINS) if format == "relion4_star" else (_ORIGINS, _ORIGINS_ANGST)
+    for columns in candidates:
+        present = [column for column in columns if column in table]
+        if present:
+            _require(table, columns, "an origin")
+            return columns, columns is _ORIGINS_ANGST
+    return (), False
+
+
+def _pixel_sizes(star: StarFile, table: StarTable, rows: NDArray[np.intp]) -> NDArray[np.float64]:
+    """Å per pixel of the particles in ``rows``, from each one's optics group."""
+    optics = next((one for one in star.tables if one is not table and _PIXEL_SIZE in one), None)
+    if optics is None:
+        if _PIXEL_SIZE in table:  # files of some converters hold everything in one table
+            return _positive(table, table.numbers(_PIXEL_SIZE))[rows]
+        raise FormatError(
+            f"Origins in Å need {_PIXEL_SIZE}, which no table has.",
+            where=star.name,
+            fix="Give a file with its data_optics block.",
+        )
+    sizes = _positive(optics, optics.numbers(_PIXEL_SIZE))
+    if _GROUP not in table or _GROUP not in optics:
+        if len(np.unique(sizes)) == 1:
+            return np.full(len(rows), sizes[0])
+        raise FormatError(
+            f"There are {len(sizes)} optics groups, but no {_GROUP} to tell which particle is of which.",
+            where=star.name,
+        )
+    groups = optics.numbers(_GROUP)
+    if len(np.unique(groups)) < len(groups):
+        raise FormatError("An optics group occurs twice.", where=f"{star.name}:{optics.line}")
+    wanted = table.numbers(_GROUP)[rows]
+    unknown = ~np.isin(wanted, groups)
+    if unknown.any():
+        first = int(np.argmax(unknown))
+        raise FormatError(
+            f"Optics group {wanted[first]:g} is not in the optics table.", where=table.where(int(rows[first]))
+        )
+    order = np.argsort(groups)
+    by_group: NDArray[np.float64] = sizes[order][np.searchsorted(groups, wanted, sorter=order)]
+    return by_group
+
+
+def _positive(table: StarTable, sizes: NDArray[np.float64]) -> NDArray[np.float64]:
+    if len(sizes) and not (sizes > 0).all():
+        raise FormatError(f"{_PIXEL_SIZE} is not above 0.", where=table.where(int(np.argmin(sizes))))
+    return sizes
+
+
+def _columns(table: StarTable, names: tuple[str, ...], rows: NDArray[np.intp]) -> NDArray[np.float64]:
+    return np.stack([table.numbers(name)[rows] for name in names], axis=1)
+
+
+def _require(table: StarTable, columns: tuple[str, ...] | list[str], purpose: str) -> None:
+    missing = [column for column in columns if column not in table]
+    if missing:
+        raise FormatError(
+            f"For {purpose} the table data_{table.name} needs {', '.join(missing)}; it has {', '.join(table.columns)}.",
+            where=f"{table.source}:{table.line}",
+        )
