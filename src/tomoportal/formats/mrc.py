@@ -318,5 +318,5 @@ def open_mrc(store: Store | str | os.PathLike[str], key: str | None = None) -> M
         if key is None:
             raise FormatError("a store needs a key", where=store.url, fix="call open_mrc(store, key)")
         return MrcVolume(store, key)
-    path = os.path.abspath(os.fspath(store))
+    path = os.path.realpath(os.fspath(store))  # the store refuses links that lead out of its folder
     return MrcVolume(open_store(os.path.dirname(path), read_only=True), os.path.basename(path), name=os.fspath(store))
