@@ -5,7 +5,7 @@ from __future__ import annotations
 import builtins
 import hashlib
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
@@ -75,6 +75,8 @@ class Writer(ABC):
         self.size = 0
         self._hash = hashlib.sha256()
         self._closed = False
+        self.on_close: Callable[[FileRecord], None] | None = None
+        """Called with the record once the object is visible."""
 
     def write(self, buffer: bytes | bytearray | memoryview) -> int:
         """Append ``buffer`` (any contiguous buffer, also a NumPy array's memoryview); return its size in bytes."""
@@ -101,6 +103,8 @@ class Writer(ABC):
         if not self._closed:
             self._closed = True
             self._commit()
+            if self.on_close:
+                self.on_close(self.record)
 
     def abort(self) -> None:
         """Forget what was written."""
@@ -347,7 +351,11 @@ class SubStore(Store):
 
     def sub(self, prefix: str) -> Store:
         prefix = check_prefix(prefix)
-        return SubStore(self._parent, join(self._prefix, prefix)) if prefix else self
+        if not prefix:
+            return self
+        if type(self) is SubStore:
+            return SubStore(self._parent, join(self._prefix, prefix))
+        return SubStore(self, prefix)  # a view with manners of its own keeps them
 
 
 def sha256_of(store: Store, key: str) -> FileRecord:

@@ -1,0 +1,185 @@
+"""The journal of a publication: written before the first change, removed after the last one.
+
+It says everything that is to be done, and each step may be done twice; so whoever finds a journal can finish it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import msgspec
+
+from tomoportal.archive import layout
+from tomoportal.archive.layout import OWN, Container
+from tomoportal.archive.manifest import ItemRecord, Manifest
+from tomoportal.errors import ArchiveError, NotFoundError
+from tomoportal.storage import FileRecord, Lock, Store
+
+__all__ = ["Journal", "apply", "load_manifest", "pending", "resume"]
+
+_VERSION = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Journal:
+    """What one publication does, in this order.
+
+    ``withdraw``: documents that vanish first; ``moves``: files from ``staging`` to their keys; ``deletes``: files that
+    the item no longer has; then the manifest gets ``item`` or loses ``removed``; then ``document`` (key, text).
+    """
+
+    version: int
+    container: str
+    staging: str | None
+    withdraw: tuple[str, ...]
+    moves: tuple[FileRecord, ...]
+    deletes: tuple[str, ...]
+    item: ItemRecord | None
+    removed: tuple[str, str] | None
+    document: tuple[str, str] | None
+
+    @classmethod
+    def new(
+        cls,
+        container: Container,
+        *,
+        staging: str | None = None,
+        withdraw: tuple[str, ...] = (),
+        moves: tuple[FileRecord, ...] = (),
+        deletes: tuple[str, ...] = (),
+        item: ItemRecord | None = None,
+        removed: tuple[str, str] | None = None,
+        document: tuple[str, str] | None = None,
+    ) -> Journal:
+        return cls(_VERSION, container.key, staging, withdraw, moves, deletes, item, removed, document)
+
+
+def load_manifest(store: Store, container: Container) -> Manifest:
+    """The manifest of a container; an empty one if there is none."""
+    key = layout.manifest(container)
+    try:
+        return Manifest.load(store.get(key), key)
+    except NotFoundError:
+        return Manifest(container.key)
+
+
+def apply(store: Store, container: Container, journal: Journal, manifest: Manifest, lock: Lock) -> None:
+    """Write the journal, do what it says, remove it. The container's lock is held."""
+    lock.check()
+    if journal.staging:
+        store.sync(journal.staging)
+    store.put(layout.journal(container), msgspec.json.encode(journal))
+    _run(store, container, journal, manifest, lock, [(_staged(journal, each.key), each.key) for each in journal.moves])
+
+
+def resume(store: Store, container: Container, lock: Lock) -> str | None:
+    """Finish the journal that a dead process left, if there is one. The container's lock is held.
+
+    Returns ``finished``; or ``withdrawn`` if staged files are gone that the journal needs (a power cut on a disk that
+    forgets, or somebody deleted them): then the item is taken out whole, so that ingesting again makes it anew.
+    """
+    key = layout.journal(container)
+    try:
+        data = store.get(key)
+    except NotFoundError:
+        return None
+    journal = _load(data, key)
+    waiting = {stat.key for stat in store.list(journal.staging)} if journal.staging else set()
+    moves, lost = [], []
+    for record in journal.moves:
+        source = _staged(journal, record.key)
+        if source in waiting:
+            moves.append((source, record.key))
+        elif not _arrived(store, record):
+            lost.append(record.key)
+    manifest = load_manifest(store, container)
+    if lost:
+        journal = _withdrawal(container, journal, manifest)
+        store.put(key, msgspec.json.encode(journal))
+        moves = []
+    _run(store, container, journal, manifest, lock, moves)
+    return "withdrawn" if lost else "finished"
+
+
+def pending(store: Store) -> list[Container]:
+    """The containers with a journal."""
+    start = f"{OWN}/journal/"
+    return [
+        Container.of(stat.key[len(start) :].removesuffix(".json"))
+        for stat in store.list(start.rstrip("/"))
+        if stat.key.endswith(".json")
+    ]
+
+
+def staging_of(store: Store, container: Container) -> str | None:
+    """The token of the staging folder that the journal of a container needs."""
+    try:
+        journal = _load(store.get(layout.journal(container)), layout.journal(container))
+    except NotFoundError:
+        return None
+    return journal.staging.split("/")[2] if journal.staging else None
+
+
+def _run(
+    store: Store,
+    container: Container,
+    journal: Journal,
+    manifest: Manifest,
+    lock: Lock,
+    moves: list[tuple[str, str]],
+) -> None:
+    if journal.withdraw:
+        store.delete_files(journal.withdraw)
+    if moves:
+        store.move_files(moves)
+    if journal.deletes:
+        store.delete_files(journal.deletes)
+    lock.check()
+    if journal.removed:
+        manifest.items.pop(journal.removed, None)
+    if journal.item:
+        manifest.items[journal.item.key] = journal.item
+    store.put(layout.manifest(container), manifest.dump())
+    if journal.document:
+        key, text = journal.document
+        store.put(key, text.encode())
+    store.delete(layout.journal(container))
+    if journal.staging:
+        store.delete_tree(journal.staging.rpartition("/")[0])
+
+
+def _withdrawal(container: Container, journal: Journal, manifest: Manifest) -> Journal:
+    item = journal.item
+    assert item is not None, "only the publication of an item moves files"
+    known = manifest.items.get(item.key)
+    files = {record.key for each in (item, known) if each for record in each.files}
+    documents = tuple(sorted({each.document for each in (item, known) if each and each.document}))
+    return Journal.new(
+        container,
+        staging=journal.staging,
+        withdraw=documents,
+        deletes=tuple(sorted(files - set(documents))),
+        removed=item.key,
+    )
+
+
+def _staged(journal: Journal, key: str) -> str:
+    return f"{journal.staging}/{key}"
+
+
+def _arrived(store: Store, record: FileRecord) -> bool:
+    try:
+        return store.stat(record.key).size == record.size
+    except NotFoundError:
+        return False
+
+
+def _load(data: bytes, where: str) -> Journal:
+    try:
+        return msgspec.json.decode(data, type=Journal)
+    except msgspec.DecodeError as error:
+        raise ArchiveError(
+            f"this journal of an interrupted publication cannot be read: {error}",
+            where=where,
+            fix="delete it, run 'tomoportal verify', and ingest again what it names",
+        ) from error
