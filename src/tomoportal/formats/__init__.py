@@ -8,6 +8,27 @@ not load NumPy.
 from __future__ import annotations
 
 import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from tomoportal.formats.convert import Converted, convert_volume
+    from tomoportal.formats.keyphotos import render_key_photos
+    from tomoportal.formats.masks import semantic_mask
+    from tomoportal.formats.mrc import MrcHeader, MrcVolume, open_mrc
+    from tomoportal.formats.volumes import ArrayVolume, Volume, voxel_spacing
+
+__all__ = [
+    "ArrayVolume",
+    "Converted",
+    "MrcHeader",
+    "MrcVolume",
+    "Volume",
+    "convert_volume",
+    "open_mrc",
+    "render_key_photos",
+    "semantic_mask",
+    "voxel_spacing",
+]
 
 _HOMES = {
     "ArrayVolume": "volumes",
@@ -22,10 +43,8 @@ _HOMES = {
     "voxel_spacing": "volumes",
 }
 
-__all__ = sorted(_HOMES)
 
-
-def __getattr__(name: str) -> object:
+def __getattr__(name: str) -> Any:
     try:
         home = _HOMES[name]
     except KeyError:
