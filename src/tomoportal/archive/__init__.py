@@ -39,6 +39,7 @@ from tomoportal.archive.archive import Archive, Recovered
 from tomoportal.archive.layout import Container
 from tomoportal.archive.manifest import ItemRecord, Manifest
 from tomoportal.archive.publish import Published
+from tomoportal.archive.source_digests import SourceDigests
 from tomoportal.archive.staging import Staging
 from tomoportal.storage import FileRecord
 
@@ -50,6 +51,7 @@ __all__ = [
     "Manifest",
     "Published",
     "Recovered",
+    "SourceDigests",
     "Staging",
     "documents",
     "identity",

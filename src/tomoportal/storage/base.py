@@ -13,7 +13,7 @@ from types import TracebackType
 from typing import Protocol
 
 from tomoportal.errors import NotFoundError, StorageError
-from tomoportal.storage.keys import check_prefix, join
+from tomoportal.storage.keys import check_key, check_prefix, join
 
 __all__ = ["FileRecord", "Folder", "Lock", "Stat", "Store", "SubStore", "Writer", "sha256_of"]
 
@@ -282,7 +282,10 @@ class SubStore(Store):
         self.read_only = parent.read_only
 
     def _up(self, key: str) -> str:
-        return join(self._prefix, check_prefix(key))
+        return f"{self._prefix}/{check_key(key)}"
+
+    def _under(self, prefix: str) -> str:
+        return join(self._prefix, check_prefix(prefix))
 
     def _down(self, stat: Stat) -> Stat:
         return Stat(stat.key[len(self._prefix) + 1 :], stat.size, stat.modified, stat.etag)
@@ -297,20 +300,20 @@ class SubStore(Store):
         return self._down(self._parent.stat(self._up(key)))
 
     def list(self, prefix: str = "") -> Iterator[Stat]:
-        return map(self._down, self._parent.list(self._up(prefix)))
+        return map(self._down, self._parent.list(self._under(prefix)))
 
     def children(self, prefix: str = "") -> tuple[builtins.list[str], builtins.list[Stat]]:
-        folders, stats = self._parent.children(self._up(prefix))
+        folders, stats = self._parent.children(self._under(prefix))
         return folders, [self._down(stat) for stat in stats]
 
     def local_path(self, key: str) -> Path | None:
-        return self._parent.local_path(self._up(key))
+        return self._parent.local_path(self._under(key))
 
     def exists(self, key: str) -> bool:
         return self._parent.exists(self._up(key))
 
     def is_folder(self, prefix: str) -> bool:
-        return self._parent.is_folder(self._up(prefix))
+        return self._parent.is_folder(self._under(prefix))
 
     def put(
         self,
@@ -332,7 +335,7 @@ class SubStore(Store):
         self._parent.delete(self._up(key))
 
     def delete_tree(self, prefix: str) -> None:
-        self._parent.delete_tree(self._up(prefix))
+        self._parent.delete_tree(self._under(prefix))
 
     def move(self, source: str, target: str) -> None:
         self._parent.move(self._up(source), self._up(target))
@@ -344,7 +347,7 @@ class SubStore(Store):
         self._parent.delete_files([self._up(key) for key in keys])
 
     def sync(self, prefix: str = "") -> None:
-        self._parent.sync(self._up(prefix))
+        self._parent.sync(self._under(prefix))
 
     def lock(self, name: str, *, timeout: float = LOCK_TIMEOUT) -> AbstractContextManager[Lock]:
         return self._parent.lock(self._up(name), timeout=timeout)

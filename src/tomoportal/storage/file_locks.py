@@ -70,6 +70,8 @@ def _open(path: str) -> int:
             return os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
         try:
             os.makedirs(os.path.dirname(path), exist_ok=True)
+        except FileNotFoundError:
+            continue  # a holder that ends removes folders that it leaves empty
         except OSError as error:
             raise StorageError(f"no lock file can be made: {error.strerror}", where=path) from error
     raise StorageError("no lock file can be made: its folder vanishes again and again", where=path)

@@ -10,11 +10,11 @@ import builtins
 import errno
 import os
 import shutil
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager, suppress
 from io import RawIOBase
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, TypeVar
 
 from tomoportal.errors import ConflictError, NotFoundError, StorageError
 from tomoportal.storage.base import LOCK_TIMEOUT, Lock, Stat, Store, Writer
@@ -26,6 +26,11 @@ from tomoportal.storage.owners import is_abandoned, new_token
 __all__ = ["LocalStore"]
 
 _TEMPORARY = ".tomoportal-tmp-"
+
+_PATIENCE = 100
+"""How often a folder is made again that others remove at the same time."""
+
+_T = TypeVar("_T")
 
 _FIXES = {
     errno.ENOSPC: ("the disk is full", "free some space and run the command again; it continues where it stopped"),
@@ -91,16 +96,16 @@ class LocalStore(Store):
     # --- reading
 
     def get(self, key: str) -> bytes:
-        with _explained(key), open(self._path(key), "rb") as file:
+        with _reading(key), open(self._path(key), "rb") as file:
             return file.read()
 
     def get_range(self, key: str, start: int, length: int) -> bytes:
-        with _explained(key), open(self._path(key), "rb", buffering=0) as file:
+        with _reading(key), open(self._path(key), "rb", buffering=0) as file:
             file.seek(start)
             return _read_exactly(file, length)
 
     def chunks(self, key: str, size: int = 4 * 1024 * 1024) -> Iterator[bytes]:
-        with _explained(key), open(self._path(key), "rb", buffering=0) as file:
+        with _reading(key), open(self._path(key), "rb", buffering=0) as file:
             while piece := file.read(size):
                 yield piece
 
@@ -214,25 +219,29 @@ class LocalStore(Store):
         if os.path.isdir(path):
             raise IsADirectoryError(errno.EISDIR, "is a folder", path)
         temporary = f"{folder}/{_TEMPORARY}{new_token()}"
-        for attempt in range(10):
-            try:
-                if folder not in self._swept:
-                    self._sweep(folder)
-                return temporary, open(temporary, "xb")
-            except NotADirectoryError as error:
-                raise _file_in_the_way(path) from error
-            except FileNotFoundError:
-                # Another writer may remove a folder that it found empty just when this one needs it.
-                if attempt == 9:
-                    raise
-                self._make_folder(folder)
-        raise AssertionError("unreachable")
 
-    def _make_folder(self, folder: str) -> None:
+        def create() -> BinaryIO:
+            if folder not in self._swept:
+                self._sweep(folder)
+            return open(temporary, "xb")
+
         try:
-            os.makedirs(folder, exist_ok=True)
-        except (FileExistsError, NotADirectoryError) as error:
-            raise _file_in_the_way(folder) from error
+            return temporary, self._in_folder(folder, create)
+        except NotADirectoryError as error:
+            raise _file_in_the_way(path) from error
+
+    def _in_folder(self, folder: str, action: Callable[[], _T]) -> _T:
+        """Do what needs a folder; make the folder if it is not there, or was removed again by who found it empty."""
+        for _ in range(_PATIENCE):
+            try:
+                return action()
+            except FileNotFoundError:
+                with suppress(FileNotFoundError):
+                    try:
+                        os.makedirs(folder, exist_ok=True)
+                    except (FileExistsError, NotADirectoryError) as error:
+                        raise _file_in_the_way(folder) from error
+        return action()
 
     def _sweep(self, folder: str) -> None:
         """Remove temporary files of dead processes, once per folder."""
@@ -323,23 +332,26 @@ class LocalStore(Store):
         start = self._writable(source)
         if os.path.isdir(start) and not os.path.islink(start):
             end = self._writable(target)
-            if not os.path.lexists(end):
-                with _explained(target):
-                    self._make_folder(os.path.dirname(end))
-                    try:
-                        os.rename(start, end)
-                    except OSError as error:
-                        if error.errno != errno.EXDEV:
-                            raise
-                    else:
-                        self._forget_sweeps(start)
-                        self._prune(os.path.dirname(start))
-                        return
+            if not os.path.lexists(end) and self._move_folder(start, end, target):
+                return
             keys = [stat.key for stat in self.list(source)]
             for key in keys:
                 self._move_file(key, join(target, key[len(source) + 1 :]))
         else:
             self._move_file(source, target)
+
+    def _move_folder(self, start: str, end: str, target: str) -> bool:
+        """Rename a folder; false if the two places are on different file systems."""
+        with _explained(target):
+            try:
+                self._in_folder(os.path.dirname(end), lambda: os.rename(start, end))
+            except OSError as error:
+                if error.errno != errno.EXDEV:
+                    raise
+                return False
+        self._forget_sweeps(start)
+        self._prune(os.path.dirname(start))
+        return True
 
     def move_files(self, pairs: Iterable[tuple[str, str]]) -> None:
         targets = []
@@ -350,21 +362,15 @@ class LocalStore(Store):
 
     def _move_file(self, source: str, target: str) -> str:
         start, end = self._writable(source), self._writable(target)
-        for attempt in range(10):
+        with _explained(source):
+            if not os.path.lexists(start):
+                raise NotFoundError("there is no such file", where=source)
             try:
-                with _explained(source):
-                    os.replace(start, end)
-                break
-            except NotFoundError:
-                if attempt == 9 or not os.path.exists(start):
-                    raise
-                with _explained(target):
-                    self._make_folder(os.path.dirname(end))
-            except StorageError as error:
-                if not isinstance(error.__cause__, OSError) or error.__cause__.errno != errno.EXDEV:
+                self._in_folder(os.path.dirname(end), lambda: os.replace(start, end))
+            except OSError as error:
+                if error.errno != errno.EXDEV:
                     raise
                 self._copy_over(source, target)
-                break
         self._prune(os.path.dirname(start))
         return end
 
@@ -438,6 +444,15 @@ def _stat(key: str, status: os.stat_result) -> Stat:
 
 def _etag(status: os.stat_result) -> str:
     return f"{status.st_ino:x}-{status.st_mtime_ns:x}-{status.st_size:x}"
+
+
+@contextmanager
+def _reading(key: str) -> Iterator[None]:
+    with _explained(key):
+        try:
+            yield
+        except IsADirectoryError as error:
+            raise NotFoundError("this is a folder, not a file", where=key) from error
 
 
 @contextmanager

@@ -1,0 +1,106 @@
+"""Digests of source files, remembered, so that a run that changes nothing reads no data file."""
+
+from __future__ import annotations
+
+import hashlib
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from dataclasses import dataclass
+from types import TracebackType
+
+import msgspec
+
+from tomoportal.archive.archive import Archive
+from tomoportal.archive.layout import OWN
+from tomoportal.errors import LockedError, NotFoundError, StorageError
+from tomoportal.storage import Stat, Store, sha256_of
+
+__all__ = ["SourceDigests"]
+
+_KEY = f"{OWN}/cache/source-digests.json"
+_LOCK = "source-digests"
+_SETTLED_AFTER = 2.0  # seconds; a younger file may still change without a change of its time stamp
+_READERS = 8
+
+
+@dataclass(frozen=True, slots=True)
+class _Entry:
+    size: int
+    version: str
+    sha256: str
+
+
+class SourceDigests:
+    """SHA-256 of source files and folders, by size and time of last change (or version tag on object stores).
+
+        with SourceDigests(archive) as digests:
+            digests.digest(source, "raw/TS_1.mrc")      # reads the file only if it is new or changed
+            digests.digest(source, "raw/TS_1.zarr")     # a folder: digest of all names and contents in it
+
+    The cache lies in the archive below ``.tomoportal/cache/``; it may be deleted at any time. Threads may share one
+    object; several processes merge what they found when they close.
+    """
+
+    def __init__(self, archive: Archive) -> None:
+        self._store = archive.store
+        self._entries = self._load()
+        self._new: dict[str, _Entry] = {}
+        self._guard = threading.Lock()
+
+    def digest(self, source: Store, key: str) -> str:
+        """SHA-256 in hexadecimal of a file or of a folder. Raises :class:`NotFoundError`.
+
+        The digest of a folder is that of the lines ``sha256␣␣name␊`` of all files below it, sorted by name.
+        """
+        try:
+            return self._file(source, source.stat(key))
+        except NotFoundError:
+            pass
+        stats = list(source.list(key))
+        if not stats:
+            raise NotFoundError("there is no such file or folder", where=key)
+        with ThreadPoolExecutor(_READERS, "digest") as pool:
+            found = list(pool.map(lambda stat: self._file(source, stat), stats))
+        total = hashlib.sha256()
+        for stat, digest in zip(stats, found, strict=True):
+            total.update(f"{digest}  {stat.key[len(key) + 1 :]}\n".encode("utf-8", "surrogateescape"))
+        return total.hexdigest()
+
+    def flush(self) -> None:
+        """Write what was found. A cache that cannot be written is no error: the next run reads the sources again."""
+        if not self._new or self._store.read_only:
+            return
+        with suppress(LockedError, StorageError), self._store.lock(_LOCK, timeout=10):
+            with self._guard:
+                self._entries = {**self._load(), **self._new}
+                self._new = {}
+            self._store.put(_KEY, msgspec.json.encode(self._entries, order="sorted"), durable=False)
+
+    def __enter__(self) -> SourceDigests:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.flush()
+
+    def _file(self, source: Store, stat: Stat) -> str:
+        name = f"{source.url.partition('?')[0].rstrip('/')}/{stat.key}"
+        version = stat.etag or f"{stat.modified!r}"
+        known = self._new.get(name) or self._entries.get(name)
+        if known and (known.size, known.version) == (stat.size, version):
+            return known.sha256
+        sha256 = sha256_of(source, stat.key).sha256
+        # A file that changed while it was read, or may change within the tick of its time stamp, is not remembered.
+        if abs(time.time() - stat.modified) > _SETTLED_AFTER and source.stat(stat.key) == stat:
+            with self._guard:
+                self._new[name] = _Entry(stat.size, version, sha256)
+        return sha256
+
+    def _load(self) -> dict[str, _Entry]:
+        try:
+            return msgspec.json.decode(self._store.get(_KEY), type=dict[str, _Entry])
+        except (NotFoundError, msgspec.DecodeError):
+            return {}
