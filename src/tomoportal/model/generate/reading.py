@@ -19,7 +19,8 @@ def open_schema(name: str) -> SchemaView:
 
 def annotation(element: Any, name: str) -> str | None:
     """Value of an annotation of a schema element, as text."""
-    found = element.annotations.get(name)
+    annotations = element.annotations  # a dict or a JsonObj, which has no get()
+    found = annotations[name] if name in annotations else None  # noqa: SIM401
     return None if found is None else str(found.value)
 
 
