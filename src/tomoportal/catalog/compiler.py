@@ -1,0 +1,179 @@
+"""One root field with its whole selection → one SQL statement that yields JSON text.
+
+Objects become JSON in the database; Python only joins the rows of a root list. Nested lists, connections and
+aggregates are correlated subqueries on indexed foreign keys, limited per parent in the database.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TypeVar
+
+from graphql import FieldNode, GraphQLError
+
+from tomoportal.catalog.aggregates import aggregate_parts
+from tomoportal.catalog.arguments import Page
+from tomoportal.catalog.connections import connection_parts
+from tomoportal.catalog.dialect import Dialect, Part, Sql
+from tomoportal.catalog.filters import LIST_DEPTH, children_of, conditions
+from tomoportal.catalog.graph import Graph
+from tomoportal.catalog.ordering import order_terms
+from tomoportal.catalog.selection import Request
+from tomoportal.catalog.statement import Source, Statement, conjunction
+from tomoportal.catalog.visibility import Rule, Viewer
+from tomoportal.errors import QueryError
+from tomoportal.model.entities import Entity, Field, Relation
+
+_T = TypeVar("_T")
+
+__all__ = ["MAX_NESTING", "Compiler", "Path", "Plan"]
+
+MAX_NESTING = 12
+"""Most relations that a selection may go through; the site goes through four."""
+
+Path = tuple[str | int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """A statement for one root field; ``many``: one row per item of a list, else one row with the value."""
+
+    key: str
+    sql: str
+    parameters: dict[str, object]
+    many: bool
+
+
+class Compiler:
+    """Compiles the root fields of one request. ``errors`` collects those of nullable fields, which become null."""
+
+    def __init__(self, graph: Graph, dialect: Dialect, request: Request, viewer: Viewer, rule: Rule) -> None:
+        self.graph = graph
+        self.dialect = dialect
+        self.request = request
+        self.errors: list[GraphQLError] = []
+        self._viewer = viewer
+        self._rule = rule
+        self.statement = Statement(graph, dialect, viewer, rule)
+
+    def root(self, key: str, nodes: Sequence[FieldNode]) -> Plan:
+        """Plan of one root field. Raises ``GraphQLError`` with its path."""
+        self.statement = Statement(self.graph, self.dialect, self._viewer, self._rule)
+        entity, is_aggregate = self.graph.roots[nodes[0].name.value]
+        compile_field = self._root_aggregate if is_aggregate else self._root_list
+        sql = self.located(nodes, (key,), lambda: compile_field(entity, nodes, (key,)))
+        return Plan(key, sql, self.statement.parameters, many=not is_aggregate)
+
+    def _root_list(self, entity: Entity, nodes: Sequence[FieldNode], path: Path) -> str:
+        arguments = self.request.arguments("Query", nodes[0])
+        name = nodes[0].name.value
+        page = Page.of(arguments.get("limitOffset"), f"{name}.limitOffset")
+        statement = self.statement
+        rows = statement.source(entity)
+
+        def where(source: Source) -> list[str]:
+            return [
+                *statement.visible(source),
+                *conditions(statement, source, arguments.get("where"), LIST_DEPTH, f"{name}.where"),
+            ]
+
+        def order(source: Source) -> str:
+            terms = order_terms(statement, source, arguments.get("orderBy"), LIST_DEPTH, f"{name}.orderBy")
+            return f" ORDER BY {', '.join(terms)}"
+
+        text = self.dialect.answer(self.dialect.text(self.object_parts(rows, nodes, (*path, 0))))
+        if page.limit is None or not arguments.get("orderBy"):
+            tail = f"{conjunction(where(rows))}{order(rows)}{page.clause}"
+        else:
+            # Sort bare keys and cut, then make JSON of the rows that are left.
+            cut = statement.source(entity)
+            picked = f"SELECT {cut.id} FROM {cut.clause}{conjunction(where(cut))}{order(cut)}{page.clause}"
+            tail = f" WHERE {rows.id} IN ({picked}){order(rows)}"
+        return f"SELECT {text} FROM {rows.clause}{tail}"
+
+    def _root_aggregate(self, entity: Entity, nodes: Sequence[FieldNode], path: Path) -> str:
+        where = self.request.arguments("Query", nodes[0]).get("where")
+        parts = aggregate_parts(self, entity, nodes, where, None, None, nodes[0].name.value)
+        return f"SELECT {self.dialect.answer(self.dialect.text(parts))}"
+
+    def object_parts(self, source: Source, nodes: Sequence[FieldNode], path: Path) -> list[Part]:
+        """JSON of one object: the selection below ``nodes`` over a row of ``source``."""
+        entity = source.entity
+        fields = self.request.collect(entity.name, nodes)
+        return self._scalar_parts(source, fields) or self._mixed_parts(source, fields, path)
+
+    def _scalar_parts(self, source: Source, fields: dict[str, list[FieldNode]]) -> list[Part] | None:
+        members: list[tuple[str, str, Field]] = []
+        for key, nodes in fields.items():
+            name = nodes[0].name.value
+            member = None if name.startswith("_") else self.graph.member(source.entity, name)
+            if not isinstance(member, Field):
+                return None
+            members.append((key, self.statement.value(source, member), member))
+        found = self.dialect.scalar_object(members)
+        if found is None:
+            return None
+        for _ in members:
+            self.statement.count()
+        return [found]
+
+    def _mixed_parts(self, source: Source, fields: dict[str, list[FieldNode]], path: Path) -> list[Part]:
+        parts: list[Part] = ["{"]
+        for index, (key, nodes) in enumerate(fields.items()):
+            self.statement.count()
+            parts.append(f'{"," if index else ""}"{key}":')
+            parts += self._member_parts(source, nodes, (*path, key))
+        return [*parts, "}"]
+
+    def _member_parts(self, source: Source, nodes: Sequence[FieldNode], path: Path) -> list[Part]:
+        name = nodes[0].name.value
+        entity = source.entity
+        if name == "__typename":
+            return [json.dumps(entity.name)]
+        if name == "_id":
+            return [self.dialect.global_id(entity.name, source.id)]
+        member = self.graph.member(entity, name)
+        if isinstance(member, Field):
+            return [self.dialect.scalar(self.statement.value(source, member), member)]
+        if sum(isinstance(step, str) for step in path) > 4 * MAX_NESTING:
+            raise QueryError(f"The selection is nested too deeply; it may go through at most {MAX_NESTING} relations")
+        if isinstance(member, Relation):
+            if member.many:
+                return self.located(nodes, path, lambda: connection_parts(self, source, member, nodes, path))
+            return self._nullable(nodes, path, lambda: self._to_one(source, member, nodes, path))
+        return self._nullable(nodes, path, lambda: self._nested_aggregate(source, member.relation, nodes))
+
+    def _to_one(self, source: Source, relation: Relation, nodes: Sequence[FieldNode], path: Path) -> list[Part]:
+        arguments = self.request.arguments(source.entity.name, nodes[0])
+        place = f"{source.entity.name}.{relation.wire}"
+        row = self.statement.source(self.graph.target(relation))
+        order_terms(self.statement, row, arguments.get("orderBy"), LIST_DEPTH, f"{place}.orderBy")  # checked only
+        rows = children_of(self.statement, source, relation, row)
+        rows += conditions(self.statement, row, arguments.get("where"), LIST_DEPTH, f"{place}.where")
+        text = self.dialect.text(self.object_parts(row, nodes, path))
+        return [Sql(f"coalesce((SELECT {text} FROM {row.clause}{conjunction(rows)}),'null')")]
+
+    def _nested_aggregate(self, source: Source, relation: Relation, nodes: Sequence[FieldNode]) -> list[Part]:
+        where = self.request.arguments(source.entity.name, nodes[0]).get("where")
+        place = f"{source.entity.name}.{relation.wire}Aggregate"
+        return aggregate_parts(self, self.graph.target(relation), nodes, where, source, relation, place)
+
+    def located(self, nodes: Sequence[FieldNode], path: Path, work: Callable[[], _T]) -> _T:
+        """Do ``work``; an error gets the field's place in the request and in the answer."""
+        try:
+            return work()
+        except QueryError as error:
+            raise GraphQLError(error.what, nodes, path=list(path), original_error=error) from error
+        except GraphQLError as error:
+            if error.path is None:
+                raise GraphQLError(error.message, error.nodes or nodes, path=list(path)) from error
+            raise
+
+    def _nullable(self, nodes: Sequence[FieldNode], path: Path, work: Callable[[], list[Part]]) -> list[Part]:
+        try:
+            return self.located(nodes, path, work)
+        except GraphQLError as error:
+            self.errors.append(error)
+            return ["null"]

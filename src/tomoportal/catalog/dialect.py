@@ -1,0 +1,191 @@
+"""What differs between databases in the SQL that answers a GraphQL request.
+
+The compiler writes plain SQL with names from the model and values as parameters; everything that SQLite and
+PostgreSQL say differently is a method here. A JSON text in the making is a list of parts: literal text, or
+:class:`Sql` for an expression whose value is JSON text.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Protocol
+
+from tomoportal.catalog.patterns import glob_of_like, is_cheap_like, regex_of_like
+from tomoportal.catalog.timestamps import wire_timestamp
+from tomoportal.model.entities import Field
+
+__all__ = ["Dialect", "Part", "Sql", "Sqlite", "text_literal"]
+
+_MAX_ARGUMENTS = 120  # SQLite allows 127 per function call
+_MAX_OBJECT = _MAX_ARGUMENTS // 2
+
+
+@dataclass(frozen=True, slots=True)
+class Sql:
+    """An SQL expression that yields JSON text."""
+
+    text: str
+
+
+Part = str | Sql
+
+
+class Bind(Protocol):
+    """Adds a value to the parameters of a statement and returns its placeholder."""
+
+    def __call__(self, value: object) -> str: ...
+
+
+class Dialect(Protocol):
+    """The operations that a database must offer; ``Sqlite`` is the one that is always there."""
+
+    name: str
+
+    def placeholder(self, name: str) -> str: ...
+    def value(self, value: object) -> object: ...
+    def address(self, column: str, kind: str) -> str: ...
+    def scalar(self, expression: str, field: Field) -> Sql: ...
+    def scalar_object(self, members: Sequence[tuple[str, str, Field]]) -> Sql | None: ...
+    def text(self, parts: Sequence[Part]) -> str: ...
+    def rows(self, text: str) -> str: ...
+    def ordered_join(self, first: str, second: str, condition: str) -> str: ...
+    def answer(self, text: str) -> str: ...
+    def contains(self, expression: str, values: Sequence[object], bind: Bind) -> str: ...
+    def like(self, expression: str, pattern: str, ignore_case: bool, bind: Bind) -> str: ...
+    def regex(self, expression: str, pattern: str, ignore_case: bool, bind: Bind) -> str: ...
+    def global_id(self, type_name: str, identifier: str) -> Sql: ...
+    def cursor(self, index: str) -> Sql: ...
+    def rounded(self, expression: str) -> str: ...
+    def least(self, *expressions: str) -> str: ...
+    def greatest(self, *expressions: str) -> str: ...
+
+
+def text_literal(text: str) -> str:
+    """``text`` as an SQL string literal."""
+    return "'" + text.replace("'", "''") + "'"
+
+
+class Sqlite:
+    """SQLite 3.38 or newer, with the functions of ``sqlite_functions``.
+
+    JSON is put together with ``printf``: it keeps the parser's stack flat, which bounds how deep a selection can be.
+    """
+
+    name = "sqlite"
+
+    def placeholder(self, name: str) -> str:
+        return f":{name}"
+
+    def value(self, value: object) -> object:
+        """A Python value as the driver stores it."""
+        if isinstance(value, bool):
+            return int(value)
+        if isinstance(value, datetime):
+            return wire_timestamp(value)
+        return value
+
+    def address(self, column: str, kind: str) -> str:
+        """The address on the wire (``kind`` ``s3`` or ``https``) of a stored path; see ``addresses``."""
+        foreign = (
+            f"substr({column},2,instr({column},char(10))-2)"
+            if kind == "s3"
+            else f"substr({column},instr({column},char(10))+1)"
+        )
+        return f"CASE substr({column},1,1) WHEN '/' THEN nullif({foreign},'') ELSE :{kind}_base||{column} END"
+
+    def scalar(self, expression: str, field: Field) -> Sql:
+        """JSON of one value."""
+        kind = field.type
+        if kind == "Float":
+            return Sql(f"json_float({expression})")
+        if kind == "Boolean":
+            return Sql(f"CASE {expression} WHEN 1 THEN 'true' WHEN 0 THEN 'false' ELSE 'null' END")
+        if kind == "Int" and field.required:
+            return Sql(expression)
+        if kind in {"Int", "Matrix"}:
+            return Sql(f"ifnull({expression},'null')")
+        return Sql(f"json_quote({expression})")
+
+    def scalar_object(self, members: Sequence[tuple[str, str, Field]]) -> Sql | None:
+        """JSON of an object of scalars only, ``(key, expression, field)`` each, or None if there are too many."""
+        if not 0 < len(members) <= _MAX_OBJECT:
+            return None
+        pairs = []
+        for key, expression, field in members:
+            if field.type in {"Float", "Boolean", "Matrix"}:
+                expression = f"json({self.scalar(expression, field).text})"
+            pairs.append(f"{text_literal(key)},{expression}")
+        return Sql(f"json_object({','.join(pairs)})")
+
+    def text(self, parts: Sequence[Part]) -> str:
+        """One expression for the JSON text of ``parts``."""
+        pieces: list[str] = []
+        template, arguments = "", list[str]()
+        for part in parts:
+            if isinstance(part, str):
+                template += part.replace("%", "%%")
+                continue
+            if len(arguments) == _MAX_ARGUMENTS:
+                pieces.append(_printf(template, arguments))
+                template, arguments = "", []
+            template += "%s"
+            arguments.append(part.text)
+        if template == "%s" and not pieces:
+            return arguments[0]
+        if template:
+            pieces.append(_printf(template, arguments))
+        return "||".join(pieces)
+
+    def rows(self, text: str) -> str:
+        """Aggregate: JSON texts joined by commas, in the order in which the rows come; null if there is no row."""
+        return f"group_concat({text})"
+
+    def ordered_join(self, first: str, second: str, condition: str) -> str:
+        """Join that keeps the order of the first table."""
+        return f"{first} CROSS JOIN {second} ON {condition}"
+
+    def answer(self, text: str) -> str:
+        """The column of the outermost SELECT: bytes, which spares decoding."""
+        return f"CAST({text} AS BLOB)"
+
+    def contains(self, expression: str, values: Sequence[object], bind: Bind) -> str:
+        """``expression IN values``; one parameter for any number of values."""
+        plain = [self.value(value) for value in values]
+        if any(isinstance(value, float) for value in plain):  # JSON numbers would be parsed less exactly
+            return f"{expression} IN ({','.join(bind(value) for value in plain)})"
+        return f"{expression} IN (SELECT value FROM json_each({bind(json.dumps(plain))}))"
+
+    def like(self, expression: str, pattern: str, ignore_case: bool, bind: Bind) -> str:
+        """SQL ``LIKE`` with backslash as escape; ``pattern`` was checked by ``patterns.check_like``."""
+        if not is_cheap_like(pattern) or (ignore_case and not pattern.isascii()):
+            return self.regex(expression, regex_of_like(pattern), ignore_case, bind)
+        if ignore_case:
+            return f"{expression} LIKE {bind(pattern)} ESCAPE '\\'"
+        return f"{expression} GLOB {bind(glob_of_like(pattern))}"
+
+    def regex(self, expression: str, pattern: str, ignore_case: bool, bind: Bind) -> str:
+        """Unanchored search in bounded time; ``pattern`` was checked by ``patterns.check_regex``."""
+        return f"regex_search({bind(pattern)},{expression},{int(ignore_case)})"
+
+    def global_id(self, type_name: str, identifier: str) -> Sql:
+        return Sql(f"json_quote(base64_text({text_literal(type_name + ':')}||{identifier}))")
+
+    def cursor(self, index: str) -> Sql:
+        return Sql(f"json_quote(base64_text('arrayconnection:'||({index})))")
+
+    def rounded(self, expression: str) -> str:
+        """To the nearest integer, halves up."""
+        return f"round_half_up({expression})"
+
+    def least(self, *expressions: str) -> str:
+        return f"min({','.join(expressions)})"
+
+    def greatest(self, *expressions: str) -> str:
+        return f"max({','.join(expressions)})"
+
+
+def _printf(template: str, arguments: Sequence[str]) -> str:
+    return f"printf({','.join([text_literal(template), *arguments])})"

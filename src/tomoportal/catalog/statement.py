@@ -1,0 +1,92 @@
+"""One SQL statement in the making: its parameters, aliases and the rules that hold for every table in it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from tomoportal.catalog.addresses import PLACEHOLDER
+from tomoportal.catalog.dialect import Dialect, text_literal
+from tomoportal.catalog.graph import Graph
+from tomoportal.catalog.visibility import Rule, Viewer
+from tomoportal.errors import QueryError
+from tomoportal.model.entities import Entity, Field
+
+__all__ = ["MAX_PARTS", "Source", "Statement", "conjunction"]
+
+MAX_PARTS = 5_000
+"""Most tables and fields in one statement; the site's largest operation needs a few hundred."""
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """An entity's table under an alias in a statement."""
+
+    entity: Entity
+    alias: str
+
+    @property
+    def clause(self) -> str:
+        return f'"{self.entity.table}" {self.alias}'
+
+    def __getitem__(self, column: str) -> str:
+        return f'{self.alias}."{column}"'
+
+    @property
+    def id(self) -> str:
+        return self["id"]
+
+
+class Statement:
+    """Collects parameters and hands out aliases; knows the dialect, the viewer and the model."""
+
+    def __init__(self, graph: Graph, dialect: Dialect, viewer: Viewer, rule: Rule) -> None:
+        self.graph = graph
+        self.dialect = dialect
+        self.parameters: dict[str, object] = {}
+        self._viewer = viewer
+        self._rule = rule
+        self._aliases = 0
+        self._parts = 0
+
+    def bind(self, value: object) -> str:
+        """Add a value to the parameters; returns its placeholder."""
+        name = f"p{len(self.parameters)}"
+        self.parameters[name] = self.dialect.value(value)
+        return self.dialect.placeholder(name)
+
+    def source(self, entity: Entity) -> Source:
+        """The entity's table under a new alias."""
+        self.count()
+        self._aliases += 1
+        return Source(entity, f"t{self._aliases}")
+
+    def alias(self) -> str:
+        self._aliases += 1
+        return f"k{self._aliases}"
+
+    def visible(self, source: Source) -> list[str]:
+        """The visibility rule for a table: none or one condition."""
+        predicate = self._rule(source.entity.table, self._viewer, source.alias)
+        return [] if predicate is None else [f"({predicate})"]
+
+    def value(self, source: Source, field: Field) -> str:
+        """Expression for a field's value as it is seen on the wire."""
+        column = source[self.graph.column(source.entity, field)]
+        if field.path is not None:
+            return self.dialect.address(column, field.path)
+        if field.name == "neuroglancer_config":
+            return f"replace({column},{text_literal(PLACEHOLDER)},{self.dialect.placeholder('https_base')})"
+        return column
+
+    def count(self) -> None:
+        """Count one table or field against the limit. Raises :class:`QueryError`."""
+        self._parts += 1
+        if self._parts > MAX_PARTS:
+            raise QueryError(
+                f"The request is too large: one root field may ask for at most {MAX_PARTS} fields and tables"
+            )
+
+
+def conjunction(conditions: list[str]) -> str:
+    """``WHERE`` clause of conditions that must all hold, or nothing."""
+    return f" WHERE {' AND '.join(conditions)}" if conditions else ""

@@ -1,0 +1,116 @@
+"""Tables of the catalog, made from the model's entities, and the few tables of its own.
+
+Besides its fields every entity table has
+
+- ``natural_key``: what stays the same when the catalog is rebuilt (``reference`` key of catalog-import 3);
+- ``unit``: the part of the archive that the row was read from (a run, a dataset, a deposition);
+- ``document``: the key of the metadata document that it came from;
+- ``extra``: JSON text of values without a field on the wire (cross-correlation, acquire mode, …), or null.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    Double,
+    ForeignKey,
+    Integer,
+    MetaData,
+    Table,
+    Text,
+)
+from sqlalchemy.types import TypeEngine
+
+from tomoportal.catalog import graph as _graph
+from tomoportal.catalog.timestamps import Timestamp
+from tomoportal.model.entities import Entity, Field
+
+__all__ = ["INFO", "SCHEMA_VERSION", "SOURCE", "Tables"]
+
+SCHEMA_VERSION = 1
+"""Grows with every change of the tables; a catalog of another version is rebuilt."""
+
+INFO = "catalog_info"
+SOURCE = "catalog_source"
+
+_TYPES: dict[str, type[TypeEngine[Any]]] = {
+    "Int": Integer,
+    "Float": Double,
+    "String": Text,
+    "Boolean": Boolean,
+    "Enum": Text,
+    "Matrix": Text,
+}
+
+# What people filter, sort and search by; the public portal has indexes on keys only.
+_INDEXED = frozenset(
+    {
+        "annotation_ingest_id",
+        "deposition_date",
+        "funding_agency_name",
+        "name",
+        "object_id",
+        "object_name",
+        "orcid",
+        "organism_name",
+        "related_database_entries",
+        "release_date",
+        "title",
+        "voxel_spacing",
+    }
+)
+
+
+class Tables:
+    """All tables in one ``metadata``; ``tables["tomogram"]`` is the table of an entity."""
+
+    def __init__(self, graph: _graph.Graph) -> None:
+        self.metadata = MetaData()
+        self.info = Table(
+            INFO, self.metadata, Column("key", Text, primary_key=True), Column("value", Text, nullable=False)
+        )
+        # One row per unit of the archive: what was read, so that unchanged units are not read again.
+        self.source = Table(
+            SOURCE,
+            self.metadata,
+            Column("unit", Text, primary_key=True),
+            Column("owner", Text, nullable=False, index=True),
+            Column("digest", Text, nullable=False),
+            Column("size", BigInteger, nullable=False),
+            Column("problems", Text, nullable=False),
+        )
+        self._entities = {entity.table: _table(entity, graph, self.metadata) for entity in graph.entities.values()}
+
+    def __getitem__(self, name: str) -> Table:
+        return self._entities[name]
+
+    def in_order(self) -> list[Table]:
+        """Tables of the entities, parents before children."""
+        return [table for table in self.metadata.sorted_tables if table.name in self._entities]
+
+
+def _table(entity: Entity, graph: _graph.Graph, metadata: MetaData) -> Table:
+    columns = [_column(column.name, column.field, graph) for column in graph.columns[entity.name]]
+    return Table(
+        entity.table,
+        metadata,
+        *columns,
+        Column("natural_key", Text, nullable=False, unique=True),
+        Column("unit", Text, nullable=False, index=True),
+        Column("document", Text),
+        Column("extra", Text),
+    )
+
+
+def _column(name: str, field: Field, graph: _graph.Graph) -> Column[object]:
+    if name == "id":
+        return Column(name, Integer, primary_key=True, autoincrement=False)
+    kind = Timestamp if field.type == "DateTime" else _TYPES[field.type]
+    if field.references is not None:
+        key = ForeignKey(f"{graph.entities[field.references].table}.id", deferrable=True, initially="DEFERRED")
+        return Column(name, kind, key, nullable=not field.required, index=True)
+    return Column(name, kind, nullable=not field.required, index=name in _INDEXED)
