@@ -88,14 +88,18 @@ def test_imports_run_downwards(path: Path) -> None:
         if parts[0] != "tomoportal" or len(parts) == 1 or parts[1] in {own, "__version__"}:
             continue
         assert parts[1] in ROOMS, f"{path}:{line} imports the unknown room {parts[1]}"
-        assert ROOMS.index(parts[1]) > ROOMS.index(own), f"{path}:{line}: {own}/ may not use {parts[1]}/, which is above it"
+        assert ROOMS.index(parts[1]) > ROOMS.index(own), (
+            f"{path}:{line}: {own}/ may not use {parts[1]}/, which is above it"
+        )
 
 
 @pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(SOURCE)))
 def test_each_library_stays_in_its_rooms(path: Path) -> None:
     for line, name in imports_of(path):
         rooms = LIBRARY_ROOMS.get(name.split(".")[0])
-        assert rooms is None or room_of(path) in rooms, f"{path}:{line} imports {name}, which belongs to {sorted(rooms or ())}"
+        assert rooms is None or room_of(path) in rooms, (
+            f"{path}:{line} imports {name}, which belongs to {sorted(rooms or ())}"
+        )
 
 
 def test_no_module_is_longer_than_500_lines() -> None:
@@ -140,4 +144,6 @@ def test_every_command_says_in_its_own_help_what_the_overview_says() -> None:
     for name, line in COMMANDS.items():
         command = cli.get_command(context, name)
         assert command is not None
-        assert (command.help or "").startswith(line.rstrip(".")), f"tomoportal {name} --help does not begin with: {line}"
+        assert (command.help or "").startswith(line.rstrip(".")), (
+            f"tomoportal {name} --help does not begin with: {line}"
+        )
