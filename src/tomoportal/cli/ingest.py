@@ -1,0 +1,131 @@
+"""``tomoportal ingest``: raw files → archive."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+if TYPE_CHECKING:
+    pass
+
+__all__ = ["command"]
+
+_SHOWN = 30
+
+
+@click.command(name="ingest", help="Turn raw files into an archive as an ingestion config says.")
+@click.argument("config", type=click.Path(exists=True, dir_okay=False))
+@click.option("--archive", "archive_url", required=True, metavar="URL", help="Folder, file://… or s3://bucket/prefix of the archive.")
+@click.option("--source", "source_url", metavar="URL", help="Root of the raw files [default: the folder of CONFIG].")
+@click.option("--plan", "plan_only", is_flag=True, help="Show what would be done and write nothing.")
+@click.option("--jobs", type=click.IntRange(min=1), metavar="N", help="Processes [default: number of cores].")
+@click.option("--chunk-size", type=int, default=128, show_default=True, metavar="N", help="Edge of Zarr chunks in voxels.")
+@click.option("--dtype", type=click.Choice(["float32"]), help="Store volumes as float32 instead of the type of the source.")
+@click.option("--json", "as_json", is_flag=True, help="Print the plan or the report as JSON.")
+def command(
+    config: str,
+    archive_url: str,
+    source_url: str | None,
+    plan_only: bool,
+    jobs: int | None,
+    chunk_size: int,
+    dtype: str | None,
+    as_json: bool,
+) -> int:
+    import os
+    from pathlib import Path
+
+    from tomoportal.archive import Archive
+    from tomoportal.cli.console import console, print_json, progress_bar
+    from tomoportal.ingest import Options, load_config, make_plan, open_source, run_plan
+
+    loaded = load_config(config)
+    root = source_url if source_url is not None else str(Path(config).resolve().parent)
+    source = open_source(
+        root, loaded.source_prefix, beside=loaded.folder, place=loaded.place(("standardization_config", "source_prefix"))
+    )
+    archive = _plan_archive(archive_url) if plan_only else Archive.open(archive_url, create=True)
+    plan = make_plan(loaded, source, archive, Options(chunk_size, dtype))
+    if plan_only:
+        if as_json:
+            print_json(plan.to_json())
+        else:
+            _show_plan(plan)
+        return 1 if plan.errors else 0
+    screen = console()
+    if not as_json:
+        _show_remarks(plan)
+    with progress_bar("ingest", quiet=as_json) as progress:
+        report = run_plan(plan, archive, source.store, jobs or os.cpu_count() or 1, progress)
+    if as_json:
+        print_json(report.to_json())
+    else:
+        _show_report(report)
+    if not report.ok:
+        screen.print("[bold red]not everything was ingested[/]; mend the causes and run the same command again")
+        return 1
+    return 0
+
+
+def _plan_archive(url: str):  # type: ignore[no-untyped-def]
+    """The archive to plan against; one that does not exist yet is planned as an empty one, and not made."""
+    from tomoportal.archive import Archive
+    from tomoportal.errors import NotFoundError
+
+    try:
+        return Archive.open(url, read_only=True)
+    except NotFoundError:
+        return Archive.open("memory://", read_only=True)
+
+
+def _show_plan(plan: Plan) -> None:
+    from tomoportal.cli.console import console, table
+
+    rows = [
+        (item.action, "/".join(item.place[1:]), item.kind, item.archive_id, item.title, len(item.sources), item.document or ", ".join(item.outputs))
+        for item in plan.items
+    ]
+    table(("action", "container", "kind", "id", "what", "sources", "writes"), rows, title=f"Plan of {plan.config}")
+    _show_remarks(plan)
+    counts = ", ".join(f"{count} {action}" for action, count in plan.counts.items() if count)
+    console().print(f"[bold]{counts or 'nothing to do'}[/]; nothing was written")
+
+
+def _show_remarks(plan: Plan) -> None:
+    """Everything that a plan has to say beside its items, on stderr."""
+    from rich.markup import escape
+
+    from tomoportal.cli.console import console
+
+    screen = console()
+    for warning in plan.warnings:
+        screen.print(f"[yellow]warning[/] {escape(str(warning))}")
+    for one in plan.unmatched:
+        screen.print(f"[yellow]no match[/] {escape(str(one))}")
+    for name in plan.stale:
+        screen.print(f"[yellow]no longer in the config[/] {escape(name)} (kept)")
+    for error in plan.errors[:_SHOWN]:
+        screen.print(f"[red]error[/] {escape(str(error))}")
+    if len(plan.errors) > _SHOWN:
+        screen.print(f"[red]… and {len(plan.errors) - _SHOWN} more errors[/] (all of them with --json)")
+
+
+def _show_report(report: Report) -> None:
+    from rich.markup import escape
+
+    from tomoportal.cli.console import console, table
+
+    screen = console()
+    for label, text in report.warnings[:_SHOWN]:
+        screen.print(f"[yellow]warning[/] {escape(label)}: {escape(text)}")
+    if len(report.warnings) > _SHOWN:
+        screen.print(f"[yellow]… and {len(report.warnings) - _SHOWN} more warnings[/] (all of them with --json)")
+    for result in report.results:
+        if result.outcome == "absent":
+            screen.print(f"[yellow]nothing to ingest[/] {escape(result.label)}: {escape(result.why or '')}")
+    for failure in report.failures[:_SHOWN]:
+        screen.print(f"[red]{failure.outcome}[/] {escape(failure.label)}: {escape(failure.why or '')}")
+    for error in report.errors[:_SHOWN]:
+        screen.print(f"[red]error[/] {escape(str(error))}")
+    table(("outcome", "items"), [(outcome, count) for outcome, count in report.counts.items() if count])

@@ -1,0 +1,40 @@
+"""Ingestion: config → sources → plan → steps → publish.
+
+from tomoportal.archive import Archive
+from tomoportal.ingest import load_config, make_plan, open_source, run_plan
+
+config = load_config("raw/config.yaml")                  # every problem at once, with file and line
+source = open_source("raw", config.source_prefix, beside=config.folder)
+archive = Archive.open("archive", create=True)
+plan = make_plan(config, source, archive)                # a value: items, unmatched globs, errors per run
+report = run_plan(plan, archive, source.store, jobs=4)   # skips what is right, collects every failure
+report.ok
+"""
+
+from __future__ import annotations
+
+import importlib
+
+_HOMES = {
+    "Config": "config",
+    "Item": "plan",
+    "Options": "plan",
+    "Plan": "plan",
+    "Report": "report",
+    "Result": "report",
+    "SourceRoot": "sources",
+    "load_config": "config",
+    "make_plan": "planner",
+    "open_source": "sources",
+    "run_plan": "running",
+}
+
+__all__ = sorted(_HOMES)
+
+
+def __getattr__(name: str) -> object:
+    try:
+        home = _HOMES[name]
+    except KeyError:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}") from None
+    return getattr(importlib.import_module(f"{__name__}.{home}"), name)

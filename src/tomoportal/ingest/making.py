@@ -1,0 +1,116 @@
+"""Making one item: is it right already? If not, make its files aside and publish them with its document."""
+
+from __future__ import annotations
+
+import errno
+import time
+import traceback
+from dataclasses import dataclass, field
+from typing import Any
+
+from tomoportal.archive import Archive, Container, ItemRecord
+from tomoportal.archive.source_digests import SourceDigests
+from tomoportal.errors import DocumentError, TomoportalError
+from tomoportal.ingest.bench import Bench
+from tomoportal.ingest.inputs import digest_of, input_parts, is_complete
+from tomoportal.ingest.plan import Item, Options
+from tomoportal.ingest.records import container_of
+from tomoportal.ingest.report import Result
+from tomoportal.ingest.steps import step_of
+from tomoportal.storage import Store
+
+__all__ = ["Maker"]
+
+_FLUSH_EVERY = 10.0  # seconds between two writes of the digest cache
+_FULL = (errno.ENOSPC, errno.EDQUOT)
+
+
+@dataclass
+class Maker:
+    """Makes items one after the other, in the main process or in a worker."""
+
+    archive: Archive
+    source: Store
+    options: Options
+    jobs: int = 1
+    """Threads for one conversion."""
+    _digests: SourceDigests = field(init=False)
+    _memory: dict[str, Any] = field(default_factory=dict)
+    _flushed: float = field(default_factory=time.monotonic)
+
+    def __post_init__(self) -> None:
+        self._digests = SourceDigests(self.archive)
+
+    def make(self, item: Item) -> Result:
+        """Make one item. Every failure is a result, so that the other items go on."""
+        try:
+            result = self._make(item)
+        except TomoportalError as error:
+            return Result.of(item, "failed", str(error), stop=_is_full(error))
+        except Exception as error:  # noqa: BLE001 - a fault of ours in one item must not take the others with it
+            text = "".join(traceback.format_exception_only(error)).strip()
+            where = traceback.extract_tb(error.__traceback__)[-1]
+            return Result.of(
+                item, "failed", f"{text} ({where.filename.rpartition('/')[2]}:{where.lineno})", stop=_is_full(error)
+            )
+        if time.monotonic() - self._flushed > _FLUSH_EVERY:
+            self.close()
+        return result
+
+    def close(self) -> None:
+        """Write the digests of sources that were found."""
+        self._digests.flush()
+        self._flushed = time.monotonic()
+
+    def _make(self, item: Item) -> Result:
+        container = container_of(item.place)
+        manifest = self.archive.manifest(container)
+        step = step_of(item.kind)
+        bench = Bench(
+            self.archive, self.source, self.options, self._digests, manifest, jobs=self.jobs, memory=self._memory
+        )
+        context = step.context(item, bench) if step.context else None
+        parts = input_parts(item, self.options, self.source, self._digests, manifest, context)
+        digest = digest_of(parts)
+        record = manifest.items.get((item.kind, item.identity))
+        if record is not None and record.input_digest == digest and is_complete(record, self.archive.store):
+            if record.inputs.get("absent"):
+                return Result.of(item, "absent", str(record.inputs["absent"]))
+            return Result.of(item, "skipped")
+        with self.archive.stage(container, item.kind, item.identity) as staging:
+            bench.staging = staging
+            made = step.make(item, bench)
+            if made.absent is not None:  # on record, so that the next run need not look again
+                self._publish(container, item, digest, {**parts, "absent": made.absent}, None, None)
+                return Result.of(item, "absent", made.absent, made.warnings)
+            inputs = {**parts, **({"facts": dict(made.facts)} if made.facts else {})}
+            document = (item.document, dict(made.document)) if item.document and made.document is not None else None
+            published = self._publish(container, item, digest, inputs, staging, document)
+        return Result.of(item, "created" if published == "created" else "replaced", warnings=made.warnings)
+
+    def _publish(
+        self, container: Container, item: Item, digest: str, inputs: dict[str, Any], staging: Any, document: Any
+    ) -> str:
+        record = ItemRecord(
+            item.kind,
+            item.identity,
+            item.archive_id,
+            digest,
+            deposition_id=item.settings.get("deposition_id"),
+            inputs=inputs,
+        )
+        try:
+            return self.archive.publish(container, record, staging, document).outcome
+        except DocumentError as error:
+            raise DocumentError(
+                error.problems, source=f"{item.config_path} → {document[0]}" if document else item.config_path
+            ) from error
+
+
+def _is_full(error: BaseException | None) -> bool:
+    """Whether a full disk is at the bottom of an error."""
+    while error is not None:
+        if isinstance(error, OSError) and error.errno in _FULL:
+            return True
+        error = error.__cause__
+    return False

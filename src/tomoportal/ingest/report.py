@@ -1,0 +1,82 @@
+"""What became of a plan: one result per item, counted and listed."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from tomoportal.ingest.plan import Item, RunError, Unmatched
+
+__all__ = ["OUTCOMES", "Outcome", "Report", "Result"]
+
+Outcome = Literal["created", "replaced", "skipped", "reference", "absent", "failed", "not attempted"]
+OUTCOMES: tuple[Outcome, ...] = ("created", "replaced", "skipped", "reference", "absent", "failed", "not attempted")
+
+
+@dataclass(frozen=True)
+class Result:
+    """What became of one item; ``why`` explains a failure or an absence."""
+
+    label: str
+    kind: str
+    title: str
+    outcome: Outcome
+    why: str | None = None
+    warnings: tuple[str, ...] = ()
+    stop: bool = False
+    """The failure concerns every further item too: a full disk."""
+
+    @classmethod
+    def of(
+        cls, item: Item, outcome: Outcome, why: str | None = None, warnings: tuple[str, ...] = (), *, stop: bool = False
+    ) -> Result:
+        """A result of an item."""
+        return cls(item.label, item.kind, item.title, outcome, why, warnings, stop)
+
+
+@dataclass
+class Report:
+    """All results in the order of the plan, with what the plan had to say."""
+
+    results: list[Result] = field(default_factory=list)
+    errors: tuple[RunError, ...] = ()
+    unmatched: tuple[Unmatched, ...] = ()
+    stale: tuple[str, ...] = ()
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """Number of items by outcome."""
+        counted = Counter(result.outcome for result in self.results)
+        return {outcome: counted[outcome] for outcome in OUTCOMES}
+
+    @property
+    def failures(self) -> list[Result]:
+        """Items that failed or could not be attempted."""
+        return [result for result in self.results if result.outcome in ("failed", "not attempted")]
+
+    @property
+    def warnings(self) -> list[tuple[str, str]]:
+        """Label and text of every warning."""
+        return [(result.label, warning) for result in self.results for warning in result.warnings]
+
+    @property
+    def ok(self) -> bool:
+        """Whether everything that was planned is done; decides the exit code."""
+        return not self.failures and not self.errors
+
+    def to_json(self) -> dict[str, Any]:
+        """The report as ``--json`` prints it."""
+        return {
+            "ok": self.ok,
+            "counts": self.counts,
+            "failures": [{"item": one.label, "outcome": one.outcome, "why": one.why} for one in self.failures],
+            "errors": [
+                {"run": one.run, "where": one.problem.where, "what": one.problem.what, "fix": one.problem.fix}
+                for one in self.errors
+            ],
+            "warnings": [{"item": label, "what": text} for label, text in self.warnings],
+            "absent": [{"item": one.label, "why": one.why} for one in self.results if one.outcome == "absent"],
+            "unmatched": [str(one) for one in self.unmatched],
+            "stale": list(self.stale),
+        }

@@ -1,0 +1,167 @@
+"""Running a plan: what is right is skipped, the rest is made in order of need, every failure is collected."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+
+from tomoportal.archive import Archive
+from tomoportal.errors import TomoportalError
+from tomoportal.ingest.making import Maker
+from tomoportal.ingest.plan import Item, Plan
+from tomoportal.ingest.records import container_of
+from tomoportal.ingest.report import Report, Result
+from tomoportal.ingest.workers import Executor, InProcess, Workers
+from tomoportal.storage import Store
+
+__all__ = ["Progress", "run_plan"]
+
+Progress = Callable[[int, int, str], None]
+"""``progress(done, total, text)``."""
+
+_HEAVY = frozenset({"tiltseries_volume", "tomogram_volume", "annotation", "frames"})
+
+
+def run_plan(plan: Plan, archive: Archive, source: Store, jobs: int = 1, progress: Progress | None = None) -> Report:
+    """Execute a plan; the archive is the same, byte for byte, for any number of ``jobs``.
+
+    What an earlier, killed ingestion left is finished or removed first. An interrupt ends the workers, leaves nothing
+    half-written and is raised again; the same call later finishes the work.
+    """
+    archive.recover()
+    schedule = _Schedule(plan.items)
+    results: dict[str, Result] = {}
+    total = len(plan.items)
+    ids = _Ids(archive, plan.items)
+    try:
+        with _executor(plan, archive, source, jobs) as executor:
+            under_way = 0
+            stopped: str | None = None
+            while True:
+                while under_way < executor.capacity and (item := schedule.pop()) is not None:
+                    early = _without_work(item, schedule, stopped) or ids.give(item)
+                    if early is not None:
+                        results[item.label] = early
+                        schedule.done(item, early)
+                        continue
+                    executor.submit(item)
+                    under_way += 1
+                if not under_way:
+                    break
+                item, result = executor.next()
+                under_way -= 1
+                results[item.label] = result
+                schedule.done(item, result)
+                if result.stop and stopped is None:
+                    stopped = f"{result.why} (at {item.label})"
+                if progress is not None:
+                    progress(len(results), total, item.label)
+    except KeyboardInterrupt:
+        archive.recover()
+        raise
+    return Report([results[item.label] for item in plan.items], plan.errors, plan.unmatched, plan.stale)
+
+
+def _without_work(item: Item, schedule: _Schedule, stopped: str | None) -> Result | None:
+    """The result of an item that needs no work or must not be tried."""
+    if item.action == "reference":
+        return Result.of(item, "reference")
+    missing = schedule.failed_need(item)
+    if missing is not None:
+        return Result.of(item, "not attempted", f"needs {missing}, which failed")
+    if stopped is not None:
+        return Result.of(item, "not attempted", stopped)
+    return None
+
+
+def _executor(plan: Plan, archive: Archive, source: Store, jobs: int) -> Executor:
+    work = [item for item in plan.items if item.action in ("create", "replace")]
+    heavy = sum(item.kind in _HEAVY for item in work)
+    count = max(1, min(jobs, heavy))
+    threads = max(1, jobs // count)
+    if count == 1:
+        return InProcess(Maker(archive, source, plan.options, threads))
+    return Workers(count, archive, source, plan.options, threads)
+
+
+@dataclass
+class _Ids:
+    """Gives archive ids in the order of the plan, whatever the order of the work."""
+
+    archive: Archive
+    items: Iterable[Item]
+    _waiting: dict[tuple[str, ...], list[Item]] = field(init=False)
+    _wrong: dict[str, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self._waiting = defaultdict(list)
+        for item in self.items:
+            if item.id_scope is not None and item.archive_id is not None:
+                self._waiting[item.place].append(item)
+
+    def give(self, item: Item) -> Result | None:
+        """Allocate the ids of the item's whole container before its first item is made; None if all is well."""
+        for numbered in self._waiting.pop(item.place, ()):
+            assert numbered.id_scope is not None
+            container = container_of(numbered.place)
+            try:
+                number = self.archive.allocate(container, numbered.kind, numbered.id_scope, numbered.identity)
+            except TomoportalError as error:
+                self._wrong[numbered.label] = str(error)
+                continue
+            if number != numbered.archive_id:
+                self._wrong[numbered.label] = (
+                    f"the archive changed since the plan was made: id {number} instead of {numbered.archive_id}; run the command again"
+                )
+        why = self._wrong.get(item.label)
+        return Result.of(item, "failed", why) if why else None
+
+
+class _Schedule:
+    """Items in the order of the plan, each as soon as those before it that it depends on are finished."""
+
+    def __init__(self, items: tuple[Item, ...]) -> None:
+        self._items = {item.label: item for item in items}
+        self._rank = {item.label: rank for rank, item in enumerate(items)}
+        self._open: dict[str, set[str]] = {}
+        self._followers: dict[str, list[str]] = defaultdict(list)
+        self._failed: dict[str, str] = {}
+        self._ready: list[str] = []
+        for item in items:
+            before = {label for label in (*item.needs, *item.after) if label in self._items and label != item.label}
+            self._open[item.label] = before
+            for label in before:
+                self._followers[label].append(item.label)
+            if not before:
+                self._ready.append(item.label)
+        self._ready.sort(key=self._rank.__getitem__, reverse=True)
+
+    def pop(self) -> Item | None:
+        """The first item that is ready, None if none is."""
+        return self._items[self._ready.pop()] if self._ready else None
+
+    def done(self, item: Item, result: Result) -> None:
+        """Note that an item is finished."""
+        if result.outcome in ("failed", "not attempted"):
+            self._failed[item.label] = item.title
+        fresh = []
+        for label in self._followers.pop(item.label, ()):
+            before = self._open[label]
+            before.discard(item.label)
+            if not before:
+                fresh.append(label)
+        if fresh:
+            self._ready += fresh
+            self._ready.sort(key=self._rank.__getitem__, reverse=True)
+
+    def failed_need(self, item: Item) -> str | None:
+        """The first item that this one needs and that failed."""
+        return next(
+            (
+                f"{label.rsplit('/', 2)[-2]} {self._failed[label]}" if label.count("/") > 1 else label
+                for label in item.needs
+                if label in self._failed
+            ),
+            None,
+        )

@@ -1,0 +1,81 @@
+"""Where raw files come from: the source root, the folder of one config below it, and the files beside the config.
+
+Keys in plans and manifests are relative to the source root, so that the same tree at another place gives the same
+bytes. An absolute ``source_prefix`` (path or URL) is a root of its own.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+
+from tomoportal.errors import ConfigError, NotFoundError, Problem
+from tomoportal.ingest.trees import OutsideError, Tree, join
+from tomoportal.storage import Store, open_store
+
+__all__ = ["RAW_BUCKET", "SourceRoot", "is_remote", "open_source"]
+
+RAW_BUCKET = "cryoetportal-rawdatasets-dev"
+"""First part of key-photo paths in the public portal's configs; it stands for the source root."""
+
+
+@dataclass
+class SourceRoot:
+    """The raw bucket's stand-in: a store, the prefix of the config in it, and remembered listings."""
+
+    store: Store
+    prefix: str = ""
+    beside: Store | None = None
+    """Folder of the config file, the second place where map files are looked for."""
+
+    def __post_init__(self) -> None:
+        self.tree = Tree(self.store)
+
+    def glob(self, pattern: str) -> list[str]:
+        """Keys (relative to the root) that match a pattern below the config's source folder."""
+        if pattern.startswith("/"):
+            raise OutsideError(f"{pattern!r} is absolute; globs are relative to source_prefix")
+        return self.tree.glob(join(self.prefix, pattern))
+
+    def key_photo(self, path: str) -> str:
+        """Key of a key photo that a config names: relative to the root, without the raw bucket's name."""
+        for head in (f"s3://{RAW_BUCKET}/", f"{RAW_BUCKET}/"):
+            if path.startswith(head):
+                return join(path[len(head) :])
+        return join(path)
+
+    def read_map(self, name: str) -> bytes | None:
+        """Bytes of a map file in the source folder, else beside the config, else None."""
+        if ".." in name.split("/"):
+            return None
+        places: list[tuple[Store, str]] = [(self.store, join(self.prefix, name))]
+        if self.beside is not None:
+            places += [(self.beside, join(name)), (self.beside, name.rpartition("/")[2])]
+        for store, key in places:
+            try:
+                return store.get(key)
+            except NotFoundError:
+                continue
+        return None
+
+
+def open_source(
+    url: str | os.PathLike[str], prefix: str, *, beside: Store | None = None, place: str = "source_prefix"
+) -> SourceRoot:
+    """Open the source root; an absolute ``prefix`` (path or URL) takes the place of ``url``."""
+    if is_remote(prefix) or prefix.startswith("/"):
+        return SourceRoot(open_store(prefix, read_only=True, follow_links=True), "", beside)
+    if ".." in prefix.split("/"):
+        raise ConfigError(
+            [
+                Problem(
+                    place, f"{prefix!r} leaves the source root", "give --source, or an absolute path as source_prefix"
+                )
+            ]
+        )
+    return SourceRoot(open_store(url, read_only=True, follow_links=True), join(prefix), beside)
+
+
+def is_remote(text: str) -> bool:
+    """Whether a text is a URL."""
+    return "://" in text

@@ -1,0 +1,47 @@
+"""One module per entity: how its items are planned, and how one of them is made."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from tomoportal.ingest.bench import Bench, Made
+    from tomoportal.ingest.plan import Item
+
+__all__ = ["Step", "step_of"]
+
+_MODULES = {
+    "deposition": "depositions",
+    "dataset": "datasets",
+    "run": "runs",
+    "gain": "gains",
+    "collection_metadata": "mdocs",
+    "frames": "frames",
+    "tiltseries_volume": "volumes",
+    "tiltseries": "tilt_series",
+    "alignment": "alignments",
+    "tomogram_volume": "volumes",
+    "annotation": "annotations",
+    "key_photos": "key_photos",
+    "viewer_config": "viewer_configs",
+    "tomogram": "tomograms",
+}
+
+
+@dataclass(frozen=True)
+class Step:
+    """How items of one kind are made. A change of what is written needs a new ``version``."""
+
+    version: int
+    make: Callable[[Item, Bench], Made]
+    context: Callable[[Item, Bench], Any] | None = None
+    """What else enters the input digest, known only when the items before are finished."""
+
+
+def step_of(kind: str) -> Step:
+    """The step of a kind of item."""
+    module = importlib.import_module(f"{__name__}.{_MODULES[kind]}")
+    return Step(module.VERSION, module.make, getattr(module, "context", None))

@@ -1,0 +1,291 @@
+"""Annotations: points, oriented points and semantic masks; several files share one document and one id."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from tomoportal.archive import identity as identities
+from tomoportal.archive import layout
+from tomoportal.errors import IngestError
+from tomoportal.formats.convert import convert_volume
+from tomoportal.formats.masks import semantic_mask
+from tomoportal.formats.mrc import MrcHeader, open_mrc
+from tomoportal.formats.ndjson import write_points
+from tomoportal.formats.neuroglancer.annotations import annotation_layer, write_point_layer
+from tomoportal.formats.neuroglancer.palette import color_of
+from tomoportal.ingest.bench import Bench, Made
+from tomoportal.ingest.finders import Found, compile_rule, passes_filters
+from tomoportal.ingest.lines import Path
+from tomoportal.ingest.plan import Item
+from tomoportal.ingest.planning import RunPlan
+from tomoportal.ingest.scope import Scope
+from tomoportal.ingest.sections import SHAPES, shape_is_ingested
+from tomoportal.ingest.steps.point_files import read_source_points
+from tomoportal.ingest.trees import OutsideError
+
+__all__ = ["make", "plan"]
+
+KIND = "annotation"
+VERSION = 1
+POINT_SHAPES = ("Point", "OrientedPoint")
+
+
+def plan(run: RunPlan, scope: Scope, spacing: float, volumes: tuple[Item, ...]) -> list[Item]:
+    """The annotations of one voxel spacing (Å); ``volumes`` are the run's tomograms at this spacing."""
+    items: list[Item] = []
+    for index, entry in enumerate(run.planning.config.section("annotations")):
+        shapes = _shapes(run, scope, index, entry)
+        if shapes:
+            items.append(_plan_one(run, scope, spacing, index, entry, shapes, volumes))
+    return items
+
+
+def _plan_one(
+    run: RunPlan,
+    scope: Scope,
+    spacing: float,
+    index: int,
+    entry: Mapping[str, Any],
+    shapes: list[dict[str, Any]],
+    volumes: tuple[Item, ...],
+) -> Item:
+    metadata = run.expand(dict(entry["metadata"]), ("annotations", index, "metadata"), scope)
+    if run.alignment is None:
+        run.fail(
+            ("annotations", index),
+            "the run has no alignment that the annotation could belong to",
+            "add a tomogram to the run, or name an alignment of the archive with a destination_glob",
+        )
+    target = metadata["annotation_object"]
+    base = layout.annotation_base(target["name"], metadata.get("version", 1.0), target.get("description"))
+    identity = identities.annotation(spacing, run.deposition_id, metadata["annotation_ingest_id"], run.alignment)
+    folder = layout.voxel_spacing_prefix(run.dataset, run.run, spacing)
+    archive_id = run.planning.records.predict(run.place, KIND, folder, identity)
+    outputs: list[str] = []
+    for shape in shapes:
+        stored = SHAPES[shape["shape"]]
+        extensions = ("ndjson",) if stored in POINT_SHAPES else ("zarr", "mrc")
+        shape["targets"] = {
+            extension: layout.annotation_data(run.dataset, run.run, spacing, archive_id, base, stored, extension)
+            for extension in extensions
+        }
+        repeated = next((target for target in shape["targets"].values() if target in outputs), None)
+        if repeated is not None:
+            run.fail(
+                ("annotations", index, "sources", shape["number"]),
+                f"two sources of the shape {stored} apply to one run, both would write {repeated.rpartition('/')[2]}",
+                "bind each source to its runs with parent_filters, or use two annotation entries",
+            )
+        outputs += shape["targets"].values()
+        if stored in POINT_SHAPES:
+            shape["layer"] = layout.precompute(run.dataset, run.run, spacing, archive_id, base, stored)
+    volume = volumes[0] if volumes else None
+    return run.add(
+        Item(
+            kind=KIND,
+            place=run.place,
+            identity=identity,
+            title=f"{target['name']} ({metadata['annotation_ingest_id']})",
+            sources=tuple(dict.fromkeys(shape["key"] for shape in shapes)),
+            outputs=tuple(outputs),
+            document=layout.annotation_document(run.dataset, run.run, spacing, archive_id, base),
+            archive_id=archive_id,
+            id_scope=folder,
+            config_path=f"annotations[{index}]",
+            settings={
+                "metadata": metadata,
+                "shapes": shapes,
+                "spacing": spacing,
+                "alignment": run.alignment,
+                "mrc": _tomogram_mrc(run, spacing, volume),
+                "deposition_id": run.deposition_id,
+                "stamp": run.planning.stamp_of(metadata, run.stamp),
+            },
+            needs=(*run.needs, *((run.alignment_item.label,) if run.alignment_item else ())),
+            after=(volume.label,) if volume else (),
+        )
+    )
+
+
+def make(item: Item, bench: Bench) -> Made:
+    """Write the data files of every shape, the viewer's point layers, and the document."""
+    settings = item.settings
+    warnings: list[str] = []
+    files: list[dict[str, Any]] = []
+    absent: list[str] = []
+    for shape in settings["shapes"]:
+        if SHAPES[shape["shape"]] in POINT_SHAPES:
+            files.append(_make_points(shape, item, bench, warnings))
+        else:
+            made = _make_mask(shape, item, bench, warnings)
+            if not made:
+                absent.append(f"{shape['key']} does not hold the label {shape['arguments'].get('mask_label', 1)}")
+            files += made
+    if not files:
+        return Made(absent="; ".join(absent), warnings=tuple(warnings))
+    warnings += absent
+    document = {
+        **settings["metadata"],
+        "object_count": max(entry["object_count"] for entry in files),
+        "files": files,
+        "alignment_metadata_path": settings["alignment"],
+        "deposition_id": settings["deposition_id"],
+        "last_updated_at": settings["stamp"],
+    }
+    return Made(document, tuple(warnings))
+
+
+def _shapes(run: RunPlan, scope: Scope, index: int, entry: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """The sources of an entry that apply to this run and found their file, as settings of the item."""
+    shapes: list[dict[str, Any]] = []
+    for number, source in enumerate(entry.get("sources") or ()):
+        name = next((shape for shape in SHAPES if source.get(shape) is not None), None)
+        if name is None or not passes_filters(source.get("parent_filters"), scope.names):
+            continue
+        arguments = dict(source[name])
+        if not shape_is_ingested(name, arguments.get("file_format", "")):
+            continue  # named in the config's warnings
+        path: Path = ("annotations", index, "sources", number, name)
+        key = _file(run, scope, path, source, arguments)
+        if key is None:
+            continue
+        for template in ("filter_value", "mesh_source_path"):
+            if isinstance(arguments.get(template), str):
+                arguments[template] = run.expand(arguments[template], (*path, template), scope)
+        if arguments.pop("mesh_source_path", None):
+            run.warn((*path, "mesh_source_path"), "meshes are not ingested by this version")
+        for ignored in ("glob_string", "glob_strings"):
+            arguments.pop(ignored, None)
+        shapes.append({"shape": name, "number": number, "key": key, "arguments": arguments})
+    return shapes
+
+
+def _file(
+    run: RunPlan, scope: Scope, path: Path, source: Mapping[str, Any], arguments: Mapping[str, Any]
+) -> str | None:
+    patterns = arguments.get("glob_strings") or ([arguments["glob_string"]] if arguments.get("glob_string") else [])
+    keys: set[str] = set()
+    expanded: list[str] = []
+    for pattern in patterns:
+        expanded.append(run.expand(pattern, path, scope))
+        try:
+            keys.update(run.planning.source.glob(expanded[-1]))
+        except OutsideError as error:
+            run.fail(path, str(error), "keep sources below source_prefix, or give another --source")
+    rules = source.get("exclude") or ()
+    found = [Found(key.rpartition("/")[2], key) for key in sorted(keys)]
+    kept = [item for item in found if not any(compile_rule(rule).match(item.name) for rule in rules)]
+    run.planning.asked(path, run.name, expanded if not kept else (), bool(kept))
+    if len(kept) > 1:
+        names = ", ".join(item.key or "" for item in kept[:5])
+        run.fail(
+            path,
+            f"{len(kept)} files for one annotation file: {names}",
+            "narrow the glob to one file per run and spacing",
+        )
+    return kept[0].key if kept else None
+
+
+def _tomogram_mrc(run: RunPlan, spacing: float, volume: Item | None) -> str | None:
+    """Key of the tomogram that the annotation lies in: of this plan, else of the archive."""
+    if volume is not None:
+        return str(volume.settings["mrc"])
+    for _, document in run.planning.records.documents(run.place, "tomogram"):
+        same_spacing = abs(float(document.get("voxel_spacing") or 0) - spacing) < 0.0005
+        if same_spacing and document.get("alignment_metadata_path") == run.alignment and document.get("mrc_file"):
+            return str(document["mrc_file"])
+    return None
+
+
+def _make_points(shape: Mapping[str, Any], item: Item, bench: Bench, warnings: list[str]) -> dict[str, Any]:
+    arguments, settings = shape["arguments"], item.settings
+    points = read_source_points(shape["shape"], shape["key"], arguments, bench)
+    size = _tomogram_shape(settings["mrc"], bench)
+    if size is not None and len(points):
+        outside = int(points.outside(size).sum())
+        if outside:
+            nz, ny, nx = size
+            warnings.append(
+                f"{shape['key']}: {outside} of {len(points)} points lie outside the tomogram ({nx} × {ny} × {nz} voxels)"
+            )
+    target = shape["targets"]["ndjson"]
+    bench.target.put(target, write_points(points))
+    target_object = settings["metadata"]["annotation_object"]
+    layer = annotation_layer(
+        points,
+        voxel_spacing=settings["spacing"],
+        object_name=target_object["name"],
+        color=color_of(target_object["id"]),
+        shape=size,
+    )
+    write_point_layer(bench.target, shape["layer"], layer)
+    return _file_entry("ndjson", target, shape, points.object_count)
+
+
+def _make_mask(shape: Mapping[str, Any], item: Item, bench: Bench, warnings: list[str]) -> list[dict[str, Any]]:
+    arguments, settings = shape["arguments"], item.settings
+    volume = open_mrc(bench.source, shape["key"])
+    try:
+        size = _tomogram_shape(settings["mrc"], bench)
+        if size is not None and volume.shape != size and not arguments.get("rescale"):
+            warnings.append(
+                f"{shape['key']}: the mask has {volume.shape[::-1]} voxels (x, y, z), the tomogram {size[::-1]}"
+            )
+        target_shape = None
+        if arguments.get("rescale"):
+            target_shape = size if size is not None else _target_shape(settings, bench)
+        threshold = arguments.get("threshold")
+        label = int(arguments.get("mask_label") or 1)
+        mask = (
+            semantic_mask(volume, threshold=threshold, target_shape=target_shape)
+            if threshold is not None
+            else semantic_mask(volume, label=label, target_shape=target_shape)
+        )
+        converted = convert_volume(
+            mask,
+            bench.target,
+            mrc_key=shape["targets"]["mrc"],
+            zarr_prefix=shape["targets"]["zarr"],
+            voxel_spacing=settings["spacing"],
+            kind="semantic_mask",
+            chunk_size=bench.options.chunk_size,
+            jobs=bench.jobs,
+            timestamp=settings["stamp"],
+            skip_empty=shape["shape"] == "SemanticSegmentationMask",
+        )
+    finally:
+        volume.close()
+    if not converted.files:
+        return []
+    warnings += [f"{shape['key']}: {note}" for note in converted.notes]
+    return [_file_entry(extension, shape["targets"][extension], shape, 0) for extension in ("zarr", "mrc")]
+
+
+def _file_entry(file_format: str, key: str, shape: Mapping[str, Any], count: int) -> dict[str, Any]:
+    return {
+        "format": file_format,
+        "path": key,
+        "shape": SHAPES[shape["shape"]],
+        "is_visualization_default": bool(shape["arguments"].get("is_visualization_default", False)),
+        "is_portal_standard": bool(shape["arguments"].get("is_portal_standard", False)),
+        "object_count": count,
+    }
+
+
+def _tomogram_shape(mrc: str | None, bench: Bench) -> tuple[int, int, int] | None:
+    if mrc is None or not bench.archive.store.exists(mrc):
+        return None
+    return MrcHeader.parse(bench.archive.store.get_range(mrc, 0, 1024), mrc).shape
+
+
+def _target_shape(settings: Mapping[str, Any], bench: Bench) -> tuple[int, int, int]:
+    """Volume of the alignment in voxels of the annotation's spacing, rounded."""
+    document = bench.document(settings["alignment"])
+    dimension = (document or {}).get("volume_dimension")
+    if not dimension:
+        raise IngestError(
+            "a mask cannot be rescaled: its alignment has no volume_dimension", where=settings["alignment"]
+        )
+    nz, ny, nx = (max(1, round(float(dimension[axis]) / settings["spacing"])) for axis in "zyx")
+    return nz, ny, nx
