@@ -14,7 +14,7 @@ from importlib.resources import files
 from types import MappingProxyType
 from typing import Any, Final
 
-__all__ = ["ENTITIES", "ENUMS", "Entity", "Field", "Relation"]
+__all__ = ["ENTITIES", "ENUMS", "Entity", "Field", "Relation", "parse_entities"]
 
 
 @dataclass(frozen=True)
@@ -118,12 +118,17 @@ def _entity(raw: dict[str, Any]) -> Entity:
     return Entity(**{**raw, "members": members, "order_by": tuple(raw["order_by"])})
 
 
-_DATA: Final = json.loads(files("tomoportal.model.generated").joinpath("entities.json").read_bytes())
+def parse_entities(text: str | bytes) -> list[Entity]:
+    """The entities of an ``entities.json``."""
+    return [_entity(raw) for raw in json.loads(text)["entities"]]
 
-ENTITIES: Final[Mapping[str, Entity]] = MappingProxyType({raw["name"]: _entity(raw) for raw in _DATA["entities"]})
+
+_TEXT: Final = files("tomoportal.model.generated").joinpath("entities.json").read_bytes()
+
+ENTITIES: Final[Mapping[str, Entity]] = MappingProxyType({entity.name: entity for entity in parse_entities(_TEXT)})
 """Name of the GraphQL type → entity, in alphabetical order."""
 
 ENUMS: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType(
-    {name: tuple(values) for name, values in _DATA["enums"].items()}
+    {name: tuple(values) for name, values in json.loads(_TEXT)["enums"].items()}
 )
 """Name of the GraphQL enum → its values in the order of the schema."""

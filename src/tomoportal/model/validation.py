@@ -101,7 +101,7 @@ def canonical_config(data: dict[str, Any]) -> dict[str, Any]:
 
 
 def canonical_document(kind: str, data: dict[str, Any]) -> dict[str, Any]:
-    """The document with every value in its canonical form, keys in their order; ``DocumentError`` if it breaks the schema."""
+    """The document with every value in its canonical form, keys in their order; else ``DocumentError``."""
     cls = _document_class(kind)
     try:
         return _canonical(cls.model_validate(data), data)  # type: ignore[no-any-return]

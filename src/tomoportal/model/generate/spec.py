@@ -17,7 +17,7 @@ from linkml_runtime.utils.schemaview import SchemaView
 from tomoportal.model.generate.reading import annotation, one_line
 from tomoportal.model.values import Alternative, Anything, Choice, Day, Matrix, Number, Text, Truth
 
-__all__ = ["Class", "Enum", "Schema", "Slot", "read_schema"]
+__all__ = ["Class", "Enum", "Schema", "Slot", "read_enum", "read_schema"]
 
 _OVERRIDES = (
     "range",
@@ -56,8 +56,6 @@ class Class:
     name: str
     description: str
     slots: tuple[Slot, ...]
-    schema: str
-    """Schema file that defines it."""
     kind: str | None
     """Name of the document in ``validate_document``."""
     file: str | None
@@ -71,7 +69,6 @@ class Enum:
     """Value → description."""
     aliases: dict[str, str]
     """Other spelling → value."""
-    schema: str
 
 
 @dataclass(frozen=True)
@@ -85,6 +82,8 @@ class Schema:
     enums: dict[str, Enum]
     types: dict[str, Text]
     roots: tuple[str, ...]
+    homes: dict[str, str]
+    """Class or enum → name of the schema file that defines it."""
 
 
 def read_schema(view: SchemaView, roots: list[str], *, placeholders: bool) -> Schema:
@@ -92,11 +91,22 @@ def read_schema(view: SchemaView, roots: list[str], *, placeholders: bool) -> Sc
     return _Reader(view, placeholders).read(roots)
 
 
+def read_enum(view: SchemaView, name: str) -> Enum:
+    """An enum with the descriptions and other spellings of its values."""
+    definition = view.get_enum(name)
+    values = definition.permissible_values
+    return Enum(
+        name=name,
+        description=one_line(definition.description),
+        values={text: one_line(value.description) for text, value in values.items()},
+        aliases={str(alias): text for text, value in values.items() for alias in value.aliases},
+    )
+
+
 class _Reader:
     def __init__(self, view: SchemaView, placeholders: bool) -> None:
         self.view = view
         self.placeholders = placeholders
-        self.origins = _origins(view)
         self.classes: dict[str, Class] = {}
         self.enums: dict[str, Enum] = {}
         self.types: dict[str, Text] = {}
@@ -113,6 +123,7 @@ class _Reader:
             enums=dict(sorted(self.enums.items())),
             types=dict(sorted(self.types.items())),
             roots=tuple(roots),
+            homes=_homes(self.view),
         )
 
     def _visit(self, name: str) -> None:
@@ -124,7 +135,6 @@ class _Reader:
             name=name,
             description=one_line(definition.description),
             slots=slots,
-            schema=self.origins[name],
             kind=annotation(definition, "kind"),
             file=annotation(definition, "file"),
         )
@@ -194,13 +204,12 @@ class _Reader:
                 description=one_line(definition.description),
                 values={text: one_line(value.description) for text, value in values.items()},
                 aliases=aliases if self.placeholders else {},
-                schema=self.origins[name],
             )
         enum = self.enums[name]
         return Choice(*enum.values, aliases=enum.aliases)
 
 
-def _origins(view: SchemaView) -> dict[str, str]:
+def _homes(view: SchemaView) -> dict[str, str]:
     """Class or enum → name of the schema that defines it."""
     schemas = [view.schema_map[name] for name in view.imports_closure()]
     return {name: schema.name for schema in schemas for group in (schema.classes, schema.enums) for name in group}
