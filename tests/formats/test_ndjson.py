@@ -1,3 +1,4 @@
+import contextlib
 import json
 import time
 
@@ -103,17 +104,28 @@ def test_types_are_not_mixed():
         read_points(GOOD + instance, "a")
 
 
+@pytest.mark.parametrize("kind", ["point", "orientedPoint", "instancePoint"])
+def test_the_type_can_be_demanded(kind):
+    empty = read_points(b"", "a", kind=kind)
+    assert (empty.kind, len(empty)) == (kind, 0)
+    if kind == "point":
+        assert len(read_points(GOOD, "a", kind=kind)) == 1
+    else:
+        with pytest.raises(FormatError, match=f"not {kind}"):
+            read_points(GOOD, "a", kind=kind)
+
+
 @given(st.binary() | st.text(alphabet='{}[]",:\n type point location xyz0123456789.eE+-').map(str.encode))
 def test_any_bytes_are_points_or_a_format_error(data):
-    try:
+    with contextlib.suppress(FormatError):
         read_points(data, "fuzz")
-    except FormatError:
-        pass
 
 
 def test_twenty_thousand_oriented_points_are_quick():
     random = np.random.default_rng(1)
-    values = VoxelPoints(random.uniform(0, 900, (20_000, 3)), from_relion_angles(random.uniform(-180, 180, (20_000, 3))))
+    values = VoxelPoints(
+        random.uniform(0, 900, (20_000, 3)), from_relion_angles(random.uniform(-180, 180, (20_000, 3)))
+    )
     begin = time.process_time()
     data = write_points(values)
     middle = time.process_time()

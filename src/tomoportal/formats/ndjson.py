@@ -13,7 +13,7 @@ import msgspec
 import numpy as np
 
 from tomoportal.errors import FormatError
-from tomoportal.formats.points import VoxelPoints
+from tomoportal.formats.points import PointKind, VoxelPoints
 
 __all__ = ["read_points", "write_points"]
 
@@ -64,8 +64,12 @@ def write_points(points: VoxelPoints) -> bytes:
     return "\n".join(lines).encode("ascii")
 
 
-def read_points(data: bytes, name: str) -> VoxelPoints:
-    """Points of an ndjson file; blank lines are skipped. Raises ``FormatError`` with the number of a bad line."""
+def read_points(data: bytes, name: str, *, kind: PointKind | None = None) -> VoxelPoints:
+    """Points of an ndjson file; blank lines are skipped.
+
+    With ``kind`` the rows have to be of that type, and a file without rows gives no points of that type. Raises
+    ``FormatError`` with the number of a bad line, and for rows of several types or of another one.
+    """
     decoder = msgspec.json.Decoder(_Row)
     try:
         rows: list[_Row] = decoder.decode_lines(data)
@@ -77,6 +81,11 @@ def read_points(data: bytes, name: str) -> VoxelPoints:
         raise FormatError(
             f"The rows are of different types ({names}).", where=name, fix="Put each type into a file of its own."
         )
+    if not rows:
+        return VoxelPoints.empty(kind or "point")
+    found = rows[0].__struct_config__.tag
+    if kind is not None and found != kind:
+        raise FormatError(f"The rows are of the type {found}, not {kind}.", where=name)
     try:
         return _points(rows)
     except FormatError as error:

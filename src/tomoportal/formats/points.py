@@ -16,10 +16,17 @@ from numpy.typing import ArrayLike, NDArray
 from tomoportal.errors import FormatError
 from tomoportal.formats.rotations import reverse_axes
 
-__all__ = ["AngstromPoints", "AxisOrder", "PointKind", "Points", "VoxelPoints", "axis_order"]
+__all__ = ["KINDS", "AngstromPoints", "AxisOrder", "PointKind", "Points", "VoxelPoints", "axis_order", "divided"]
 
 PointKind: TypeAlias = Literal["point", "orientedPoint", "instancePoint"]
 AxisOrder: TypeAlias = Literal["xyz", "zyx"]
+
+KINDS: dict[str, PointKind] = {
+    "Point": "point",
+    "OrientedPoint": "orientedPoint",
+    "InstanceSegmentation": "instancePoint",
+}
+"""The row type of each annotation shape that is made of points."""
 
 _T = TypeVar("_T", bound=np.generic)
 

@@ -187,7 +187,7 @@ def annotation_layer(
     properties: list[tuple[str, str, Any]] = [("diameter", "float32", size), ("point_index", "float32", index)]
     if points.rotations is not None:
         tips = points.locations[:, np.newaxis, :] + _LINE_LENGTH * size * np.swapaxes(points.rotations, 1, 2)
-        ends = np.stack([np.broadcast_to(ends, tips.shape), tips], axis=2).reshape(-1, 2, 3)
+        ends = np.stack([np.broadcast_to(ends, tips.shape), tips], axis=2).reshape(3 * count, 2, 3)
         index, names, colors = np.repeat(index, 3), np.repeat(names, 3), np.repeat(colors, 3, axis=0)
         lines = np.tile(np.array(_AXIS_COLORS, np.uint8), (count, 1))
         properties = [properties[0], ("point_index", "float32", index)]
@@ -263,10 +263,10 @@ def _encoded(ends: NDArray[np.float32], properties: list[tuple[str, str, Any]]) 
     if size % 4:
         fields.append(("padding", "u1", 4 - size % 4))
     records = np.zeros(len(ends), np.dtype(fields))
-    records["geometry"] = ends.reshape(len(ends), -1)
+    records["geometry"] = ends.reshape(len(ends), ends.shape[1] * 3)
     for key, _, values in ordered:
         records[key] = values
-    return records.view(np.uint8).reshape(len(ends), -1)
+    return records.view(np.uint8).reshape(len(ends), records.dtype.itemsize)
 
 
 def _bounds(
