@@ -27,19 +27,17 @@ from tomoportal.server.viewer import AnnotationLayers, ViewerClient, ViewerState
 
 __all__ = ["create_app", "prepare"]
 
+_NEVER_INDEXED = "0"  # the data version of a catalog that was just made
 _LOCALHOST = r"https?://(?:localhost|127\.0\.0\.1|\[::1\])(?::\d+)?"
 
 
 def prepare(settings: Settings, *, tell: Callable[[str], None] = lambda text: None) -> None:
     """See to it that there is a catalog: a portal without one is indexed now, once, before any worker starts."""
     archive = Archive.open(settings.archive, read_only=True)
-    catalog = Catalog.open(_database(settings, archive))
-    try:
-        if not catalog.exists():
+    with Catalog.open(_database(settings, archive), create=True) as catalog:
+        if catalog.version == _NEVER_INDEXED:
             tell("There is no catalog yet: indexing the archive.")
             index(archive, catalog)
-    finally:
-        catalog.close()
 
 
 def create_app(settings: Settings) -> Starlette:

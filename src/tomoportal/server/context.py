@@ -6,20 +6,30 @@ One context belongs to one application; nothing of it is global.
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any, ParamSpec, TypeVar
 
 from tomoportal.archive import Archive
-from tomoportal.catalog import Bases, Catalog, GraphQL, Viewer
+from tomoportal.catalog import ANYONE, Bases, Catalog, GraphQL, Viewer, visibility
+from tomoportal.errors import CatalogError
 from tomoportal.server.addresses import Addresses, addresses_of
 from tomoportal.server.settings import Settings
 
-__all__ = ["Context"]
+__all__ = ["KEYS", "Context", "key_of"]
 
 _P = ParamSpec("_P")
 _T = TypeVar("_T")
+
+KEYS = Bases(s3="key:", https="key:")
+"""Bases for questions of the server's own: addresses come back as :func:`key_of` reads them."""
+
+
+def key_of(address: str | None) -> str | None:
+    """The archive's key behind an address that was answered with :data:`KEYS`; ``None`` if it lies elsewhere."""
+    return address.removeprefix("key:/") if address is not None and address.startswith("key:/") else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +54,23 @@ class Context:
         """What is put before the archive's keys in the answer to this request."""
         return Bases(s3=f"s3://{self.settings.bucket}", https=self.addresses(scope).files)
 
+    def ask(self, query: str, viewer: Viewer, bases: Bases) -> dict[str, Any]:
+        """The data of a GraphQL query that we wrote ourselves, so that the rules of visibility hold here as well."""
+        answer = self.graphql.execute(query, None, None, bases, viewer)
+        document = json.loads(answer.body) if answer.status == 200 else {"errors": answer.body.decode()}
+        if "errors" in document:
+            raise CatalogError(f"The catalog refused a question of the server: {document['errors']}")
+        data: dict[str, Any] = document["data"]
+        return data
+
+    def may_read(self, key: str, viewer: Viewer) -> bool:
+        """Whether the dataset or deposition that a key of the archive belongs to is visible to the one who asks."""
+        owner = visibility.owner_of(key)
+        if owner is None or visibility.visible(owner[0], viewer) is None:
+            return True
+        kind, number = owner
+        return bool(self.ask(f"{{ {kind}s(where: {{id: {{_eq: {number}}}}}) {{ id }} }}", viewer, KEYS)[f"{kind}s"])
+
     def viewer(self, scope: dict[str, Any]) -> Viewer:
         """Who asks. Today everyone is anonymous; accounts will be recognised here and nowhere else."""
-        return Viewer()
+        return ANYONE

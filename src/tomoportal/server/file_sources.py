@@ -10,10 +10,13 @@ import stat
 from pathlib import Path
 from typing import Protocol
 
-from tomoportal.errors import ConflictError, NotFoundError
+from tomoportal.errors import ConflictError, NotFoundError, StorageError
 from tomoportal.storage import Store
 
 __all__ = ["FileSource", "open_source"]
+
+# Without O_NONBLOCK a named pipe in the archive would hold a thread for ever.
+_READING = os.O_RDONLY | getattr(os, "O_BINARY", 0) | getattr(os, "O_NONBLOCK", 0)
 
 
 class FileSource(Protocol):
@@ -50,10 +53,11 @@ class _LocalFile:
 
     def __init__(self, path: Path, key: str) -> None:
         try:
-            self._descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_BINARY", 0) | getattr(os, "O_NONBLOCK", 0))
-        except (FileNotFoundError, NotADirectoryError, IsADirectoryError, OSError) as error:
-            if isinstance(error, PermissionError):
-                raise
+            self._descriptor = os.open(path, _READING)
+        except PermissionError as error:
+            fix = "give the user who runs the server access to this file"
+            raise StorageError("The file may not be read.", where=key, fix=fix) from error
+        except OSError as error:  # missing, a folder, a part of the path that is a file, a name that is too long
             raise NotFoundError("There is no such file in the archive.", where=key) from error
         status = os.fstat(self._descriptor)
         if not stat.S_ISREG(status.st_mode):

@@ -18,7 +18,6 @@ from starlette.datastructures import Headers
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
-from tomoportal.catalog import visibility
 from tomoportal.errors import NotFoundError
 from tomoportal.server.conditional import (
     UnsatisfiableRangeError,
@@ -37,19 +36,24 @@ __all__ = ["DATA_CORS", "Files", "preflight"]
 
 DATA_CORS = {
     "Access-Control-Allow-Origin": "*",
-    "Access-Control-Expose-Headers": "Accept-Ranges, Content-Encoding, Content-Length, Content-Range, ETag, Last-Modified",
+    "Access-Control-Expose-Headers": (
+        "Accept-Ranges, Content-Encoding, Content-Length, Content-Range, ETag, Last-Modified"
+    ),
     "Cross-Origin-Resource-Policy": "cross-origin",
 }
 _PREFLIGHT = {
     **DATA_CORS,
     "Access-Control-Allow-Methods": "GET, HEAD, OPTIONS",
-    "Access-Control-Allow-Headers": "Accept, Cache-Control, If-Match, If-Modified-Since, If-None-Match, If-Range, Range",
+    "Access-Control-Allow-Headers": (
+        "Accept, Cache-Control, If-Match, If-Modified-Since, If-None-Match, If-Range, Range"
+    ),
     "Access-Control-Max-Age": "86400",
 }
 # The files share the origin of the pages, so nothing in them may run there.
 _SANDBOX = {"Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'; sandbox"}
-_OURS = ".tomoportal"
-_SHOWN_OF_OURS = ".tomoportal/manifest"
+_NO_SCRIPTS = {"Content-Security-Policy": "default-src 'none'"}  # a sandboxed page could not start downloads
+_OURS = ".tomoportal"  # the folder of locks, ids and caches, and the beginning of temporary names
+_SHOWN_OF_OURS = ".tomoportal/manifest/"
 
 
 def preflight() -> Response:
@@ -94,9 +98,9 @@ class Files:
     def _readable(self, scope: Scope, key: str) -> bool:
         if not _is_plain(key):
             return False
-        if (key == _OURS or key.startswith(f"{_OURS}/")) and not f"{key}/".startswith(f"{_SHOWN_OF_OURS}/"):
+        if not f"{key}/".startswith(_SHOWN_OF_OURS) and any(part.startswith(_OURS) for part in key.split("/")):
             return False
-        return visibility.may_read(self._context.catalog, key, self._context.viewer(scope))
+        return self._context.may_read(key, self._context.viewer(scope))
 
     def _reply(self, scope: Scope, key: str, headers: Mapping[str, str], method: str) -> _Reply:
         """Open, compare, decide, and read the first piece: all that blocks, in one visit to a thread."""
@@ -162,11 +166,11 @@ class Files:
         ]
         if prefix and not folders and not rows:
             return _text(404, "There is no such folder in the archive.")
-        vary = {**DATA_CORS, **_SANDBOX, "Vary": "Accept", "Cache-Control": "no-cache"}
+        common = {**DATA_CORS, **_NO_SCRIPTS, "Vary": "Accept", "Cache-Control": "no-cache"}
         if listed or accepts(headers.get("accept"), JSON):
             body = json.dumps({"prefix": base, "folders": folders, "files": rows}).encode()
-            return Response(body, headers=vary, media_type=JSON)
-        return Response(_listing(base, folders, rows), headers=vary, media_type="text/html")
+            return Response(body, headers=common, media_type=JSON)
+        return Response(_listing(base, folders, rows), headers=common, media_type="text/html")
 
 
 def _answer(source: FileSource, key: str, headers: Mapping[str, str], method: str) -> _Reply:
@@ -196,7 +200,6 @@ def _answer(source: FileSource, key: str, headers: Mapping[str, str], method: st
     start, stop = part or (0, source.size)
     common |= {
         **_SANDBOX,
-        "X-Content-Type-Options": "nosniff",
         "Content-Type": kind,
         "Content-Length": str(stop - start),
     }
@@ -222,7 +225,8 @@ def _answer(source: FileSource, key: str, headers: Mapping[str, str], method: st
 
 def _is_plain(key: str) -> bool:
     """Whether a key has the archive's form: relative, no empty part, no ``.`` or ``..``, no control character."""
-    return not any(part in {"", ".", ".."} for part in key.split("/")) and key.isprintable() and "\\" not in key
+    parts = key.split("/")
+    return not any(part in {"", ".", ".."} for part in parts) and not any(ord(letter) < 32 for letter in key)
 
 
 async def _disconnected(receive: Receive) -> None:

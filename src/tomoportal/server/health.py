@@ -9,7 +9,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from tomoportal import __version__
-from tomoportal.errors import TomoportalError
+from tomoportal.errors import ArchiveError, TomoportalError
 from tomoportal.server.context import Context
 
 __all__ = ["Health"]
@@ -44,7 +44,12 @@ class Health:
         return "ok"
 
     def _look_into_archive(self) -> None:
-        self._context.archive.check_reachable()
+        store = self._context.archive.store
+        folder = store.local_path("")
+        if folder is None:
+            store.children("")  # one listing request; raises when the store does not answer
+        elif not folder.is_dir():
+            raise ArchiveError("the archive's folder is not there")
 
     def _ask_catalog(self) -> None:
         _ = self._context.catalog.version

@@ -172,7 +172,7 @@ def _listen(listener: socket.socket, settings: Settings) -> None:
 def _refused(error: OSError, host: str, port: int) -> SettingsError:
     where = f"{host}:{port}"
     if error.errno == errno.EADDRINUSE:
-        fix = f"stop the program that uses it, or give another port, such as --port {port + 1}, or --port 0 for a free one"
+        fix = f"stop the program that uses it, or give another port: --port {port + 1}, or --port 0 for a free one"
         return SettingsError(f"Port {port} is already in use.", where=where, fix=fix)
     if error.errno == errno.EACCES:
         fix = "ports below 1024 need rights: give a port such as --port 8000"

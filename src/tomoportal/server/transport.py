@@ -76,16 +76,16 @@ class GraphQLTransport:
         if etag is not None and is_unchanged(request.headers, etag):
             return Response(status_code=304, headers={**headers, "ETag": etag})
         answer: Answer = self._context.graphql.execute(
-            question.query, question.variables, question.operation, bases, viewer, read_only=reading
+            question.query, question.variables, question.operation, bases, viewer, queries_only=reading
         )
         if answer.status != 200:
-            return Response(answer.body, answer.status, media_type="text/plain")
-        if etag is not None and not answer.failed:
+            return Response(answer.body, answer.status, media_type=answer.content_type)
+        if etag is not None and b'"errors"' not in answer.body:  # an error may pass, such as a time limit
             headers["ETag"] = etag
         body, compressed = compress(answer.body, request.headers.get("accept-encoding"))
         if compressed:
             headers["Content-Encoding"] = "gzip"
-        return Response(body, 200, headers, JSON)
+        return Response(body, 200, headers, answer.content_type)
 
 
 def explorer_asset(request: Request) -> Response:

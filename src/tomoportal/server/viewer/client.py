@@ -74,8 +74,7 @@ class ViewerClient:
             return _no_such_file()
         headers = {"Vary": "Accept-Encoding", "ETag": f'W/"{hashlib.sha256(body).hexdigest()[:32]}"'}
         headers["Cache-Control"] = _FOREVER if _HASHED.search(name) else "no-cache"
-        if name == "index.html":
-            headers["Content-Security-Policy"] = self._policy(request)
+        headers["Content-Security-Policy"] = self._policy(request)  # of the document and of its workers' scripts
         if is_unchanged(request.headers, headers["ETag"]):
             return Response(status_code=304, headers=headers)
         if compressed is not None and accepts_gzip(request.headers.get("accept-encoding")):
@@ -110,12 +109,12 @@ class ViewerClient:
 
     def _policy(self, request: Request) -> str:
         """The document's own content-security policy: the client compiles shader code with ``Function``."""
-        files = urlsplit(self._context.addresses(request.scope).files)
-        host = f"{files.scheme}://{files.netloc}"
-        elsewhere = f" {host}" if self._context.settings.files_url else ""
+        addresses = self._context.addresses(request.scope)
+        files = urlsplit(addresses.files)
+        data = f"{addresses.portal} {files.scheme}://{files.netloc}"
         return (
             "default-src 'self'; script-src 'self' 'unsafe-eval'; style-src 'self' 'unsafe-inline'; "
-            f"img-src 'self' data: blob:; connect-src 'self' data: blob:{elsewhere}; worker-src 'self' blob:; "
+            f"img-src 'self' data: blob:; connect-src 'self' data: blob: {data}; worker-src 'self' blob:; "
             "frame-ancestors 'self'; base-uri 'none'; object-src 'none'; form-action 'none'"
         )
 

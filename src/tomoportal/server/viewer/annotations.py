@@ -1,0 +1,152 @@
+"""``/viewer/annotations/{file}/…``: point annotations in the form that Neuroglancer reads, made from their ndjson.
+
+``{file}`` is the catalog id of the annotation file. The three routes of a layer are ``info``, ``spatial{level}/x_y_z``
+and ``by_id/{n}`` (reference ``viewer.md`` section 6); arrays of recent layers are kept.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass
+from typing import Any
+
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse, Response
+
+from tomoportal import __version__
+from tomoportal.catalog import Viewer
+from tomoportal.errors import FormatError, NotFoundError
+from tomoportal.formats.ndjson import read_points
+from tomoportal.formats.neuroglancer import AnnotationLayer, annotation_layer, color_of
+from tomoportal.formats.points import PointKind, VoxelPoints
+from tomoportal.server.byte_cache import ByteCache
+from tomoportal.server.conditional import is_unchanged
+from tomoportal.server.context import KEYS, Context, key_of
+from tomoportal.server.encoding import JSON, compress
+from tomoportal.server.files import DATA_CORS, preflight
+
+__all__ = ["POINT_KINDS", "AnnotationLayers"]
+
+POINT_KINDS: dict[str, PointKind] = {
+    "Point": "point",
+    "OrientedPoint": "orientedPoint",
+    "InstanceSegmentation": "instancePoint",
+}
+"""Shape types of the catalog that are points, and the row type of their ndjson."""
+
+_FILE = """{ annotationFiles(where: {id: {_eq: %d}, format: {_eq: "ndjson"}}) {
+  s3Path
+  tomogramVoxelSpacing { voxelSpacing tomograms(first: 1) { edges { node { sizeX sizeY sizeZ } } } }
+  annotationShape { shapeType annotation { objectId objectName } }
+} }"""
+
+
+@dataclass(frozen=True, slots=True)
+class _Description:
+    """What a layer is made from, as the catalog has it."""
+
+    key: str
+    kind: PointKind
+    voxel_spacing: float
+    shape: tuple[int, int, int] | None
+    object_id: str
+    object_name: str
+
+
+class AnnotationLayers:
+    """The routes of annotation layers."""
+
+    def __init__(self, context: Context) -> None:
+        self._context = context
+        self._layers: ByteCache[AnnotationLayer] = ByteCache(context.settings.cache_mb * 1_000_000, _size)
+
+    async def respond(self, request: Request) -> Response:
+        """The answer to a request below ``/viewer/annotations/{file}/``."""
+        if request.method == "OPTIONS":
+            return preflight()
+        return await self._context.run(self._answer, request)
+
+    def _answer(self, request: Request) -> Response:
+        try:
+            described = self._described(request.path_params["file"], self._context.viewer(request.scope))
+            version = self._context.archive.store.stat(described.key).etag
+            digest = hashlib.sha256(repr((__version__, version, described)).encode()).hexdigest()
+            headers = {
+                **DATA_CORS,
+                "ETag": f'W/"{digest[:32]}"',
+                "Cache-Control": "no-cache",
+                "Vary": "Accept-Encoding",
+            }
+            if is_unchanged(request.headers, headers["ETag"]):
+                return Response(status_code=304, headers=headers)
+            layer = self._layers.get(digest, lambda: self._made(described))
+            body = _part(layer, request.path_params["name"])
+        except NotFoundError as error:
+            return PlainTextResponse(f"{error.what}\n", 404, DATA_CORS)
+        except FormatError as error:
+            return PlainTextResponse(f"The annotation file cannot be read: {error}\n", 422, DATA_CORS)
+        body, compressed = compress(body, request.headers.get("accept-encoding"))
+        if compressed:
+            headers["Content-Encoding"] = "gzip"
+        kind = JSON if request.path_params["name"] == "info" else "application/octet-stream"
+        return Response(body, 200, headers, kind)
+
+    def _described(self, file: int, viewer: Viewer) -> _Description:
+        rows = self._context.ask(_FILE % file, viewer, KEYS)["annotationFiles"]
+        shape_type = rows[0]["annotationShape"]["shapeType"] if rows else None
+        key = key_of(rows[0]["s3Path"]) if rows else None
+        if key is None or shape_type not in POINT_KINDS:
+            raise NotFoundError(f"There is no annotation file {file} with points in this portal.")
+        spacing, annotation = rows[0]["tomogramVoxelSpacing"], rows[0]["annotationShape"]["annotation"]
+        sizes = [edge["node"] for edge in spacing["tomograms"]["edges"]]
+        return _Description(
+            key=key,
+            kind=POINT_KINDS[shape_type],
+            voxel_spacing=spacing["voxelSpacing"],
+            shape=_shape(sizes[0]) if sizes else None,
+            object_id=annotation["objectId"],
+            object_name=annotation["objectName"],
+        )
+
+    def _made(self, described: _Description) -> AnnotationLayer:
+        points = read_points(self._context.archive.store.get(described.key), described.key)
+        return annotation_layer(
+            _of_kind(points, described),
+            voxel_spacing=described.voxel_spacing,
+            object_name=described.object_name,
+            color=color_of(described.object_id),
+            shape=described.shape,
+        )
+
+
+def _of_kind(points: VoxelPoints, described: _Description) -> VoxelPoints:
+    """The points as the kind that the catalog says: the viewer's shader was chosen by that."""
+    if points.kind == described.kind:
+        return points
+    if not len(points):
+        return VoxelPoints.empty(described.kind)
+    if described.kind == "point":
+        return VoxelPoints(points.locations)
+    raise FormatError(f"The rows are of the type {points.kind}, not {described.kind}.", where=described.key)
+
+
+def _part(layer: AnnotationLayer, name: str) -> bytes:
+    if name == "info":
+        return json.dumps(layer.info()).encode("ascii")
+    folder, _, rest = name.partition("/")
+    if folder == "by_id" and rest.isascii() and rest.isdecimal():
+        return layer.record(int(rest))
+    level = folder.removeprefix("spatial")
+    if level != folder and level.isascii() and level.isdecimal():
+        return layer.cell(int(level), rest)
+    raise NotFoundError(f"A layer has info, spatial0/0_0_0 and by_id/0, but no {name}.")
+
+
+def _shape(row: dict[str, Any]) -> tuple[int, int, int]:
+    return row["sizeZ"], row["sizeY"], row["sizeX"]
+
+
+def _size(layer: AnnotationLayer) -> int:
+    # Twice: the spatial index of a layer weighs about as much as its records.
+    return 2 * (layer.records.nbytes + layer.ends.nbytes)

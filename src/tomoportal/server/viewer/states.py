@@ -1,0 +1,147 @@
+"""``/viewer/runs/{run}/state.json?tomogram={id}``: what the viewer shows of a run, made when it is asked for.
+
+Rows of the catalog and the request's own address go in, nothing absolute is stored (F89, F164). All annotations with
+the tomogram's alignment become layers, whatever their spacing; point layers come from ``annotations.py``, masks from
+their OME-Zarr directly.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from typing import Any
+
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse, Response
+from starlette.types import Scope
+
+from tomoportal.catalog import Viewer
+from tomoportal.errors import FormatError, NotFoundError
+from tomoportal.formats.neuroglancer import (
+    Layer,
+    MaskLayer,
+    PointLayer,
+    Tomogram,
+    build_state,
+    color_of,
+    layer_name,
+    with_base,
+)
+from tomoportal.server.byte_cache import ByteCache
+from tomoportal.server.conditional import is_unchanged
+from tomoportal.server.context import KEYS, Context, key_of
+from tomoportal.server.encoding import JSON, compress
+from tomoportal.server.files import DATA_CORS, preflight
+from tomoportal.server.viewer.annotations import POINT_KINDS
+from tomoportal.server.viewer.contrast import Contrast, estimated_contrast, stored_contrast
+
+__all__ = ["ViewerStates"]
+
+_TOMOGRAMS = """{ tomograms(where: {runId: {_eq: %d}}) {
+  id voxelSpacing sizeX sizeY sizeZ s3OmezarrDir httpsOmezarrDir s3MrcFile alignmentId isVisualizationDefault
+  run { name }
+} }"""
+_CONFIG = "{ tomograms(where: {id: {_eq: %d}}) { neuroglancerConfig } }"
+_FILES = """{ annotationFiles(where: {
+    annotationShape: {annotation: {runId: {_eq: %d}}}, alignmentId: {%s}, format: {_in: ["ndjson", "zarr"]}
+}) {
+  id format s3Path httpsPath isVisualizationDefault tomogramVoxelSpacing { voxelSpacing }
+  annotationShape { shapeType annotation { id objectId objectName } }
+} }"""
+_REMEMBERED_CONTRASTS = 10_000
+
+
+class ViewerStates:
+    """The route of viewer states."""
+
+    def __init__(self, context: Context) -> None:
+        self._context = context
+        self._contrasts: ByteCache[Contrast] = ByteCache(_REMEMBERED_CONTRASTS, lambda contrast: 1)
+
+    async def respond(self, request: Request) -> Response:
+        """The answer to a request for a state."""
+        if request.method == "OPTIONS":
+            return preflight()
+        return await self._context.run(self._answer, request)
+
+    def _answer(self, request: Request) -> Response:
+        wanted = request.query_params.get("tomogram")
+        if wanted is not None and not (wanted.isascii() and wanted.isdecimal()):
+            return PlainTextResponse(f"{wanted!r} is not the number of a tomogram.\n", 400, DATA_CORS)
+        try:
+            state = self._state(request.scope, request.path_params["run"], int(wanted) if wanted else None)
+        except NotFoundError as error:
+            return PlainTextResponse(f"{error.what}\n", 404, DATA_CORS)
+        body = json.dumps(state).encode("ascii")
+        etag = f'W/"{hashlib.sha256(body).hexdigest()[:32]}"'
+        headers = {**DATA_CORS, "ETag": etag, "Cache-Control": "no-cache", "Vary": "Accept-Encoding"}
+        if is_unchanged(request.headers, etag):
+            return Response(status_code=304, headers=headers)
+        body, compressed = compress(body, request.headers.get("accept-encoding"))
+        if compressed:
+            headers["Content-Encoding"] = "gzip"
+        return Response(body, 200, headers, JSON)
+
+    def _state(self, scope: Scope, run: int, wanted: int | None) -> dict[str, Any]:
+        addresses, viewer = self._context.addresses(scope), self._context.viewer(scope)
+        rows = self._context.ask(_TOMOGRAMS % run, viewer, KEYS)["tomograms"]
+        row = _chosen(rows, run, wanted)
+        source = key_of(row["s3OmezarrDir"]) or row["httpsOmezarrDir"]
+        contrast = self._contrast(row, viewer)
+        tomogram = Tomogram(
+            name=row["run"]["name"],
+            source=source,
+            shape=(row["sizeZ"], row["sizeY"], row["sizeX"]),
+            voxel_spacing=row["voxelSpacing"],
+            contrast=contrast and contrast[0],
+            contrast_3d=contrast and contrast[1],
+        )
+        alignment = "_is_null: true" if row["alignmentId"] is None else f"_eq: {row['alignmentId']}"
+        files = self._context.ask(_FILES % (run, alignment), viewer, KEYS)["annotationFiles"]
+        files.sort(key=lambda file: (file["annotationShape"]["annotation"]["id"], file["id"]))
+        layers = [layer for file in files if (layer := _layer(file, addresses.portal)) is not None]
+        state: dict[str, Any] = with_base(build_state(tomogram, layers), addresses.files)
+        return state
+
+    def _contrast(self, row: dict[str, Any], viewer: Viewer) -> Contrast | None:
+        """Stored limits, else estimated ones, kept per version of the volume; ``None`` if there is nothing to read."""
+        configs = self._context.ask(_CONFIG % row["id"], viewer, KEYS)["tomograms"]
+        stored = stored_contrast(configs[0]["neuroglancerConfig"]) if configs else None
+        key = key_of(row["s3MrcFile"])
+        if stored is not None or key is None:
+            return stored
+        store = self._context.archive.store
+        try:
+            return self._contrasts.get((key, store.stat(key).etag), lambda: estimated_contrast(store, key))
+        except (NotFoundError, FormatError):
+            return None  # the viewer's own contrast buttons work without a start value
+
+
+def _chosen(rows: list[dict[str, Any]], run: int, wanted: int | None) -> dict[str, Any]:
+    """The tomogram that was asked for, else the one that its depositor wants to be seen first."""
+    shown = sorted((row for row in rows if row["s3OmezarrDir"]), key=lambda row: row["id"])
+    if wanted is not None:
+        for row in shown:
+            if row["id"] == wanted:
+                return row
+        raise NotFoundError(f"Run {run} has no tomogram {wanted} with an OME-Zarr volume.")
+    if not shown:
+        raise NotFoundError(f"There is no run {run} with a tomogram that can be viewed.")
+    return next((row for row in shown if row["isVisualizationDefault"]), shown[0])
+
+
+def _layer(file: dict[str, Any], portal: str) -> Layer | None:
+    shape, annotation = file["annotationShape"], file["annotationShape"]["annotation"]
+    kind, key = shape["shapeType"], key_of(file["s3Path"])
+    folder = (key or "").rpartition("/")[0].rpartition("/")[2]
+    number = int(folder) if folder.isascii() and folder.isdecimal() else annotation["id"]
+    name = layer_name(number, annotation["objectName"], kind)
+    spacing, visible = file["tomogramVoxelSpacing"]["voxelSpacing"], bool(file["isVisualizationDefault"])
+    color = color_of(annotation["objectId"])
+    if file["format"] == "ndjson" and kind in POINT_KINDS:
+        source = f"{portal}/viewer/annotations/{file['id']}"
+        return PointLayer(name, source, spacing, color, POINT_KINDS[kind], visible)
+    if file["format"] == "zarr" and kind in {"SegmentationMask", "InstanceSegmentationMask"}:
+        own_color = color if kind == "SegmentationMask" else None
+        return MaskLayer(name, key or file["httpsPath"], spacing, own_color, visible=visible)
+    return None
