@@ -7,8 +7,51 @@ piece or written as files. Names are imported when they are first used: a state 
 from __future__ import annotations
 
 import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from tomoportal.formats.neuroglancer.annotations import (
+        AnnotationLayer,
+        annotation_layer,
+        segment_properties,
+        write_point_layer,
+    )
+    from tomoportal.formats.neuroglancer.palette import PALETTE, color_of
+    from tomoportal.formats.neuroglancer.sharding import SHARDING
+    from tomoportal.formats.neuroglancer.state import (
+        Layer,
+        MaskLayer,
+        MeshLayer,
+        PointLayer,
+        Tomogram,
+        build_state,
+        contrast_3d,
+        layer_name,
+        with_base,
+    )
+
+__all__ = [
+    "PALETTE",
+    "SHARDING",
+    "AnnotationLayer",
+    "Layer",
+    "MaskLayer",
+    "MeshLayer",
+    "PointLayer",
+    "Tomogram",
+    "annotation_layer",
+    "build_state",
+    "color_of",
+    "contrast_3d",
+    "layer_name",
+    "segment_properties",
+    "with_base",
+    "write_point_layer",
+]
 
 _HOMES = {
+    "PALETTE": "palette",
+    "SHARDING": "sharding",
     "AnnotationLayer": "annotations",
     "Layer": "state",
     "MaskLayer": "state",
@@ -25,10 +68,8 @@ _HOMES = {
     "write_point_layer": "annotations",
 }
 
-__all__ = sorted(_HOMES)
 
-
-def __getattr__(name: str) -> object:
+def __getattr__(name: str) -> Any:
     try:
         home = _HOMES[name]
     except KeyError:
