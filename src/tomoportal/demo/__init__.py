@@ -12,10 +12,15 @@ The chain: ``campaign`` (which datasets and runs) → ``particles``, ``specimen`
 from __future__ import annotations
 
 import importlib
+from typing import TYPE_CHECKING
 
-_HOMES = {"CONFIG": "build", "make_demo": "build"}
+if TYPE_CHECKING:
+    from tomoportal.demo.build import CONFIG, make_demo
+    from tomoportal.demo.campaign import ScaleName
 
-__all__ = sorted(_HOMES)
+_HOMES = {"CONFIG": "build", "ScaleName": "campaign", "make_demo": "build"}
+
+__all__ = ["CONFIG", "ScaleName", "make_demo"]
 
 
 def __getattr__(name: str) -> object:

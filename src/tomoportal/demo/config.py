@@ -294,7 +294,7 @@ def _picked(notes: Sequence[Mapping[str, Any]]) -> Json:
             "annotation_object": {
                 "id": species.object_id,
                 "name": species.object_name,
-                "description": f"{species.object_name}, picked automatically",
+                "description": "Picked automatically; how often that is right stands in the confidence",
             },
             "annotation_software": f"{_SOFTWARE} blob picker",
             "method_type": "automated",

@@ -54,18 +54,45 @@ class Species:
 SPECIES: dict[str, Species] = {
     species.key: species
     for species in (
-        Species("ribosome", "GO:0022626", "cytosolic ribosome", "80S ribosome, two subunits, about 250 Å"),
-        Species("proteasome", "GO:0005839", "proteasome core complex", "20S barrel of four seven-membered rings"),
-        Species("ferritin", "GO:0070288", "ferritin complex", "hollow sphere of 24 subunits, 124 Å"),
+        Species(
+            "ribosome",
+            "GO:0022626",
+            "cytosolic ribosome",
+            "80S ribosome: two subunits of unlike size, about 250 Å across",
+        ),
+        Species(
+            "proteasome",
+            "GO:0005839",
+            "proteasome core complex",
+            "20S particle: a barrel of four seven-membered rings, 150 Å long",
+        ),
+        Species(
+            "ferritin",
+            "GO:0070288",
+            "ferritin complex",
+            "Hollow sphere of 24 subunits, 124 Å in diameter, without its iron core",
+        ),
         Species(
             "atp-synthase",
             "GO:0045259",
             "proton-transporting ATP synthase complex",
             "Membrane-bound rotor with its catalytic head outside the vesicle",
         ),
-        Species("capsid", "GO:0170047", "virus-like capsid", "Empty icosahedral shell, about 300 Å"),
-        Species("beta-galactosidase", "UniProtKB:P00722", "Beta-galactosidase", "D2 tetramer, 175 Å long"),
-        Species("thyroglobulin", "UniProtKB:P01267", "Thyroglobulin", "C2 dimer, about 240 Å long"),
+        Species(
+            "capsid", "GO:0170047", "virus-like capsid", "Empty icosahedral shell with knobs on its axes, about 300 Å"
+        ),
+        Species(
+            "beta-galactosidase",
+            "UniProtKB:P00722",
+            "Beta-galactosidase",
+            "Tetramer with three twofold axes (D2), about 180 Å long",
+        ),
+        Species(
+            "thyroglobulin",
+            "UniProtKB:P01267",
+            "Thyroglobulin",
+            "Dimer of two elongated halves with one twofold axis (C2), about 240 Å",
+        ),
     )
 }
 
