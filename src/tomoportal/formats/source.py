@@ -220,8 +220,8 @@ class Source:
             )
         if self._kind == "instance_mask":
             self._judge_labels([part.labels for part in parts if part.labels is not None])
-        elif self._volume.dtype.name in ("int32", "uint32") and max(-low, high) > _EXACT_IN_FLOAT32:
-            self.notes.append(f"values above {_EXACT_IN_FLOAT32} were rounded by float32")
+        elif self._volume.dtype.name in ("int32", "uint32") and max(-low, high) >= _EXACT_IN_FLOAT32:
+            self.notes.append(f"values above {_EXACT_IN_FLOAT32} are rounded to float32")
 
     def _judge_labels(self, found: list[Voxels]) -> None:
         labels = np.unique(np.concatenate(found))

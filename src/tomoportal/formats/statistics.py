@@ -47,7 +47,7 @@ def measure(block: Voxels, shift: float, *, count_nonzero: bool = False) -> Bloc
     for start in range(0, flat.size, _PIECE):
         piece = flat[start : start + _PIECE]
         deviation = work[: piece.size]
-        np.subtract(piece, shift, out=deviation)
+        np.subtract(piece, shift, out=deviation, dtype=np.float64)
         sums.append(float(deviation.sum()))
         np.multiply(deviation, deviation, out=deviation)
         squares.append(float(deviation.sum()))

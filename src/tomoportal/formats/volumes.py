@@ -124,6 +124,6 @@ def voxel_spacing(volume: Volume, *, in_plane: bool = False) -> float:
         raise FormatError(
             f"the voxels are not cubes: {text} Å",
             where=where,
-            fix="resample the volume to cubic voxels, or state the voxel spacing in the config if the header is wrong",
+            fix="resample the volume to cubic voxels, or correct the cell lengths in its header",
         )
     return round(sizes[1], 3)

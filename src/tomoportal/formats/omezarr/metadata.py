@@ -8,10 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from tomoportal.errors import FormatError
 from tomoportal.formats.pyramid import Level
 
-__all__ = ["array_metadata", "group_attributes", "group_metadata", "level_shapes"]
+__all__ = ["array_metadata", "group_attributes", "group_metadata"]
 
 
 def group_metadata() -> bytes:
@@ -66,19 +65,6 @@ def array_metadata(
             "zarr_format": 2,
         }
     )
-
-
-def level_shapes(attributes: bytes, arrays: dict[str, bytes], name: str) -> tuple[tuple[int, ...], ...]:
-    """The shapes of the levels that ``.zattrs`` lists, read back from the ``.zarray`` of each (path → bytes)."""
-    try:
-        paths = [dataset["path"] for dataset in json.loads(attributes)["multiscales"][0]["datasets"]]
-        return tuple(tuple(int(size) for size in json.loads(arrays[path])["shape"]) for path in paths)
-    except (ValueError, KeyError, IndexError, TypeError) as error:
-        raise FormatError(
-            f"the OME-Zarr metadata cannot be read ({type(error).__name__}: {error})",
-            where=name,
-            fix="ingest the volume again",
-        ) from error
 
 
 def _dump(document: dict[str, Any]) -> bytes:
