@@ -1,3 +1,5 @@
+import pickle
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -38,6 +40,12 @@ def test_pairs_quotes_comments_and_gaps():
     assert particles.text("rlnX") == ("1.5", "-2", "3e1")  # still there after the conversion
     assert particles.where(2) == "a.star:16"
     assert star.table("nothing") is None
+
+
+def test_a_parsed_file_goes_to_other_processes():
+    star = pickle.loads(pickle.dumps(read_star(SIMPLE, "a.star")))
+    assert star.table("optics").text("rlnName") == ("two words",)
+    assert star.table("particles").numbers("rlnX").tolist() == [1.5, -2, 30]
 
 
 def test_columns_are_loaded_in_one_pass_and_grouped():

@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Callable, Sequence
+from functools import partial
 from operator import itemgetter
 
 import numpy as np
@@ -229,8 +230,12 @@ def _pairs(lines: list[str], number: int, block: str, name: str) -> tuple[StarTa
             _check_labels([*pairs, values[0][1:]], where)
             pairs[values[0][1:]] = values[1]
         number += 1
-    values = list(pairs.values())
-    return StarTable(block, list(pairs), [(begin, "")], lambda _: values, source=name, line=begin), number
+    split = partial(_given, list(pairs.values()))
+    return StarTable(block, list(pairs), [(begin, "")], split, source=name, line=begin), number
+
+
+def _given(values: list[str], _row: str) -> list[str]:
+    return values
 
 
 def _data_name(text: str, where: str) -> str:
