@@ -5,6 +5,7 @@ It says everything that is to be done, and each step may be done twice; so whoev
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import msgspec
@@ -12,7 +13,7 @@ import msgspec
 from tomoportal.archive import layout
 from tomoportal.archive.layout import OWN, Container
 from tomoportal.archive.manifest import ItemRecord, Manifest
-from tomoportal.errors import ArchiveError, NotFoundError
+from tomoportal.errors import ArchiveError, NotFoundError, StorageError
 from tomoportal.storage import FileRecord, Lock, Store
 
 __all__ = ["Journal", "apply", "load_manifest", "pending", "resume"]
@@ -63,12 +64,29 @@ def load_manifest(store: Store, container: Container) -> Manifest:
         return Manifest(container.key)
 
 
-def apply(store: Store, container: Container, journal: Journal, manifest: Manifest, lock: Lock) -> None:
-    """Write the journal, do what it says, remove it. The container's lock is held."""
+def apply(
+    store: Store,
+    container: Container,
+    journal: Journal,
+    manifest: Manifest,
+    lock: Lock,
+    on_written: Callable[[], None] = lambda: None,
+) -> None:
+    """Write the journal, do what it says, remove it. The container's lock is held.
+
+    ``on_written`` is called once the journal may be there: from then on the staged files are needed.
+    """
     lock.check()
     if journal.staging:
         store.sync(journal.staging)
-    store.put(layout.journal(container), msgspec.json.encode(journal))
+    key = layout.journal(container)
+    try:
+        store.put(key, msgspec.json.encode(journal))
+    except StorageError:
+        if store.exists(key):  # a server may fail after it has stored the object
+            on_written()
+        raise
+    on_written()
     _run(store, container, journal, manifest, lock, [(_staged(journal, each.key), each.key) for each in journal.moves])
 
 

@@ -67,6 +67,7 @@ DEPOSITIONS = "depositions_metadata"
 
 _RESERVED_RUNS = frozenset({"Images", "dataset_metadata.json"})
 _FORBIDDEN = re.compile(r"[/\\*?\[\]\x00-\x1f\x7f-\x9f\ud800-\udfff]")
+_FORBIDDEN_IN_FILES = re.compile(r"[/\x00-\x1f\x7f-\x9f\ud800-\udfff]")
 _LONGEST_DESCRIPTION = 50
 
 
@@ -123,6 +124,16 @@ def check_name(name: str, what: str = "run name") -> str:
     return name
 
 
+def _file_name(name: str) -> str:
+    """A file keeps the name of its source; cameras write brackets and blanks into names."""
+    if not name or name.startswith(".") or _FORBIDDEN_IN_FILES.search(name):
+        raise ArchiveError(
+            f"{name!r} cannot be the name of a file",
+            fix="use a name without '/', control characters and without a leading '.'",
+        )
+    return name
+
+
 def voxel_spacing_name(spacing: float) -> str:
     """``VoxelSpacing13.480`` for a spacing in Å."""
     if not (math.isfinite(spacing) and spacing >= 0.001):
@@ -154,7 +165,7 @@ def deposition_document(deposition: int | str) -> str:
 
 def deposition_image(deposition: int | str, name: str) -> str:
     """``name`` is ``snapshot.png``, ``thumbnail.gif``, …"""
-    return f"{deposition_prefix(deposition)}/Images/{check_name(name, 'image name')}"
+    return f"{deposition_prefix(deposition)}/Images/{_file_name(name)}"
 
 
 def dataset_prefix(dataset: int | str) -> str:
@@ -170,7 +181,7 @@ def dataset_document(dataset: int | str) -> str:
 
 def dataset_image(dataset: int | str, name: str) -> str:
     """``name`` is ``snapshot.png``, ``thumbnail.gif``, …"""
-    return f"{dataset_prefix(dataset)}/Images/{check_name(name, 'image name')}"
+    return f"{dataset_prefix(dataset)}/Images/{_file_name(name)}"
 
 
 # --- runs
@@ -187,11 +198,11 @@ def run_document(dataset: int | str, run: str) -> str:
 
 
 def gain(dataset: int | str, run: str, name: str) -> str:
-    return f"{run_prefix(dataset, run)}/Gains/{check_name(name, 'gain file name')}"
+    return f"{run_prefix(dataset, run)}/Gains/{_file_name(name)}"
 
 
 def frame(dataset: int | str, run: str, name: str) -> str:
-    return f"{run_prefix(dataset, run)}/Frames/{check_name(name, 'frame file name')}"
+    return f"{run_prefix(dataset, run)}/Frames/{_file_name(name)}"
 
 
 def mdoc(dataset: int | str, run: str) -> str:

@@ -77,9 +77,11 @@ def publish(
         item=item,
         document=new_document,
     )
-    apply(store, container, journal, manifest, lock)
     if staging:
-        staging.staged.clear()
+        apply(store, container, journal, manifest, lock, staging.hand_over)
+        staging.finish()
+    else:
+        apply(store, container, journal, manifest, lock)
     return Published(item, "updated" if former else "created", gone)
 
 

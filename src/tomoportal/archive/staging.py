@@ -8,6 +8,7 @@ from contextlib import AbstractContextManager
 from dataclasses import replace
 
 from tomoportal.archive.layout import OWN, Container, staging_prefix
+from tomoportal.archive.layout import journal as journal_key
 from tomoportal.archive.manifest import ItemRecord
 from tomoportal.errors import ArchiveError
 from tomoportal.storage import FileRecord, Lock, Store, Writer
@@ -30,6 +31,8 @@ class Staging:
         self._root = store
         self._current = {record.key: record for record in current.files} if current else {}
         self._kept: dict[str, FileRecord] = {}
+        self._handed_over = False
+        self._finished = False
         self._store = _StagingStore(store, self.prefix, container)
         self.store: Store = self._store
 
@@ -71,8 +74,18 @@ class Staging:
         for record in records:
             self._store.note(record)
 
+    def hand_over(self) -> None:
+        """From now on a journal says what becomes of the files, also if this process fails."""
+        self._handed_over = True
+
+    def finish(self) -> None:
+        """The files are published; nothing is left here."""
+        self._finished = True
+
     def discard(self) -> None:
-        """Remove what was staged."""
+        """Remove what was staged, unless it is being published."""
+        if self._finished or (self._handed_over and self._root.exists(journal_key(self.container))):
+            return
         self._root.delete_tree(f"{OWN}/staging/{self.token}")
         self._store.records.clear()
 

@@ -1,8 +1,10 @@
 """For tests of tomoportal and of what is built on it: conformance suites; slow, counting and failing stores.
 
-from tomoportal.testing.stores import StoreTests          # subclass it, give it a fixture `store`
-from tomoportal.testing.faulty import FaultyStore, Killed # fails, or dies, at the n-th operation
-from tomoportal.testing.object_server import s3_server    # moto's S3 on a free port of 127.0.0.1
+    from tomoportal.testing.stores import StoreTests           # subclass it, give it a fixture `store`
+    from tomoportal.testing.faulty import FaultyStore, Killed  # fails, or dies, at the n-th operation
+    from tomoportal.testing.object_server import s3_server     # moto's S3 on a free port of 127.0.0.1
+
+The suites need pytest; nothing else of the package imports this room.
 """
 
 from __future__ import annotations
