@@ -61,6 +61,7 @@ def test_the_callers_array_stays_writable():
         ((np.zeros((2, 3)), np.zeros((1, 3, 3))), "rotations"),
         ((np.zeros((2, 3)), None, np.zeros(3, int)), "instance ids"),
         ((np.zeros((1, 3)), np.eye(3)[None], np.zeros(1, int)), "not both"),
+        ((np.zeros((1, 3)), None, np.array([1.5])), "not whole"),
     ],
 )
 def test_arrays_that_do_not_fit_are_refused(arrays, message):

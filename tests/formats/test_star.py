@@ -42,6 +42,11 @@ def test_pairs_quotes_comments_and_gaps():
     assert star.table("nothing") is None
 
 
+def test_latin_1_names_stay_readable():
+    table = read_star("data_\nloop_\n_name\nMüller\n".encode("latin-1"), "a").tables[0]
+    assert table.rows_with("name", "Müller").tolist() == [0]
+
+
 def test_a_parsed_file_goes_to_other_processes():
     star = pickle.loads(pickle.dumps(read_star(SIMPLE, "a.star")))
     assert star.table("optics").text("rlnName") == ("two words",)

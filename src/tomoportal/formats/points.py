@@ -169,6 +169,8 @@ def _frozen(values: ArrayLike, shape: tuple[int, ...], dtype: type[np.generic], 
         raise FormatError(f"The {what} have the shape {array.shape}, not {shape}.")
     if not np.isfinite(array).all():
         raise FormatError(f"The {what} hold a number that is not finite.")
+    if dtype is np.int64 and not np.array_equal(array, np.asarray(values)):
+        raise FormatError(f"The {what} hold a number that is not whole.")
     view = array.view()
     view.flags.writeable = False
     return view

@@ -144,7 +144,7 @@ class StarFile:
 
 def read_star(data: bytes, name: str) -> StarFile:
     """Parse a file; raises ``FormatError`` with the line number of what breaks the syntax."""
-    lines = data.decode("utf-8-sig", errors="replace").splitlines()
+    lines = _text(data).splitlines()
     tables: list[StarTable] = []
     block: str | None = None
     number = 0
@@ -170,6 +170,13 @@ def read_star(data: bytes, name: str) -> StarFile:
     if block is None:
         raise FormatError("There is no data_ block in this file.", where=name)
     return StarFile(name, tables)
+
+
+def _text(data: bytes) -> str:
+    try:
+        return data.decode("utf-8-sig")
+    except UnicodeDecodeError:  # names of old files; replaced characters would never equal a filter's
+        return data.decode("latin-1")
 
 
 def _loop(lines: list[str], number: int, block: str, name: str) -> tuple[StarTable, int]:
