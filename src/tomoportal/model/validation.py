@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import difflib
 import importlib
+import re
 import types
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -16,14 +17,13 @@ from typing import Any, Final, Union, get_args, get_origin
 
 from pydantic import BaseModel, ValidationError
 
-from tomoportal.errors import ConfigError, DocumentError, Problem
+from tomoportal.errors import ConfigError, Problem
 from tomoportal.model.rules import config_errors, config_warnings, document_errors, document_warnings
 
 __all__ = [
     "KINDS",
     "Checked",
     "canonical_config",
-    "canonical_document",
     "check_config",
     "check_document",
     "validate_config",
@@ -46,6 +46,7 @@ KINDS: Final = tuple(_CLASSES)
 """Kinds of metadata documents."""
 
 _OLD_SHAPES: Final = ("SemanticSegmentationMask", "TriangularMeshGroup", "Mesh")
+_ORCID: Final = "[0-9]{4}-[0-9]{4}-[0-9]{4}-[0-9]{3}[0-9X]"
 _OLD_STATUS: Final = ("true", "false", "fiducial", "non_fiducial")
 
 
@@ -98,15 +99,6 @@ def canonical_config(data: dict[str, Any]) -> dict[str, Any]:
         return _canonical(_container().model_validate(data), data)  # type: ignore[no-any-return]
     except ValidationError as error:
         raise ConfigError(problem for problem, _ in _problems(_container(), error)) from None
-
-
-def canonical_document(kind: str, data: dict[str, Any]) -> dict[str, Any]:
-    """The document with every value in its canonical form, keys in their order; else ``DocumentError``."""
-    cls = _document_class(kind)
-    try:
-        return _canonical(cls.model_validate(data), data)  # type: ignore[no-any-return]
-    except ValidationError as error:
-        raise DocumentError(problem for problem, _ in _problems(cls, error)) from None
 
 
 def _document_class(kind: str) -> type[BaseModel]:
@@ -238,6 +230,8 @@ def _is_tolerated(kind: str, raw: _Raw) -> bool:
             return str(raw.value).lower() in _OLD_STATUS
         case ("sample_type",):
             return bool(raw.value == "cell")
+        case ("authors", int(), "ORCID"):
+            return re.fullmatch(f"https?://(www\\.)?orcid\\.org/{_ORCID}", str(raw.value)) is not None
         case ("identified_objects", *_) | ("offset_unit",) if raw.value is None:
             return True
     return False

@@ -186,12 +186,8 @@ class _Reader:
         return {"boolean": Truth(), "date": Day(), "string": Text()}[base]
 
     def _text(self, name: str, definition: TypeDefinition) -> Text:
-        text = Text(
-            definition.title,
-            definition.pattern,
-            str(definition.examples[0].value),
-            annotation(definition, "drop_prefix"),
-        )
+        prefix = annotation(definition, "drop_prefix") if self.placeholders else None
+        text = Text(definition.title, definition.pattern, str(definition.examples[0].value), prefix)
         return self.types.setdefault(name, text)
 
     def _choice(self, name: str) -> Choice:

@@ -169,20 +169,10 @@ _MMUSDV_ID = Text(noun="MmusDv term", pattern="^MmusDv:[0-9]{7}$", example="Mmus
 _MONDO_ID = Text(noun="MONDO term", pattern="^MONDO:[0-9]{7}$", example="MONDO:0004992")
 _NCBI_TAXON_ID = Text(noun="NCBI taxon", pattern="^NCBITaxon:[0-9]+$", example="NCBITaxon:559292")
 _NOT_REPORTED_LITERAL = Text(noun="the word", pattern="^not_reported$", example="not_reported")
-_ORCID = Text(
-    noun="ORCID",
-    pattern="^[0-9]{4}-[0-9]{4}-[0-9]{4}-[0-9]{3}[0-9X]$",
-    example="0000-0002-1825-0097",
-    drop_prefix=r"https?://(www\.)?orcid\.org/",
-)
+_ORCID = Text(noun="ORCID", pattern="^[0-9]{4}-[0-9]{4}-[0-9]{4}-[0-9]{3}[0-9X]$", example="0000-0002-1825-0097")
 _PATO_ID = Text(noun="PATO term", pattern="^PATO:[0-9]{7}$", example="PATO:0000461")
 _PDB_ID = Text(noun="PDB entry", pattern="^PDB-[0-9a-zA-Z]{4,8}$", example="PDB-6DRV")
-_ROR = Text(
-    noun="ROR identifier",
-    pattern="^0[a-hj-km-np-tv-z|0-9]{6}[0-9]{2}$",
-    example="013meh722",
-    drop_prefix=r"https?://ror\.org/",
-)
+_ROR = Text(noun="ROR identifier", pattern="^0[a-hj-km-np-tv-z|0-9]{6}[0-9]{2}$", example="013meh722")
 _UBERON_ID = Text(noun="UBERON term", pattern="^UBERON:[0-9]{7}$", example="UBERON:0002107")
 _UNIPROT_ID = Text(
     noun="UniProtKB accession",
