@@ -88,14 +88,6 @@ def parse_config(data: bytes, name: str, *, folder: Store | None = None) -> Conf
     if problems:
         raise ConfigError(sorted(problems, key=lambda problem: _line_of(problem.where)), source=name)
     warnings += [_placed(problem, yaml) for problem in checked.warnings]
-    if version != CURRENT_VERSION:
-        warnings.append(
-            Problem(
-                yaml.place(("version",)),
-                f"version {version} is read as {CURRENT_VERSION}, whose shape it has",
-                f"write version: '{CURRENT_VERSION}'",
-            )
-        )
     for place, what in not_ingested(yaml.data):
         warnings.append(Problem(yaml.place(place), f"{what} is not ingested by this version", None))
     return Config(name, model.canonical_config(yaml.data), yaml, hashlib.sha256(data).hexdigest(), folder, tuple(warnings))
