@@ -322,13 +322,20 @@ key_images: null
 @pytest.fixture
 def config() -> dict[str, Any]:
     """An ingestion config without problems; no two parts of it are the same object."""
-    return _copy(yaml.safe_load(_CONFIG))  # type: ignore[no-any-return]
+    return dict(_copy(yaml.safe_load(_CONFIG)))
+
+
+@pytest.fixture
+def fresh_config() -> Callable[[], dict[str, Any]]:
+    """Maker of such configs."""
+    parsed = yaml.safe_load(_CONFIG)
+    return lambda: dict(_copy(parsed))
 
 
 @pytest.fixture
 def document() -> Callable[[str], dict[str, Any]]:
     """Maker of a metadata document without problems, by kind."""
-    return lambda kind: _copy(_DOCUMENTS[kind])  # type: ignore[no-any-return]
+    return lambda kind: dict(_copy(_DOCUMENTS[kind]))
 
 
 @pytest.fixture

@@ -49,11 +49,20 @@ def _slot(slot: Slot) -> dict[str, Any]:
         array: dict[str, Any] = {"type": "array", "items": _any_of(forms)}
         forms = [array | ({"minItems": slot.minimum_items} if slot.minimum_items else {})]
     if not slot.required or slot.nullable:
-        forms.append({"type": "null"})
+        forms = _or_null(forms)
     note: dict[str, Any] = {"description": slot.description + (f" Unit: {slot.unit}." if slot.unit else "")}
     note |= {"deprecated": True} if slot.deprecated else {}
     note |= {"default": slot.default} if slot.default is not None else {}
     return note | _any_of(forms)
+
+
+def _or_null(forms: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """A single form stays single, because editors explain ``anyOf`` badly."""
+    if len(forms) == 1 and "type" in forms[0]:
+        return [forms[0] | {"type": [forms[0]["type"], "null"]}]
+    if len(forms) == 1 and "enum" in forms[0]:
+        return [{"enum": [*forms[0]["enum"], None]}]
+    return [*forms, {"type": "null"}]
 
 
 def _any_of(forms: list[dict[str, Any]]) -> dict[str, Any]:
