@@ -35,7 +35,7 @@ def segment(specimen: Specimen, scale: Scale) -> NDArray[np.int8]:
 
 def _draw(labels: NDArray[np.int8], vesicle: Vesicle, centre: NDArray[np.float64], scale: Scale) -> None:
     """One periodic image of a vesicle, slice by slice."""
-    reach = vesicle.radius * (1.0 + np.abs(vesicle.amplitudes).sum()) + _HALF_MEMBRANE
+    reach = vesicle.radius * (1.0 + np.abs(vesicle.amplitudes).sum()) + 2 * _HALF_MEMBRANE
     box = _box(centre, reach, scale)
     if box is None:
         return
@@ -46,7 +46,8 @@ def _draw(labels: NDArray[np.int8], vesicle: Vesicle, centre: NDArray[np.float64
         points = np.stack([x, y, np.full_like(x, z - middle[0])], axis=-1).reshape(-1, 3) * scale.pixel
         offset = points - centre
         radius = np.maximum(np.sqrt((offset**2).sum(axis=1)), 1e-9)
-        shell = np.abs(radius - vesicle.surface(offset / radius[:, None])) <= _HALF_MEMBRANE
+        directions = offset / radius[:, None]
+        shell = np.abs(radius - vesicle.surface(directions)) <= _HALF_MEMBRANE * vesicle.steepness(directions)
         labels[z, y0:y1, x0:x1][shell.reshape(x.shape)] = MEMBRANE
 
 

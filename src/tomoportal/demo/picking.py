@@ -64,7 +64,7 @@ def pick(binned: NDArray[np.float32], pixel: float, made: Phantom, threshold: fl
     voxel = 2 * pixel
     spread = 1.4826 * float(np.median(np.abs(binned - np.median(binned))))
     grey = np.clip((np.median(binned) - binned) / spread, -4.0, 16.0)  # dark becomes positive; gold loses its weight
-    map_ = np.fft.irfftn(np.fft.rfftn(grey) * _profile_transform(made, voxel, grey.shape), grey.shape)
+    map_ = np.fft.irfftn(np.fft.rfftn(grey) * _profile_transform(made, voxel, grey.shape), grey.shape, axes=(0, 1, 2))
     map_ /= 1.4826 * np.median(np.abs(map_ - np.median(map_)))
     found = np.argwhere(map_ > threshold)
     heights = map_[tuple(found.T)]

@@ -65,20 +65,27 @@ class Vesicle:
         along = directions @ self.axes.T
         return np.asarray(self.radius * (1.0 + (self.amplitudes * (1.5 * along**2 - 0.5)).sum(axis=1)))
 
+    def slope(self, directions: Array) -> Array:
+        """Gradient (n, 3) of the surface's radius over the unit sphere, divided by that radius."""
+        along = directions @ self.axes.T
+        steep = 3.0 * self.amplitudes * along
+        gradient = steep @ self.axes - (steep * along).sum(axis=1)[:, None] * directions
+        return np.asarray(gradient * (self.radius / self.surface(directions))[:, None])
+
+    def steepness(self, directions: Array) -> Array:
+        """Å along the radius for one Å across the membrane, at least 1."""
+        return np.asarray(np.sqrt(1.0 + (self.slope(directions) ** 2).sum(axis=1)))
+
     def distance(self, points: Array, period: tuple[float, float]) -> Array:
-        """Distance in Å of points (n, 3) from the mid-plane, negative inside (exact to the deformation's slope)."""
+        """Distance in Å of points (n, 3) from the mid-plane, negative inside; exact near the membrane."""
         offset = _nearest_image(points - self.centre, period)
         radius = np.maximum(np.sqrt((offset**2).sum(axis=1)), 1e-9)
-        return np.asarray(radius - self.surface(offset / radius[:, None]))
+        directions = offset / radius[:, None]
+        return np.asarray((radius - self.surface(directions)) / self.steepness(directions))
 
     def outward(self, directions: Array) -> Array:
-        """Unit normals (n, 3) of the mid-plane along unit vectors, by finite differences of the distance."""
-        points = self.centre + directions * self.surface(directions)[:, None]
-        step, far = 1.0, (1e12, 1e12)
-        slopes = [
-            self.distance(points + step * axis, far) - self.distance(points - step * axis, far) for axis in np.eye(3)
-        ]
-        normals = np.stack(slopes, axis=1)
+        """Unit normals (n, 3) of the mid-plane along unit vectors."""
+        normals = directions - self.slope(directions)
         return np.asarray(normals / np.linalg.norm(normals, axis=1)[:, None])
 
 
@@ -332,8 +339,8 @@ def _lipids(specimen: Specimen, rng: np.random.Generator) -> Beads:
             (0.0, _TAIL_POTENTIAL),
         ):
             directions = _directions(rng, count)
-            radius = vesicle.surface(directions) + offset + rng.normal(scale=2.5, size=count)
-            positions.append(vesicle.centre + directions * radius[:, None])
+            shift = vesicle.steepness(directions) * (offset + rng.normal(scale=2.5, size=count))
+            positions.append(vesicle.centre + directions * (vesicle.surface(directions) + shift)[:, None])
             weights.append(np.full(count, potential * area / count))
     return Beads(np.concatenate(positions), np.concatenate(weights))
 
