@@ -63,7 +63,7 @@ def command(
     else:
         _show_report(report)
     if not report.ok:
-        screen.print("[bold red]not everything was ingested[/]; mend the causes and run the same command again")
+        screen.print("[bold red]not everything was ingested[/]; mend the causes and run the same command again", soft_wrap=True)
         return 1
     return 0
 
@@ -89,7 +89,7 @@ def _show_plan(plan: Plan) -> None:
     table(("action", "container", "kind", "id", "what", "sources", "writes"), rows, title=f"Plan of {plan.config}")
     _show_remarks(plan)
     counts = ", ".join(f"{count} {action}" for action, count in plan.counts.items() if count)
-    console().print(f"[bold]{counts or 'nothing to do'}[/]; nothing was written")
+    console().print(f"[bold]{counts or 'nothing to do'}[/]; nothing was written", soft_wrap=True)
 
 
 def _show_remarks(plan: Plan) -> None:
@@ -100,15 +100,15 @@ def _show_remarks(plan: Plan) -> None:
 
     screen = console()
     for warning in plan.warnings:
-        screen.print(f"[yellow]warning[/] {escape(str(warning))}")
+        screen.print(f"[yellow]warning[/] {escape(str(warning))}", soft_wrap=True)
     for one in plan.unmatched:
-        screen.print(f"[yellow]no match[/] {escape(str(one))}")
+        screen.print(f"[yellow]no match[/] {escape(str(one))}", soft_wrap=True)
     for name in plan.stale:
-        screen.print(f"[yellow]no longer in the config[/] {escape(name)} (kept)")
+        screen.print(f"[yellow]no longer in the config[/] {escape(name)} (kept)", soft_wrap=True)
     for error in plan.errors[:_SHOWN]:
-        screen.print(f"[red]error[/] {escape(str(error))}")
+        screen.print(f"[red]error[/] {escape(str(error))}", soft_wrap=True)
     if len(plan.errors) > _SHOWN:
-        screen.print(f"[red]… and {len(plan.errors) - _SHOWN} more errors[/] (all of them with --json)")
+        screen.print(f"[red]… and {len(plan.errors) - _SHOWN} more errors[/] (all of them with --json)", soft_wrap=True)
 
 
 def _show_report(report: Report) -> None:
@@ -117,15 +117,15 @@ def _show_report(report: Report) -> None:
     from tomoportal.cli.console import console, table
 
     screen = console()
-    for label, text in report.warnings[:_SHOWN]:
-        screen.print(f"[yellow]warning[/] {escape(label)}: {escape(text)}")
+    for name, text in report.warnings[:_SHOWN]:
+        screen.print(f"[yellow]warning[/] {escape(name)}: {escape(text)}", soft_wrap=True)
     if len(report.warnings) > _SHOWN:
-        screen.print(f"[yellow]… and {len(report.warnings) - _SHOWN} more warnings[/] (all of them with --json)")
+        screen.print(f"[yellow]… and {len(report.warnings) - _SHOWN} more warnings[/] (all of them with --json)", soft_wrap=True)
     for result in report.results:
         if result.outcome == "absent":
-            screen.print(f"[yellow]nothing to ingest[/] {escape(result.label)}: {escape(result.why or '')}")
+            screen.print(f"[yellow]nothing to ingest[/] {escape(result.name)}: {escape(result.why or '')}", soft_wrap=True)
     for failure in report.failures[:_SHOWN]:
-        screen.print(f"[red]{failure.outcome}[/] {escape(failure.label)}: {escape(failure.why or '')}")
+        screen.print(f"[red]{failure.outcome}[/] {escape(failure.name)}: {escape(failure.why or '')}", soft_wrap=True)
     for error in report.errors[:_SHOWN]:
-        screen.print(f"[red]error[/] {escape(str(error))}")
+        screen.print(f"[red]error[/] {escape(str(error))}", soft_wrap=True)
     table(("outcome", "items"), [(outcome, count) for outcome, count in report.counts.items() if count])

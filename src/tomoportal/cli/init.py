@@ -42,7 +42,8 @@ def command(
         archive = Archive.open(archive_url or "memory://", read_only=True)
     except NotFoundError:
         archive = Archive.open("memory://", read_only=True)
-    survey = survey_folder(folder)
+    map_name = f"{target.stem}_runs.csv"
+    survey = survey_folder(folder, ignore={target.name, map_name})
     dataset_id, deposition_id = free_ids(archive)
     inside = target.resolve().parent == Path(folder).resolve()
     answers = Answers(
@@ -50,7 +51,7 @@ def command(
         deposition_id=deposition_id,
         date=date or _default_date(survey),
         source_prefix="" if inside else str(Path(folder).resolve()),
-        map_name=f"{target.stem}_runs.csv",
+        map_name=map_name,
     )
     if sys.stdin.isatty() and not yes and not as_json:
         answers = replace(answers, **_ask())

@@ -19,8 +19,8 @@ class Result:
     """What became of one item; ``why`` explains a failure or an absence."""
 
     label: str
-    kind: str
-    title: str
+    name: str
+    """Run (or dataset, or deposition), kind and title: what people read."""
     outcome: Outcome
     why: str | None = None
     warnings: tuple[str, ...] = ()
@@ -32,7 +32,7 @@ class Result:
         cls, item: Item, outcome: Outcome, why: str | None = None, warnings: tuple[str, ...] = (), *, stop: bool = False
     ) -> Result:
         """A result of an item."""
-        return cls(item.label, item.kind, item.title, outcome, why, warnings, stop)
+        return cls(item.label, f"{'/'.join(item.place[1:])} {item.kind} {item.title}", outcome, why, warnings, stop)
 
 
 @dataclass
@@ -57,8 +57,8 @@ class Report:
 
     @property
     def warnings(self) -> list[tuple[str, str]]:
-        """Label and text of every warning."""
-        return [(result.label, warning) for result in self.results for warning in result.warnings]
+        """Name of the item and text of every warning."""
+        return [(result.name, warning) for result in self.results for warning in result.warnings]
 
     @property
     def ok(self) -> bool:
@@ -75,7 +75,7 @@ class Report:
                 {"run": one.run, "where": one.problem.where, "what": one.problem.what, "fix": one.problem.fix}
                 for one in self.errors
             ],
-            "warnings": [{"item": label, "what": text} for label, text in self.warnings],
+            "warnings": [{"item": name, "what": text} for name, text in self.warnings],
             "absent": [{"item": one.label, "why": one.why} for one in self.results if one.outcome == "absent"],
             "unmatched": [str(one) for one in self.unmatched],
             "stale": list(self.stale),

@@ -5,18 +5,21 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
 from tomoportal.formats.relion_star import FILTER_COLUMNS
-from tomoportal.ingest.drafting.grouping import Group, Runs
+from tomoportal.ingest.drafting.grouping import Runs
 from tomoportal.ingest.drafting.survey import SurveyedFile
 
 if TYPE_CHECKING:
     from tomoportal.ingest.drafting.draft import Table
 
 __all__ = ["annotation_blocks"]
+
+Entry: TypeAlias = tuple[str, str, bool, str]
+"""Object name, object id, whether the file name told them, and the sources as YAML."""
 
 _MOST_LABELS = 8
 _OBJECTS = (
@@ -35,14 +38,6 @@ _BINNINGS = (1.0, 2.0, 3.0, 4.0, 6.0, 8.0, 16.0)
 
 def annotation_blocks(runs: Runs, spacings: Mapping[float, list[str]], table: Table, date: str) -> Iterator[str]:
     """One entry per mask label and per point file, as YAML; the first block starts the section."""
-    if not spacings:
-        for role in ("mask", "points", "particles"):
-            for group in runs.groups.get(role, []):  # type: ignore[call-overload]
-                _leave_out(group, "an annotation needs a tomogram")
-        for file in runs.shared:
-            if file.role in ("points", "particles"):
-                file.role, file.why = "left out", "an annotation needs a tomogram"
-        return
     entries = [*_masks(runs, spacings), *_points(runs, spacings), *_particles(runs, spacings, table)]
     counters: dict[str, int] = {}
     if entries:
@@ -65,115 +60,124 @@ def annotation_blocks(runs: Runs, spacings: Mapping[float, list[str]], table: Ta
 {source}"""
 
 
-def _masks(runs: Runs, spacings: Mapping[float, list[str]]) -> Iterator[tuple[str, str, bool, str]]:
+def _masks(runs: Runs, spacings: Mapping[float, list[str]]) -> Iterator[Entry]:
     for group in runs.groups.get("mask", []):
-        runs_here = _with_tomogram(group, spacings)
-        if not runs_here:
+        parts = _by_spacing(group.files, spacings)
+        if not parts:
             continue
         name, object_id, known = _object(group.template)
         labels = sorted({label for files in group.files.values() for label in files[0].values})
-        spacing = _spacing_of(group.first().spacing, spacings)
-        where = _bound(group, spacings, spacing)
         if len(labels) > _MOST_LABELS or not labels:
-            note = f"  # {len(labels)} labels as one mask"
-            yield name, object_id, known, _mask_source(group.template, f"threshold: 0.5{note}", where)
-            continue
-        for label in labels:
-            title = name if len(labels) == 1 else f"{name} {label}"
-            yield title, object_id, known, _mask_source(group.template, f"mask_label: {label}", where)
-
-
-def _mask_source(template: str, selection: str, where: str) -> str:
-    return f"""  - SemanticSegmentationMask:
+            selections = [(name, f"threshold: 0.5  # {len(labels)} labels as one mask")]
+        else:
+            selections = [(f"{name} {label}" if len(labels) > 1 else name, f"mask_label: {label}") for label in labels]
+        for title, selection in selections:
+            sources = [
+                f"""  - SemanticSegmentationMask:
       file_format: mrc
-      glob_string: {json.dumps(template)}
+      glob_string: {json.dumps(group.template)}
       is_visualization_default: true
-      {selection}{where}"""
+      {selection}{_bound(names, spacings, spacing)}"""
+                for spacing, names in parts.items()
+            ]
+            yield title, object_id, known, "\n".join(sources)
 
 
-def _points(runs: Runs, spacings: Mapping[float, list[str]]) -> Iterator[tuple[str, str, bool, str]]:
+def _points(runs: Runs, spacings: Mapping[float, list[str]]) -> Iterator[Entry]:
     for file in [file for file in runs.shared if file.role == "points"]:
         file.role, file.why = "left out", "its name begins with no run's name"
     for group in runs.groups.get("points", []):
-        if not _with_tomogram(group, spacings):
-            continue
         name, object_id, known = _object(group.template)
-        spacing = next(iter(spacings))
-        binning, comment = _binning(group, runs, spacing)
-        delimiter = "" if group.first().csv_format == "tsv" else '\n      delimiter: ","'
-        source = f"""  - Point:
+        sources = []
+        for spacing, names in _by_spacing(group.files, spacings).items():
+            tables = [group.files[run][0].locations for run in names]
+            locations = np.concatenate([table for table in tables if table is not None])
+            binning, comment = _fit(locations, _largest_shape(runs, names), spacing)
+            delimiter = "" if group.first().csv_format == "tsv" else '\n      delimiter: ","'
+            sources.append(f"""  - Point:
       file_format: {group.first().csv_format}
       glob_string: {json.dumps(group.template)}
       binning: {binning:g}  # {comment}
       columns: xyz{delimiter}
-      is_visualization_default: true{_bound(group, spacings, spacing)}"""
-        yield name, object_id, known, source
+      is_visualization_default: true{_bound(names, spacings, spacing)}""")
+        if sources:
+            yield name, object_id, known, "\n".join(sources)
 
 
-def _particles(runs: Runs, spacings: Mapping[float, list[str]], table: Table) -> Iterator[tuple[str, str, bool, str]]:
-    files: list[tuple[str, SurveyedFile, list[str] | None]] = [
-        (file.key.replace("{", "{{").replace("}", "}}"), file, None) for file in runs.shared if file.role == "particles"
+def _particles(runs: Runs, spacings: Mapping[float, list[str]], table: Table) -> Iterator[Entry]:
+    files: list[tuple[str, SurveyedFile, list[str], bool]] = [
+        (file.key.replace("{", "{{").replace("}", "}}"), file, runs.names, False)
+        for file in runs.shared
+        if file.role == "particles"
     ]
-    for group in runs.groups.get("particles", []):
-        if _with_tomogram(group, spacings):
-            files.append((group.template, group.first(), sorted(group.files)))
-    spacing = next(iter(spacings))
-    for number, (template, file, names) in enumerate(files):
+    files += [(group.template, group.first(), sorted(group.files), True) for group in runs.groups.get("particles", [])]
+    for number, (template, file, names, named) in enumerate(files):
         assert file.star is not None and file.star_format is not None
-        name, object_id, known = _object(template)
-        chosen = _filter(file, runs.names if names is None else names, table, number)
+        chosen = _filter(file, names, table, number)
+        if chosen is None and named and len(names) == 1 and _one_micrograph(file):
+            chosen = names, ""  # the file's own name says which run it is of
         if chosen is None:
             column = FILTER_COLUMNS[file.star_format]
             file.role, file.why = "left out", f"its column {column} names none of the runs"
             continue
-        filter_line = f"\n      filter_value: {json.dumps(chosen)}" if chosen else ""
-        shapes = ("Point", "OrientedPoint") if file.oriented else ("Point",)
-        wanted = names if names is not None else runs.names
-        binning, comment = _star_binning(file, runs, wanted, spacing)
-        sources = []
-        for shape in shapes:
-            order = "columns: xyz" if shape == "Point" else "order: xyz"
-            shown = "true" if shape == shapes[-1] else "false"
-            where = _bound(None, spacings, spacing) if len(spacings) > 1 else ""
-            sources.append(f"""  - {shape}:
-      file_format: {file.star_format}
-      glob_string: {json.dumps(template)}{filter_line}
-      binning: {binning:g}  # {comment}
-      {order}
-      is_visualization_default: {shown}{where}""")
+        parts = _by_spacing({run: [file] for run in chosen[0]}, spacings)
+        if not parts:
+            file.role, file.why = "left out", "an annotation needs a tomogram of its run"
+            continue
+        name, object_id, known = _object(template)
+        sources = [
+            _particle_source(shape, template, file, chosen[1], runs, spacing, here, spacings)
+            for spacing, here in parts.items()
+            for shape in (("Point", "OrientedPoint") if file.oriented else ("Point",))
+        ]
         yield name, object_id, known, "\n".join(sources)
 
 
-def _filter(file: SurveyedFile, names: list[str], table: Table, number: int) -> str | None:
-    """The ``filter_value`` that picks a run's particles: a template, a map column, "" for no filter, None if none fits."""
+def _particle_source(
+    shape: str,
+    template: str,
+    file: SurveyedFile,
+    filter_value: str,
+    runs: Runs,
+    spacing: float,
+    names: list[str],
+    spacings: Mapping[float, list[str]],
+) -> str:
+    assert file.star is not None
+    locations = np.column_stack([file.star.numbers(f"rlnCoordinate{axis}") for axis in "XYZ"])
+    binning, comment = _fit(locations, _largest_shape(runs, names), spacing)
+    chosen = f"\n      filter_value: {json.dumps(filter_value)}" if filter_value else ""
+    return f"""  - {shape}:
+      file_format: {file.star_format}
+      glob_string: {json.dumps(template)}{chosen}
+      binning: {binning:g}  # {comment}
+      {"columns" if shape == "Point" else "order"}: xyz
+      is_visualization_default: {"false" if shape == "Point" and file.oriented else "true"}{_bound(names, spacings, spacing)}"""
+
+
+def _filter(file: SurveyedFile, names: list[str], table: Table, number: int) -> tuple[list[str], str] | None:
+    """The runs whose particles a star file holds, and the ``filter_value`` that picks them: a template, a map column."""
     assert file.star is not None and file.star_format is not None
     column = FILTER_COLUMNS[file.star_format]
     if column not in file.star:
-        return "" if len(names) == 1 else None
-    values = list(file.star.counts(column))
-    by_run = {name: value for name in names for value in values if _names_run(value, name)}
+        return (names, "") if len(names) == 1 else None
+    by_run = {name: value for name in names for value in file.star.counts(column) if _names_run(value, name)}
     if not by_run:
         return None
     templates = {value.replace(name, "{run_name}") for name, value in by_run.items()}
     if len(templates) == 1:
-        return templates.pop()
-    table.columns[f"particles_{number + 1}"] = {name: by_run.get(name, name) for name in names}
-    return f"{{particles_{number + 1}}}"
+        return sorted(by_run), templates.pop()
+    table.columns[f"particles_{number + 1}"] = dict(by_run)
+    return sorted(by_run), f"{{particles_{number + 1}}}"
+
+
+def _one_micrograph(file: SurveyedFile) -> bool:
+    assert file.star is not None and file.star_format is not None
+    return len(file.star.counts(FILTER_COLUMNS[file.star_format])) == 1
 
 
 def _names_run(value: str, run: str) -> bool:
     return re.search(rf"(?<![0-9A-Za-z]){re.escape(run)}(?![0-9A-Za-z])", value) is not None
-
-
-def _star_binning(file: SurveyedFile, runs: Runs, names: list[str], spacing: float) -> tuple[float, str]:
-    assert file.star is not None
-    columns = [file.star.numbers(f"rlnCoordinate{axis}") for axis in "XYZ"]
-    return _fit(np.column_stack(columns), _largest_shape(runs, names), spacing)
-
-
-def _binning(group: Group, runs: Runs, spacing: float) -> tuple[float, str]:
-    parts = [files[0].locations for files in group.files.values() if files[0].locations is not None]
-    return _fit(np.concatenate(parts), _largest_shape(runs, list(group.files)), spacing)
 
 
 def _fit(locations: np.ndarray[Any, Any], shape: tuple[int, int, int] | None, spacing: float) -> tuple[float, str]:
@@ -208,32 +212,29 @@ def _object(template: str) -> tuple[str, str, bool]:
     return (*_ANYTHING, False)
 
 
-def _with_tomogram(group: Group, spacings: Mapping[float, list[str]]) -> list[str]:
-    """The group's runs that have a tomogram; files of the others are left out."""
-    known = {run for names in spacings.values() for run in names}
-    for run, files in group.files.items():
-        if run not in known:
-            for file in files:
-                file.role, file.why = "left out", "an annotation needs a tomogram of its run"
-    return sorted(set(group.files) & known)
+def _by_spacing(files: Mapping[str, list[SurveyedFile]], spacings: Mapping[float, list[str]]) -> dict[float, list[str]]:
+    """Runs by the spacing (Å) that their file is laid on: the tomogram's that is nearest to the file's own.
+
+    Files of runs without a tomogram are left out.
+    """
+    result: dict[float, list[str]] = {}
+    for run, found in sorted(files.items()):
+        known = [spacing for spacing, names in spacings.items() if run in names]
+        if not known:
+            for file in found:
+                if file.role in ("mask", "points"):
+                    file.role, file.why = "left out", "an annotation needs a tomogram of its run"
+            continue
+        stated = found[0].spacing
+        nearest = known[0] if stated is None else min(known, key=lambda spacing: abs(spacing - stated))
+        result.setdefault(nearest, []).append(run)
+    return result
 
 
-def _leave_out(group: Group, why: str) -> None:
-    for files in group.files.values():
-        for file in files:
-            file.role, file.why = "left out", why
-
-
-def _spacing_of(stated: float | None, spacings: Mapping[float, list[str]]) -> float:
-    """The tomograms' spacing that is nearest to a mask's header, else the first."""
-    if stated is None:
-        return next(iter(spacings))
-    return min(spacings, key=lambda spacing: abs(spacing - stated))
-
-
-def _bound(group: Group | None, spacings: Mapping[float, list[str]], spacing: float) -> str:
-    """A filter that binds a source to a voxel spacing (Å), where the runs have several."""
+def _bound(names: list[str], spacings: Mapping[float, list[str]], spacing: float) -> str:
+    """A filter that binds a source to its runs and their voxel spacing (Å), where there are several spacings."""
     if len(spacings) < 2:
         return ""
+    runs = json.dumps("^(" + "|".join(re.escape(name) for name in names) + ")$")
     expression = json.dumps("^" + re.escape(f"{spacing:.3f}") + "$")
-    return f"\n    parent_filters: {{include: {{voxel_spacing: [{expression}]}}}}"
+    return f"\n    parent_filters: {{include: {{run: [{runs}], voxel_spacing: [{expression}]}}}}"

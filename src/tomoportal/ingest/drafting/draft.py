@@ -95,7 +95,7 @@ def draft_config(survey: Survey, answers: Answers) -> Draft:
         _frames(runs, table, answers),
         _tilt_series(runs, table),
         _alignments(runs, spacings),
-        _voxel_spacings(spacings),
+        _voxel_spacings(runs, spacings),
         _tomograms(runs, spacings, answers),
         "\n".join(annotation_blocks(runs, spacings, table, answers.date)),
     ]
@@ -110,13 +110,11 @@ def _yaml(value: Any) -> str:
 
 
 def _leave_out_without_spacing(runs: Runs) -> None:
-    for role in ("tomogram",):
-        for group in runs.groups.get(role, []):
-            for run in list(group.files):
-                if group.files[run][0].spacing is None:
-                    for file in group.files.pop(run):
-                        file.role, file.why = "left out", "its header gives no voxel size: correct the header, then run init again"
-        runs.groups[role] = [group for group in runs.groups.get(role, []) if group.files]
+    for group in runs.groups.get("tomogram", []):
+        for run in list(group.files):
+            if group.files[run][0].spacing is None:
+                group.drop(run, "its header gives no voxel size: correct the header, then run init again")
+    runs.groups["tomogram"] = [group for group in runs.groups.get("tomogram", []) if group.files]
     covered = {run for group in runs.groups.get("mdoc", []) for run in group.files}
     kept = []
     for group in runs.groups.get("tilt series", []):
@@ -124,8 +122,7 @@ def _leave_out_without_spacing(runs: Runs) -> None:
             file = group.files[run][0]
             why = _unusable_stack(file, runs, run, run in covered)
             if why:
-                del group.files[run]
-                file.role, file.why = "left out", why
+                group.drop(run, why)
         if group.files:
             kept.append(group)
     runs.groups["tilt series"] = _one_stack_per_run(kept)
@@ -152,8 +149,7 @@ def _one_stack_per_run(groups: list[Group]) -> list[Group]:
     for group in sorted(groups, key=lambda group: (group.first().aligned, group.template)):
         for run in list(group.files):
             if run in taken:
-                for file in group.files.pop(run):
-                    file.role, file.why = "left out", "a second stack of this run"
+                group.drop(run, "a second stack of this run")
             taken.add(run)
     return [group for group in groups if group.files]
 
@@ -242,7 +238,11 @@ def _runs(runs: Runs) -> str:
 
 def globs(groups: Iterable[Group]) -> str:
     """Sources with one glob each."""
-    return "\n".join(f"  - source_glob: {{list_glob: {_yaml(group.template)}}}" for group in groups)
+    return "\n".join(
+        f"  - source_glob: {{list_glob: {_yaml(group.template)}}}"
+        + ("\n" + run_filter(sorted(group.files), "    ") if group.dropped else "")
+        for group in groups
+    )
 
 
 def _frames(runs: Runs, table: Table, answers: Answers) -> str:
@@ -259,6 +259,8 @@ def _frames(runs: Runs, table: Table, answers: Answers) -> str:
     elif gains := [file for file in runs.shared if file.role == "gain"]:
         text += "gains:\n- sources:\n" + "\n".join(f"  - source_glob: {{list_glob: {_yaml(file.key)}}}" for file in gains) + "\n"
     sources = globs(movies) if movies else "  - literal: {value: [default]}  # no movie files found"
+    if not movies and len(found) < len(runs.names):
+        sources += "\n" + run_filter(sorted(found), "    ")
     return text + f"""frames:
 - metadata:
     dose_rate: {rate}  # e/A^2/s{", not known from the mdoc: correct it" if unknown else ", dose / time of the mdoc"}
@@ -356,11 +358,11 @@ def run_filter(names: Iterable[str], indent: str, spacing: float | None = None) 
     return f"{indent}parent_filters: {{include: {{{', '.join(parts)}}}}}"
 
 
-def _voxel_spacings(spacings: Mapping[float, list[str]]) -> str:
+def _voxel_spacings(runs: Runs, spacings: Mapping[float, list[str]]) -> str:
     if not spacings:
         return "voxel_spacings:\n- sources:\n  - literal: {value: [10.0]}  # no tomogram was found\n"
     sources = "\n".join(
-        f"  - literal: {{value: [{spacing}]}}\n{run_filter(names, '    ')}" if len(spacings) > 1 else f"  - literal: {{value: [{spacing}]}}  # A"
+        f"  - literal: {{value: [{spacing}]}}  # A" + ("" if names == runs.names else "\n" + run_filter(names, "    "))
         for spacing, names in spacings.items()
     )
     return f"voxel_spacings:\n- sources:\n{sources}\n"
@@ -404,7 +406,7 @@ def _tomogram(
     seen[key] = count + 1
     # Two tomograms of a run must differ in method, processing or processing software.
     second = f"\n    processing_software: {_yaml(group.tag or f'variant {count + 1}')}  # tells it from the tomogram above" if count else ""
-    where = "\n" + run_filter(names, "    ", spacing) if bound else ""
+    where = "\n" + run_filter(names, "    ", spacing) if bound or group.dropped else ""
     return f"""- metadata:
     voxel_spacing: {spacing}
     fiducial_alignment_status: NON_FIDUCIAL{_UNKNOWN}

@@ -29,6 +29,14 @@ class Group:
     template: str
     files: dict[str, list[SurveyedFile]] = field(default_factory=dict)
     """Files by run."""
+    dropped: bool = False
+    """Whether the template finds files of other runs too, which are left out."""
+
+    def drop(self, run: str, why: str) -> None:
+        """Leave the run's files out."""
+        for file in self.files.pop(run):
+            file.role, file.why = "left out", why
+        self.dropped = True
 
     @property
     def tag(self) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -79,11 +79,14 @@ class Survey:
         return [file for file in self.files if file.role == role]
 
 
-def survey_folder(folder: str | os.PathLike[str] | Store) -> Survey:
-    """Look at every file below a folder. Unreadable files are left out, with the reason; nothing is raised for them."""
+def survey_folder(folder: str | os.PathLike[str] | Store, *, ignore: Collection[str] = ()) -> Survey:
+    """Look at every file below a folder but those that ``ignore`` names.
+
+    Unreadable files are left out, with the reason; nothing is raised for them.
+    """
     store = folder if isinstance(folder, Store) else open_store(folder, read_only=True, follow_links=True)
     survey = Survey(store)
-    stats = [stat for stat in store.list() if not any(part.startswith(".") for part in stat.key.split("/"))]
+    stats = [stat for stat in store.list() if stat.key not in ignore and "/." not in f"/{stat.key}"]
     mdocs: list[SurveyedFile] = []
     for stat in stats:
         if stat.key.lower().endswith(".mdoc"):

@@ -25,6 +25,8 @@ def plan(run: RunPlan) -> None:
     keys = sorted({key for entry in entries for key in entry.keys if not _is_reference(entry)})
     if all(_is_reference(entry) for entry in entries):
         return
+    if not keys and run.mdoc is None:
+        return  # ``literal [default]`` needs the mdoc for its document; that it is missing is listed already
     metadata = _metadata(run, entries)
     if metadata is not None and run.mdoc is None:
         run.fail(
