@@ -263,7 +263,7 @@ def _value(connection: Connection, plan: Plan | bytes, addresses: Mapping[str, s
 def _read_only(operation: OperationDefinitionNode) -> GraphQLError:
     return GraphQLError(
         "read-only API: entities change when the archive is indexed, not by mutations",
-        operation.selection_set.selections,
+        list(operation.selection_set.selections),
     )
 
 
