@@ -36,24 +36,30 @@ from __future__ import annotations
 
 from tomoportal.archive import documents, identity, layout
 from tomoportal.archive.archive import Archive, Recovered
+from tomoportal.archive.findings import RULES, Finding, Severity
 from tomoportal.archive.layout import Container
 from tomoportal.archive.manifest import ItemRecord, Manifest
 from tomoportal.archive.publish import Published
 from tomoportal.archive.source_digests import SourceDigests
 from tomoportal.archive.staging import Staging
+from tomoportal.archive.verify import verify
 from tomoportal.storage import FileRecord
 
 __all__ = [
+    "RULES",
     "Archive",
     "Container",
     "FileRecord",
+    "Finding",
     "ItemRecord",
     "Manifest",
     "Published",
     "Recovered",
+    "Severity",
     "SourceDigests",
     "Staging",
     "documents",
     "identity",
     "layout",
+    "verify",
 ]

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from contextlib import AbstractContextManager
 from dataclasses import replace
 
-from tomoportal.archive.layout import OWN, Container, staging_prefix
+from tomoportal.archive.layout import OWN, Container, owner, staging_prefix
 from tomoportal.archive.layout import journal as journal_key
 from tomoportal.archive.manifest import ItemRecord
 from tomoportal.errors import ArchiveError
@@ -109,7 +109,7 @@ class _StagingStore(SubStore):
         self.records[record.key] = record
 
     def _check(self, key: str) -> None:
-        if not key.startswith(f"{self._container.key}/"):
+        if owner(key) != self._container:
             raise ArchiveError(
                 f"this file does not belong to {self._container}", where=key, fix="stage it in its own container"
             )
