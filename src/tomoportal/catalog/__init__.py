@@ -21,9 +21,22 @@ if TYPE_CHECKING:
     from tomoportal.catalog.addresses import Bases
     from tomoportal.catalog.catalog import Catalog, default_url
     from tomoportal.catalog.execute import Answer, GraphQL
+    from tomoportal.catalog.indexing import IndexReport, index
     from tomoportal.catalog.visibility import ANYONE, Viewer, owner_of, visible
 
-__all__ = ["ANYONE", "Answer", "Bases", "Catalog", "GraphQL", "Viewer", "default_url", "owner_of", "visible"]
+__all__ = [
+    "ANYONE",
+    "Answer",
+    "Bases",
+    "Catalog",
+    "GraphQL",
+    "IndexReport",
+    "Viewer",
+    "default_url",
+    "index",
+    "owner_of",
+    "visible",
+]
 
 _HOMES = {
     "ANYONE": "visibility",
@@ -31,8 +44,10 @@ _HOMES = {
     "Bases": "addresses",
     "Catalog": "catalog",
     "GraphQL": "execute",
+    "IndexReport": "indexing",
     "Viewer": "visibility",
     "default_url": "catalog",
+    "index": "indexing",
     "owner_of": "visibility",
     "visible": "visibility",
 }

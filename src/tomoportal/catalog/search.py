@@ -1,15 +1,148 @@
-"""Full-text search over titles, descriptions, authors, organisms, objects and ids."""
+"""Full-text search over titles, descriptions, authors, organisms, objects and ids.
+
+One row per dataset and deposition, written by ``index``; every word of a question must occur, the last letters of a
+word may be missing, case and accents do not matter.
+"""
 
 from __future__ import annotations
 
-from sqlalchemy import Connection
+import re
+from dataclasses import dataclass
 
-__all__ = ["create_search"]
+from sqlalchemy import Connection, select
+
+from tomoportal.catalog.tables import Tables
+from tomoportal.model.ids import format_id
+
+__all__ = ["Hit", "create_search", "forget", "refresh_dataset", "refresh_deposition", "search"]
+
+_TABLE = "catalog_search"
+_KINDS = {"dataset": 0, "deposition": 1}
+_WORD = re.compile(r"\w+")
+
+
+@dataclass(frozen=True, slots=True)
+class Hit:
+    """Something that was found: ``kind`` is ``dataset`` or ``deposition``; a smaller ``rank`` is a better match."""
+
+    kind: str
+    id: int
+    rank: float
 
 
 def create_search(connection: Connection) -> None:
     """Make the search table if there is none."""
     connection.exec_driver_sql(
-        "CREATE VIRTUAL TABLE IF NOT EXISTS catalog_search USING fts5("
-        "kind UNINDEXED, id UNINDEXED, owner UNINDEXED, title, names, text, tokenize='unicode61 remove_diacritics 2')"
+        f"CREATE VIRTUAL TABLE IF NOT EXISTS {_TABLE} USING fts5(title, names, ids, text,"
+        " tokenize='unicode61 remove_diacritics 2', prefix='2 3')"
     )
+
+
+def search(conn: Connection, text: str, *, kind: str | None = None, limit: int = 1000) -> list[Hit]:
+    """Datasets and depositions in which every word of ``text`` occurs, best first; none for a text without words."""
+    words = _WORD.findall(text)
+    if not words:
+        return []
+    question = " ".join(f'"{word}"*' for word in words)
+    rows = conn.exec_driver_sql(
+        f"SELECT rowid, bm25({_TABLE}, 10.0, 5.0, 8.0, 1.0) AS rank FROM {_TABLE} WHERE {_TABLE} MATCH ?"
+        " ORDER BY rank, rowid LIMIT ?",
+        (question, limit if kind is None else -1),
+    )
+    names = {number: name for name, number in _KINDS.items()}
+    hits = [Hit(names[rowid % 2], rowid // 2, rank) for rowid, rank in rows]
+    return [hit for hit in hits if kind in (None, hit.kind)][:limit]
+
+
+def refresh_dataset(connection: Connection, tables: Tables, number: int) -> None:
+    """Write the search row of a dataset from its rows."""
+    dataset, run = tables["dataset"], tables["run"]
+    row = connection.execute(select(dataset).where(dataset.c.id == number)).mappings().first()
+    forget(connection, "dataset", number)
+    if row is None:
+        return
+    names = _texts(connection, tables, "dataset_author", ("name", "orcid"), "dataset_id", number)
+    names += _texts(connection, tables, "dataset_funding", ("funding_agency_name", "grant_id"), "dataset_id", number)
+    objects: list[str] = []
+    for table in (tables["annotation"], tables["identified_object"]):
+        found = connection.execute(
+            select(table.c.object_name, table.c.object_id, table.c.object_description)
+            .join(run, run.c.id == table.c.run_id)
+            .where(run.c.dataset_id == number)
+            .distinct()
+        )
+        objects += [text for found_row in found for text in found_row if text]
+    runs = connection.execute(select(run.c.name).where(run.c.dataset_id == number)).scalars().all()
+    described = [
+        row[name]
+        for name in (
+            "description", "organism_name", "tissue_name", "cell_name", "cell_strain_name", "cell_component_name",
+            "disease_name", "assay_label", "sample_preparation", "grid_preparation", "other_setup",
+        )
+    ]  # fmt: skip
+    ids = [
+        str(number),
+        format_id("Dataset", number),
+        format_id("Deposition", row["deposition_id"]),
+        row["dataset_publications"],
+        row["related_database_entries"],
+    ]
+    _write(connection, "dataset", number, row["title"], names, ids, [*described, *sorted(set(objects)), *runs])
+
+
+def refresh_deposition(connection: Connection, tables: Tables, number: int) -> None:
+    """Write the search row of a deposition from its rows."""
+    table = tables["deposition"]
+    row = connection.execute(select(table).where(table.c.id == number)).mappings().first()
+    forget(connection, "deposition", number)
+    if row is None:
+        return
+    names = _texts(connection, tables, "deposition_author", ("name", "orcid"), "deposition_id", number)
+    ids = [
+        str(number),
+        format_id("Deposition", number),
+        row["deposition_publications"],
+        row["related_database_entries"],
+    ]
+    _write(connection, "deposition", number, row["title"], names, ids, [row["description"], row["tag"]])
+
+
+def forget(connection: Connection, kind: str, number: int | str) -> None:
+    """Remove the search row of a dataset or deposition."""
+    if str(number).isdigit():
+        connection.exec_driver_sql(f"DELETE FROM {_TABLE} WHERE rowid = ?", (_rowid(kind, int(number)),))
+
+
+def _texts(
+    connection: Connection, tables: Tables, name: str, columns: tuple[str, ...], owner: str, number: int
+) -> list[str]:
+    table = tables[name]
+    rows = connection.execute(
+        select(*(table.c[column] for column in columns)).where(table.c[owner] == number).order_by(table.c.id)
+    )
+    return [text for row in rows for text in row if text]
+
+
+def _write(
+    connection: Connection,
+    kind: str,
+    number: int,
+    title: str,
+    names: list[str],
+    ids: list[str | None],
+    text: list[str | None],
+) -> None:
+    connection.exec_driver_sql(
+        f"INSERT INTO {_TABLE} (rowid, title, names, ids, text) VALUES (?, ?, ?, ?, ?)",
+        (
+            _rowid(kind, number),
+            title,
+            "\n".join(names),
+            "\n".join(filter(None, ids)),
+            "\n".join(filter(None, text)),
+        ),
+    )
+
+
+def _rowid(kind: str, number: int) -> int:
+    return 2 * number + _KINDS[kind]

@@ -73,13 +73,15 @@ class Tables:
         self.info = Table(
             INFO, self.metadata, Column("key", Text, primary_key=True), Column("value", Text, nullable=False)
         )
-        # One row per unit of the archive: what was read, so that unchanged units are not read again.
+        # One row per unit of the archive: fingerprint of the files that were read and digest of the rows made of them,
+        # so that unchanged units are not read again.
         self.source = Table(
             SOURCE,
             self.metadata,
             Column("unit", Text, primary_key=True),
             Column("owner", Text, nullable=False, index=True),
             Column("digest", Text, nullable=False),
+            Column("content", Text, nullable=False),
             Column("size", BigInteger, nullable=False),
             Column("problems", Text, nullable=False),
         )
