@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tomoportal.errors import Problem
-from tomoportal.model import KINDS, check_document, documents, validate_document
+from tomoportal.model import KINDS, check_document, documents, validate_document, validation
 
 Maker = Callable[[str], dict[str, Any]]
 
@@ -180,6 +181,16 @@ def test_fixes(document: Maker) -> None:
         ("dataset", "last_updated_at", 1709164800.5),
         ("dataset", "unheard_of", 1),
         ("dataset", "sample_type", "cell"),
+        ("dataset", "assay", REMOVED),
+        ("dataset", "last_updated_at", REMOVED),
+        ("frames", "dose_rate", REMOVED),
+        ("tiltseries", "camera.model", "K2 Summit"),
+        ("tiltseries", "ctf_path", REMOVED),
+        ("alignment", "per_section_alignment_parameters.0.in_plane_rotation", [0, -1, 1, 0]),
+        ("alignment", "volume_offset", REMOVED),
+        ("tomogram", "alignment_metadata_path", REMOVED),
+        ("annotation", "annotation_ingest_id", REMOVED),
+        ("annotation", "version", "1.0"),
         ("alignment", "files", [None]),
         ("tomogram", "fiducial_alignment_status", True),
         ("tomogram", "fiducial_alignment_status", "False"),
@@ -196,6 +207,28 @@ def test_readers_only_warn(document: Maker, kind: str, path: str, value: object)
     checked = check_document(kind, change(document(kind), path, value))
     assert checked.errors == ()
     assert len(checked.warnings) == 1
+
+
+@pytest.mark.real_data
+@pytest.mark.parametrize(
+    ("kind", "key", "errors"),
+    [
+        ("run", "30001/RUN1/run_metadata.json", set()),
+        ("deposition", "depositions_metadata/300/deposition_metadata.json", set()),
+        ("alignment", "30001/RUN1/Alignments/100/alignment_metadata.json", set()),
+        ("frames", "30001/RUN1/Frames/frames_metadata.json", {"deposition_id"}),
+        ("tiltseries", "30001/RUN1/TiltSeries/100/tiltseries_metadata.json", {"related_empiar_entry"}),
+    ],
+)
+def test_documents_of_other_programs(real_data: Path, kind: str, key: str, errors: set[str]) -> None:
+    checked = check_document(kind, json.loads((real_data / "cz_metadata" / key).read_bytes()))
+    assert {problem.where for problem in checked.errors} == errors
+
+
+def test_what_readers_do_without_is_required_of_writers() -> None:
+    for kind, keys in validation._MAY_BE_MISSING.items():
+        fields = getattr(documents, type_name(kind)).model_fields
+        assert all(fields[key].is_required() for key in keys), kind
 
 
 def test_readers_do_not_take_everything(document: Maker) -> None:

@@ -31,13 +31,17 @@ def test_bare_numbers(number: int) -> None:
     assert parse_id(f"00{number}", "Run") == ("Run", number)
 
 
-@given(st.text())
-def test_anything_else_is_one_error(text: str) -> None:
-    if re.fullmatch(r"\s*[0-9]{1,9}\s*", text):
-        assert parse_id(text) == (None, int(text))
-    elif "-" not in text and not text.strip().isascii():
-        with pytest.raises(SettingsError, match="write a number or CZCDP-123, DS-123"):
+@given(st.text() | st.text("DSRNTALMCZPdsrn-0123456789 x", max_size=14))
+def test_an_id_or_one_error(text: str) -> None:
+    found = re.fullmatch("((CZCDP|DS|RN|TS|AL|TM|AN)-)?([0-9]+)", text.strip(), re.IGNORECASE | re.ASCII)
+    if found and int(found[3]) < 2**31:
+        kind, number = parse_id(text)
+        assert number == int(found[3])
+        assert (kind is None) == (found[1] is None)
+    else:
+        with pytest.raises(SettingsError, match="is not an id") as caught:
             parse_id(text)
+        assert caught.value.fix == "write a number or CZCDP-123, DS-123, RN-123, TS-123, AL-123, TM-123, AN-123"
 
 
 def test_prefixes_belong_to_entities() -> None:

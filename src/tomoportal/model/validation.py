@@ -19,6 +19,7 @@ from pydantic import BaseModel, ValidationError
 
 from tomoportal.errors import ConfigError, Problem
 from tomoportal.model.rules import config_errors, config_warnings, document_errors, document_warnings
+from tomoportal.model.values import REFUSED, Matrix
 
 __all__ = [
     "KINDS",
@@ -46,6 +47,35 @@ KINDS: Final = tuple(_CLASSES)
 """Kinds of metadata documents."""
 
 _OLD_SHAPES: Final = ("SemanticSegmentationMask", "TriangularMeshGroup", "Mesh")
+_MAY_BE_MISSING: Final = {
+    "dataset": (
+        "assay",
+        "cell_component",
+        "cell_strain",
+        "cell_type",
+        "development_stage",
+        "disease",
+        "organism",
+        "tissue",
+    ),
+    "frames": ("dose_rate", "is_gain_corrected", "frames_acquisition_file"),
+    "tiltseries": ("ctf_path", "frames_count", "per_section_parameter", "raw_tlt_path"),
+    "alignment": (
+        "affine_transformation_matrix",
+        "alignment_type",
+        "files",
+        "is_portal_standard",
+        "method_type",
+        "tilt_offset",
+        "tiltx_path",
+        "volume_offset",
+        "x_rotation_offset",
+    ),
+    "tomogram": ("alignment_metadata_path", "key_photo", "neuroglancer_config_path"),
+    "annotation": ("alignment_metadata_path", "annotation_ingest_id"),
+}
+"""Keys that documents of older versions or of other programs lack; readers fill in a default or null."""
+
 _ORCID: Final = "[0-9]{4}-[0-9]{4}-[0-9]{4}-[0-9]{3}[0-9X]"
 _OLD_STATUS: Final = ("true", "false", "fiducial", "non_fiducial")
 
@@ -220,18 +250,24 @@ def _is_tolerated(kind: str, raw: _Raw) -> bool:
     match raw.path:
         case _ if raw.type == "extra_forbidden":
             return True
+        case (str() as key,) if raw.type == "missing":
+            return key in _MAY_BE_MISSING.get(kind, ()) or key == "last_updated_at"
         case ("last_updated_at",):
             return isinstance(raw.value, float)
         case ("files", int()) if kind == "alignment":  # [null] stands for no file
             return raw.value is None
+        case ("per_section_alignment_parameters", int(), "in_plane_rotation"):  # 2×2, written as one row
+            return Matrix(1, 4).take([raw.value]) is not REFUSED
         case ("files", int(), "shape"):
             return raw.value in _OLD_SHAPES
         case ("fiducial_alignment_status",):
             return str(raw.value).lower() in _OLD_STATUS
         case ("sample_type",):
             return bool(raw.value == "cell")
+        case ("camera", "model"):  # a free text in core metadata 1.1.0
+            return isinstance(raw.value, str)
+        case ("version",) | ("tomogram_version",):
+            return isinstance(raw.value, str) and re.fullmatch(r"[0-9]+(\.[0-9]+)?", raw.value) is not None
         case ("authors", int(), "ORCID"):
             return re.fullmatch(f"https?://(www\\.)?orcid\\.org/{_ORCID}", str(raw.value)) is not None
-        case ("identified_objects", *_) | ("offset_unit",) if raw.value is None:
-            return True
     return False

@@ -138,13 +138,13 @@ _CHEBI_ID = Text(noun="CHEBI term", pattern="^CHEBI:[0-9]+$", example="CHEBI:153
 _CL_ID = Text(noun="CL term", pattern="^CL:[0-9]{7}$", example="CL:0000057")
 _CVCL_ID = Text(noun="Cellosaurus id", pattern="^CVCL_[A-Z0-9]{4,}$", example="CVCL_0030")
 _DOI_LIST = Text(
-    noun="list of DOIs, separated by commas",
+    noun="comma-separated list of DOIs",
     pattern=(r"^(doi:)?10\.[0-9]{4,9}/[-._;()/:a-zA-Z0-9]+(\s*,\s*(doi:)?10\.[0-9]{4,9}/[-._;()/:a-zA-Z0-" r"9]+)*$"),
     example="10.1101/2022.04.12.488077",
 )
 _EFO_ID = Text(noun="EFO term", pattern="^EFO:[0-9]{7}$", example="EFO:0022601")
 _EMPIAR_EMDB_DOI_PDB_LIST = Text(
-    noun="list of DOIs and EMPIAR, EMDB and PDB entries, separated by commas",
+    noun="comma-separated list of DOIs and EMPIAR, EMDB and PDB entries",
     pattern=(
         r"^((doi:)?10\.[0-9]{4,9}/[-._;()/:a-zA-Z0-9]+|EMPIAR-[0-9]+|EMD-[0-9]{4,5}|PDB-[0-9a-zA-Z]{"
         r"4,8})(\s*,\s*((doi:)?10\.[0-9]{4,9}/[-._;()/:a-zA-Z0-9]+|EMPIAR-[0-9]+|EMD-[0-9]{4,5}|PDB-"
@@ -153,7 +153,7 @@ _EMPIAR_EMDB_DOI_PDB_LIST = Text(
     example="EMPIAR-10988, 10.1101/2022.04.12.488077",
 )
 _EMPIAR_EMDB_PDB_LIST = Text(
-    noun="list of EMPIAR, EMDB and PDB entries, separated by commas",
+    noun="comma-separated list of EMPIAR, EMDB and PDB entries",
     pattern=(
         r"^(EMPIAR-[0-9]+|EMD-[0-9]{4,5}|PDB-[0-9a-zA-Z]{4,8})(\s*,\s*(EMPIAR-[0-9]+|EMD-[0-9]{4,5}|"
         r"PDB-[0-9a-zA-Z]{4,8}))*$"
