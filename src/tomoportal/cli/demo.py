@@ -55,7 +55,7 @@ def command(
     from tomoportal.catalog import Catalog, default_url, index
     from tomoportal.cli.console import console, progress_bar
     from tomoportal.demo import ScaleName, make_demo
-    from tomoportal.errors import IngestError
+    from tomoportal.errors import CatalogError, IngestError
     from tomoportal.ingest import load_config, make_plan, open_source, run_plan
 
     screen, begin = console(), time.monotonic()
@@ -90,7 +90,11 @@ def command(
     told(f"Archive: {archive}")
 
     with Catalog.open(db or default_url(target), create=True) as catalog, progress_bar("index") as progress:
-        index(target, catalog, progress=progress)
+        indexed = index(target, catalog, progress=progress)
+    if indexed.problems:
+        raise CatalogError(
+            "The demo was not indexed as a whole: " + "; ".join(map(str, indexed.problems[:5])), where=archive
+        )
     told("Catalog: up to date")
 
     if not serve:

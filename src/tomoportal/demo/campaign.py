@@ -23,7 +23,6 @@ class Dataset:
     folder: str
     title: str
     description: str
-    preparation: str
 
 
 @dataclass(frozen=True)
@@ -49,6 +48,8 @@ class Scale:
     tilt_limit: float
     tilt_step: float
     runs: tuple[Run, ...]
+    pick_threshold: float
+    """Robust standard deviations of the picker's correlation map: where it is right often, not always."""
 
     @property
     def sections(self) -> int:
@@ -67,7 +68,6 @@ CYTOSOL = Dataset(
     "Simulated tilt series and tomograms of a crowded cytosol: 80S ribosomes, 20S proteasomes and ferritin of known"
     " position and orientation, ATP synthases on deformed lipid vesicles, actin filaments, and thousands of smaller"
     " proteins that nobody annotated.",
-    "Bead models of the complexes placed in a slab of ice 105 nm thick; no overlap, uniform random orientations",
 )
 IN_VITRO = Dataset(
     10001,
@@ -75,7 +75,6 @@ IN_VITRO = Dataset(
     "In-silico mixture of purified complexes",
     "Simulated tilt series and tomograms of purified complexes in a thin film of ice: virus-like capsids, 80S"
     " ribosomes, ferritin, beta-galactosidase and thyroglobulin of known position and orientation, and gold beads.",
-    "Bead models of the complexes placed in a slab of ice 80 nm thick; no overlap, uniform random orientations",
 )
 DATASETS = (CYTOSOL, IN_VITRO)
 
@@ -119,6 +118,7 @@ def _full() -> Scale:
             Run("TS_101", IN_VITRO, in_vitro(24, 40), 21, 35_000.0, 84.3, 5),
             Run("TS_102", IN_VITRO, in_vitro(16, 60), 22, 42_500.0, 84.3, 4),
         ),
+        12.0,
     )
 
 
@@ -149,6 +149,7 @@ def _tiny() -> Scale:
             Run("TS_001", CYTOSOL, cytosol, 31, 45_000.0, 84.1, 5),
             Run("TS_101", IN_VITRO, in_vitro, 41, 40_000.0, 84.3, 4),
         ),
+        5.0,
     )
 
 

@@ -7,13 +7,12 @@ import io
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import yaml
-
 from tomoportal.demo.campaign import CYTOSOL, DATASETS, DEPOSITION, IN_VITRO, Dataset, Scale
 from tomoportal.demo.microscope import Optics
 from tomoportal.demo.particles import SPECIES
 from tomoportal.demo.picking import Score
 from tomoportal.demo.simulation import DETECTOR_BINNING, DOSE_RATE, PICKED
+from tomoportal.demo.yaml_text import yaml_text
 
 __all__ = ["LAB", "config_yaml", "run_table"]
 
@@ -74,7 +73,7 @@ def config_yaml(scale: Scale, notes: Sequence[Mapping[str, Any]]) -> bytes:
         "depositions": [{"metadata": _deposition(), "sources": [{"literal": {"value": [DEPOSITION]}}]}],
         "deposition_keyphotos": [_key_photos()],
         "datasets": [
-            {"metadata": _dataset(each), "sources": [{"literal": {"value": [str(each.identifier)]}}]}
+            {"metadata": _dataset(each, scale), "sources": [{"literal": {"value": [str(each.identifier)]}}]}
             for each in DATASETS
         ],
         "dataset_keyphotos": [_key_photos()],
@@ -107,8 +106,7 @@ def config_yaml(scale: Scale, notes: Sequence[Mapping[str, Any]]) -> bytes:
         ],
         "annotations": _annotations(scale, notes),
     }
-    text = yaml.safe_dump(document, sort_keys=False, allow_unicode=False, width=110)
-    return (_HEADER + text).encode("ascii")
+    return (_HEADER + yaml_text(document, {"authors": _AUTHORS, "dates": _DATES})).encode("ascii")
 
 
 def _path(name: str) -> str:
@@ -146,7 +144,8 @@ def _deposition() -> Json:
     }
 
 
-def _dataset(dataset: Dataset) -> Json:
+def _dataset(dataset: Dataset, scale: Scale) -> Json:
+    ice = next(run.recipe.ice for run in scale.runs if run.dataset is dataset)
     parts: Json = {
         "dataset_identifier": dataset.identifier,
         "dataset_title": dataset.title,
@@ -157,7 +156,10 @@ def _dataset(dataset: Dataset) -> Json:
         "assay": {"name": "cryo-electron tomography", "id": "EFO:0022601"},
         "development_stage": {"name": "unknown", "id": "unknown"},
         "disease": {"name": "normal", "id": "PATO:0000461"},
-        "sample_preparation": dataset.preparation,
+        "sample_preparation": (
+            f"Bead models of the complexes placed in a slab of ice {ice / 10:.0f} nm thick without overlap;"
+            " orientations random and uniform, those of membrane proteins upright on their membrane"
+        ),
         "grid_preparation": "none (simulation)",
         "other_setup": (
             "Projection of bead models through the refined tilt angles, contrast transfer with astigmatism and defocus"

@@ -50,7 +50,6 @@ NOTES = "simulation.json"
 """File of a run's folder that is written last: what was simulated, and the digest of every other file."""
 
 PICKED = "ribosome"
-_PICK_THRESHOLD = 12.0  # robust standard deviations of the correlation map
 _PICK_WITHIN = 100.0  # Å between a pick and the particle that it counts for
 
 _MARGIN = 24  # pixels around the detector, so that the CTF finds what lies just outside
@@ -192,7 +191,7 @@ def simulate_run(scale: Scale, run: Run, store: Store) -> dict[str, Any]:
         text(f"particles/{key}.star", star)
     if specimen.vesicles or specimen.filaments:
         volume(f"{run.name}_labels.mrc", segment(specimen, scale), "tomoportal demo: 1 membrane, 2 actin filament")
-    picks = pick(bin_twice(denoised), scale.pixel, phantom(PICKED), _PICK_THRESHOLD)
+    picks = pick(bin_twice(denoised), scale.pixel, phantom(PICKED), scale.pick_threshold)
     text(f"picks/{PICKED}_blob_picker.csv", points_csv(picks.voxels, picks.scores))
     found = score(np.round(picks.voxels, 2), truth[PICKED], _PICK_WITHIN / scale.pixel)
     notes = {
@@ -213,7 +212,9 @@ def simulate_run(scale: Scale, run: Run, store: Store) -> dict[str, Any]:
 def recipe_digest(scale: Scale, run: Run) -> str:
     """Changes with the run, the scale and the code of the demo: whether files on disk are still what it would make."""
     digest = hashlib.sha256(
-        repr((scale.name, scale.shape, scale.pixel, scale.tilt_limit, scale.tilt_step, run)).encode()
+        repr(
+            (scale.name, scale.shape, scale.pixel, scale.tilt_limit, scale.tilt_step, scale.pick_threshold, run)
+        ).encode()
     )
     for module in sorted(Path(__file__).parent.glob("*.py")):
         digest.update(module.read_bytes())
