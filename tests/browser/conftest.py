@@ -62,27 +62,30 @@ class Watch:
         return [address for address in self.requests if not address.startswith(own)]
 
 
-@pytest.fixture
-def watch(page: Page) -> Watch:
-    """Errors and requests of ``page``, collected from before its first navigation."""
-    seen = Watch()
-    page.on("pageerror", lambda error: seen.errors.append(str(error)))
-    page.on("request", lambda request: seen.requests.append(request.url))
-    return seen
+@pytest.fixture(scope="session")
+def watching() -> Callable[[Page], Watch]:
+    """``watching(page)`` collects errors and requests of a page; call it before the first navigation."""
+
+    def watch(page: Page) -> Watch:
+        seen = Watch()
+        page.on("pageerror", lambda error: seen.errors.append(str(error)))
+        page.on("request", lambda request: seen.requests.append(request.url))
+        return seen
+
+    return watch
 
 
-@pytest.fixture
-def wait_until(page: Page) -> Callable[[str], Any]:
-    """``wait_until(script)`` polls a JavaScript expression until it is true.
+@pytest.fixture(scope="session")
+def wait_until() -> Callable[..., Any]:
+    """``wait_until(page, script)`` polls a JavaScript expression until it is true, and returns its value.
 
     Playwright's own ``wait_for_function`` compiles its text in the page, which a strict security policy refuses.
     """
 
-    def wait(script: str, seconds: float = 30.0, within: Any = None) -> Any:
-        target = within or page
+    def wait(page: Page, script: str, seconds: float = 30.0) -> Any:
         for _ in range(int(seconds * 10)):
             try:
-                value = target.evaluate(script)
+                value = page.evaluate(script)
             except Error as error:
                 if "Execution context was destroyed" not in str(error):
                     raise

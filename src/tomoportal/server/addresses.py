@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import Any
+
+from starlette.types import Scope
 
 from tomoportal.server.settings import Settings
 
@@ -28,13 +29,13 @@ class Addresses:
     files: str
 
 
-def addresses_of(scope: dict[str, Any], settings: Settings) -> Addresses:
+def addresses_of(scope: Scope, settings: Settings) -> Addresses:
     """The addresses to write into the answer of one request (an ASGI ``http`` scope)."""
     portal = settings.public_url or _from_request(scope, settings)
     return Addresses(portal, settings.files_url or f"{portal}/files")
 
 
-def _from_request(scope: dict[str, Any], settings: Settings) -> str:
+def _from_request(scope: Scope, settings: Settings) -> str:
     headers = {bytes(name): bytes(value).decode("latin-1") for name, value in scope["headers"]}
     scheme = str(scope.get("scheme") or "http")
     server = scope.get("server") or ("localhost", None)

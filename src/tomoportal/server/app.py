@@ -44,8 +44,14 @@ def create_app(settings: Settings) -> Starlette:
     """The ASGI application of one portal; raises when its archive or its catalog cannot be opened."""
     archive = Archive.open(settings.archive, read_only=True)
     catalog = Catalog.open(_database(settings, archive))
-    threads = ThreadPoolExecutor(settings.threads, thread_name_prefix="tomoportal")
-    context = Context(settings, archive, catalog, GraphQL(catalog), threads)
+    context = Context(
+        settings=settings,
+        archive=archive,
+        catalog=catalog,
+        graphql=GraphQL(catalog),
+        threads=ThreadPoolExecutor(settings.threads, thread_name_prefix="questions"),
+        file_threads=ThreadPoolExecutor(settings.threads, thread_name_prefix="files"),
+    )
     portal = web.Portal(
         catalog=catalog,
         bases=lambda request: context.bases(request.scope),
@@ -57,8 +63,7 @@ def create_app(settings: Settings) -> Starlette:
     @asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
         yield
-        threads.shutdown(wait=True, cancel_futures=True)
-        catalog.close()
+        context.close()
 
     app = Starlette(
         routes=[*_routes(context), *web.routes(portal)],

@@ -10,7 +10,9 @@ import json
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Any, ParamSpec, TypeVar
+from typing import Any, TypeVar, TypeVarTuple
+
+from starlette.types import Scope
 
 from tomoportal.archive import Archive
 from tomoportal.catalog import ANYONE, Bases, Catalog, GraphQL, Viewer, visibility
@@ -20,7 +22,7 @@ from tomoportal.server.settings import Settings
 
 __all__ = ["KEYS", "Context", "key_of"]
 
-_P = ParamSpec("_P")
+_Ts = TypeVarTuple("_Ts")
 _T = TypeVar("_T")
 
 KEYS = Bases(s3="key:", https="key:")
@@ -41,26 +43,36 @@ class Context:
     catalog: Catalog
     graphql: GraphQL
     threads: ThreadPoolExecutor
+    file_threads: ThreadPoolExecutor
 
-    async def run(self, function: Callable[_P, _T], *args: _P.args) -> _T:
-        """Run something that blocks (database, disk, compression) while the event loop serves others."""
+    async def run(self, function: Callable[[*_Ts], _T], *args: *_Ts) -> _T:
+        """Run something that blocks (database, compression) while the event loop serves others."""
         return await asyncio.get_running_loop().run_in_executor(self.threads, function, *args)
 
-    def addresses(self, scope: dict[str, Any]) -> Addresses:
+    async def run_file(self, function: Callable[[*_Ts], _T], *args: *_Ts) -> _T:
+        """Like :meth:`run` for reading files: hard questions to the database do not hold up chunks of volumes."""
+        return await asyncio.get_running_loop().run_in_executor(self.file_threads, function, *args)
+
+    def close(self) -> None:
+        """End the threads and give back the database's connections."""
+        for pool in (self.threads, self.file_threads):
+            pool.shutdown(wait=True, cancel_futures=True)
+        self.catalog.close()
+
+    def addresses(self, scope: Scope) -> Addresses:
         """Under which addresses the asker of this request reaches the portal."""
         return addresses_of(scope, self.settings)
 
-    def bases(self, scope: dict[str, Any]) -> Bases:
+    def bases(self, scope: Scope) -> Bases:
         """What is put before the archive's keys in the answer to this request."""
         return Bases(s3=f"s3://{self.settings.bucket}", https=self.addresses(scope).files)
 
     def ask(self, query: str, viewer: Viewer, bases: Bases) -> dict[str, Any]:
         """The data of a GraphQL query that we wrote ourselves, so that the rules of visibility hold here as well."""
         answer = self.graphql.execute(query, None, None, bases, viewer)
-        document = json.loads(answer.body) if answer.status == 200 else {"errors": answer.body.decode()}
-        if "errors" in document:
-            raise CatalogError(f"The catalog refused a question of the server: {document['errors']}")
-        data: dict[str, Any] = document["data"]
+        if answer.status != 200 or b'"errors":' in answer.body:
+            raise CatalogError(f"The catalog refused a question of the server: {answer.body.decode()}")
+        data: dict[str, Any] = json.loads(answer.body)["data"]
         return data
 
     def may_read(self, key: str, viewer: Viewer) -> bool:
@@ -71,6 +83,6 @@ class Context:
         kind, number = owner
         return bool(self.ask(f"{{ {kind}s(where: {{id: {{_eq: {number}}}}}) {{ id }} }}", viewer, KEYS)[f"{kind}s"])
 
-    def viewer(self, scope: dict[str, Any]) -> Viewer:
+    def viewer(self, scope: Scope) -> Viewer:
         """Who asks. Today everyone is anonymous; accounts will be recognised here and nowhere else."""
         return ANYONE

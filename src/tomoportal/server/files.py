@@ -89,10 +89,10 @@ class Files:
         headers = Headers(scope=scope)
         if key == "" or key.endswith("/"):
             listed = b"list" in scope["query_string"].split(b"&")
-            response = await self._context.run(self._folder, scope, key.rstrip("/"), headers, listed)
+            response = await self._context.run_file(self._folder, scope, key.rstrip("/"), headers, listed)
             await response(scope, receive, send)
             return
-        reply = await self._context.run(self._reply, scope, key, headers, method)
+        reply = await self._context.run_file(self._reply, scope, key, headers, method)
         await self._send(reply, receive, send)
 
     def _readable(self, scope: Scope, key: str) -> bool:
@@ -128,7 +128,7 @@ class Files:
                 await self._send_rest(reply, source, receive, send)
         finally:
             if source is not None:
-                await self._context.run(source.close)
+                await self._context.run_file(source.close)
 
     async def _send_rest(self, reply: _Reply, source: FileSource, receive: Receive, send: Send) -> None:
         """Send piece after piece; the server's flow control keeps at most one piece waiting per reader."""
@@ -136,11 +136,11 @@ class Files:
         try:
             while reply.position < reply.stop and not gone.done():
                 length = min(source.piece, reply.stop - reply.position)
-                piece = await self._context.run(source.read, reply.position, length)
+                piece = await self._context.run_file(source.read, reply.position, length)
                 reply.position += length
                 last = reply.position >= reply.stop
                 if last:
-                    await self._context.run(source.finish)
+                    await self._context.run_file(source.finish)
                 await send({"type": "http.response.body", "body": piece, "more_body": not last})
         finally:
             gone.cancel()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from urllib.parse import urlsplit
 
 from starlette.datastructures import MutableHeaders
@@ -34,7 +33,7 @@ class Hardening:
             return
         await self._app(scope, receive, self._guarded(send))
 
-    def _guarded(self, send: Send) -> Callable[[Message], object]:
+    def _guarded(self, send: Send) -> Send:
         async def guarded(message: Message) -> None:
             if message["type"] == "http.response.start":
                 headers = MutableHeaders(scope=message)

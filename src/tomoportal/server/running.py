@@ -8,7 +8,7 @@ import functools
 import signal
 import socket
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from dataclasses import replace
 from types import FrameType, TracebackType
 
@@ -98,7 +98,7 @@ class _Server(uvicorn.Server):
             self._ready()
 
     @contextlib.contextmanager
-    def capture_signals(self) -> Iterator[None]:  # type: ignore[override]
+    def capture_signals(self) -> Generator[None, None, None]:
         # uvicorn raises the signal again after its shutdown; for us a stop that was asked for ends with exit code 0.
         if threading.current_thread() is not threading.main_thread():
             yield

@@ -40,7 +40,9 @@ class Settings:
     host: str = _setting("The address to listen on; `0.0.0.0` lets other machines in.", "127.0.0.1")
     port: int = _setting("The port to listen on; 0 takes a free one.", 8000)
     workers: int = _setting("The number of server processes.", 1)
-    threads: int = _setting("Threads of each process for database statements, file reads and compression.", 16)
+    threads: int = _setting(
+        "Threads of each process for questions to the database, and as many again for reading files.", 16
+    )
     public_url: str | None = _setting(
         "The address under which visitors reach the portal, such as `https://cryoet.lab.example`; by default the host "
         "that a request names.",
@@ -180,7 +182,7 @@ def _converted(kind: str, value: Any, where: str) -> Any:
 
 def _text(value: Any) -> str:
     if isinstance(value, os.PathLike):
-        return os.fspath(value)
+        return str(os.fspath(value))
     if not isinstance(value, str):
         raise TypeError
     return value

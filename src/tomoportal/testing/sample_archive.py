@@ -75,7 +75,7 @@ def sample_mask() -> np.ndarray[Any, np.dtype[np.int8]]:
     (z, y, x), radius = SPHERE
     grid = np.ogrid[tuple(slice(size) for size in SAMPLE_SHAPE)]
     inside = (grid[0] - z) ** 2 + (grid[1] - y) ** 2 + (grid[2] - x) ** 2 <= radius**2
-    return inside.astype(np.int8)
+    return np.asarray(inside, np.int8)
 
 
 def _publish(

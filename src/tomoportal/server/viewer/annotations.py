@@ -19,21 +19,14 @@ from tomoportal.catalog import Viewer
 from tomoportal.errors import FormatError, NotFoundError
 from tomoportal.formats.ndjson import read_points
 from tomoportal.formats.neuroglancer import AnnotationLayer, annotation_layer, color_of
-from tomoportal.formats.points import PointKind, VoxelPoints
+from tomoportal.formats.points import KINDS, PointKind
 from tomoportal.server.byte_cache import ByteCache
 from tomoportal.server.conditional import is_unchanged
 from tomoportal.server.context import KEYS, Context, key_of
 from tomoportal.server.encoding import JSON, compress
 from tomoportal.server.files import DATA_CORS, preflight
 
-__all__ = ["POINT_KINDS", "AnnotationLayers"]
-
-POINT_KINDS: dict[str, PointKind] = {
-    "Point": "point",
-    "OrientedPoint": "orientedPoint",
-    "InstanceSegmentation": "instancePoint",
-}
-"""Shape types of the catalog that are points, and the row type of their ndjson."""
+__all__ = ["AnnotationLayers"]
 
 _FILE = """{ annotationFiles(where: {id: {_eq: %d}, format: {_eq: "ndjson"}}) {
   s3Path
@@ -96,13 +89,13 @@ class AnnotationLayers:
         rows = self._context.ask(_FILE % file, viewer, KEYS)["annotationFiles"]
         shape_type = rows[0]["annotationShape"]["shapeType"] if rows else None
         key = key_of(rows[0]["s3Path"]) if rows else None
-        if key is None or shape_type not in POINT_KINDS:
+        if key is None or shape_type not in KINDS:
             raise NotFoundError(f"There is no annotation file {file} with points in this portal.")
         spacing, annotation = rows[0]["tomogramVoxelSpacing"], rows[0]["annotationShape"]["annotation"]
         sizes = [edge["node"] for edge in spacing["tomograms"]["edges"]]
         return _Description(
             key=key,
-            kind=POINT_KINDS[shape_type],
+            kind=KINDS[shape_type],
             voxel_spacing=spacing["voxelSpacing"],
             shape=_shape(sizes[0]) if sizes else None,
             object_id=annotation["objectId"],
@@ -110,25 +103,15 @@ class AnnotationLayers:
         )
 
     def _made(self, described: _Description) -> AnnotationLayer:
-        points = read_points(self._context.archive.store.get(described.key), described.key)
+        data = self._context.archive.store.get(described.key)
         return annotation_layer(
-            _of_kind(points, described),
+            # The viewer's shader was chosen by the catalog's shape, so the rows have to be of that kind.
+            read_points(data, described.key, kind=described.kind),
             voxel_spacing=described.voxel_spacing,
             object_name=described.object_name,
             color=color_of(described.object_id),
             shape=described.shape,
         )
-
-
-def _of_kind(points: VoxelPoints, described: _Description) -> VoxelPoints:
-    """The points as the kind that the catalog says: the viewer's shader was chosen by that."""
-    if points.kind == described.kind:
-        return points
-    if not len(points):
-        return VoxelPoints.empty(described.kind)
-    if described.kind == "point":
-        return VoxelPoints(points.locations)
-    raise FormatError(f"The rows are of the type {points.kind}, not {described.kind}.", where=described.key)
 
 
 def _part(layer: AnnotationLayer, name: str) -> bytes:

@@ -27,12 +27,12 @@ from tomoportal.formats.neuroglancer import (
     layer_name,
     with_base,
 )
+from tomoportal.formats.points import KINDS
 from tomoportal.server.byte_cache import ByteCache
 from tomoportal.server.conditional import is_unchanged
 from tomoportal.server.context import KEYS, Context, key_of
 from tomoportal.server.encoding import JSON, compress
 from tomoportal.server.files import DATA_CORS, preflight
-from tomoportal.server.viewer.annotations import POINT_KINDS
 from tomoportal.server.viewer.contrast import Contrast, estimated_contrast, stored_contrast
 
 __all__ = ["ViewerStates"]
@@ -138,9 +138,9 @@ def _layer(file: dict[str, Any], portal: str) -> Layer | None:
     name = layer_name(number, annotation["objectName"], kind)
     spacing, visible = file["tomogramVoxelSpacing"]["voxelSpacing"], bool(file["isVisualizationDefault"])
     color = color_of(annotation["objectId"])
-    if file["format"] == "ndjson" and kind in POINT_KINDS:
+    if file["format"] == "ndjson" and kind in KINDS:
         source = f"{portal}/viewer/annotations/{file['id']}"
-        return PointLayer(name, source, spacing, color, POINT_KINDS[kind], visible)
+        return PointLayer(name, source, spacing, color, KINDS[kind], visible)
     if file["format"] == "zarr" and kind in {"SegmentationMask", "InstanceSegmentationMask"}:
         own_color = color if kind == "SegmentationMask" else None
         return MaskLayer(name, key or file["httpsPath"], spacing, own_color, visible=visible)

@@ -1,0 +1,288 @@
+"""The viewer in a real browser: it boots from our own origin and shows tomogram, points, orientations and masks.
+
+viewer.md sections 2, 5 and 9; F157 (no external requests), F164, F173.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import httpx
+import numpy as np
+import pytest
+from PIL import Image
+from playwright.sync_api import Browser, BrowserType, Page
+
+from tomoportal.formats.neuroglancer import PALETTE, color_of
+from tomoportal.server import LiveServer, Settings
+from tomoportal.testing.sample_archive import PARTICLES, SAMPLE_SHAPE, SPHERE, write_sample_archive
+
+CLIENT = "/viewer/v/portal/"
+READY = "Boolean(window.viewer && viewer.layerManager.managedLayers.length > 0 && viewer.isReady())"
+FAULTS = """(() => {
+  const found = [];
+  for (const managed of viewer.layerManager.managedLayers) {
+    const layer = managed.layer;
+    if (!layer) { found.push(`${managed.name}: no layer`); continue; }
+    for (const source of layer.dataSources || []) {
+      const loaded = source.loadState;
+      if (!loaded) { found.push(`${managed.name}: a source is not loaded`); continue; }
+      if (loaded.error) found.push(`${managed.name}: ${loaded.error.message}`);
+      for (const part of loaded.subsources || [])
+        for (const message of part.messages || []) found.push(`${managed.name}: ${message.message}`);
+    }
+    const shaders = [layer.shaderError, layer.annotationDisplayState && layer.annotationDisplayState.shaderError];
+    for (const shader of shaders)
+      if (shader && shader.value) found.push(`${managed.name}: shader: ${JSON.stringify(shader.value)}`);
+  }
+  return found;
+})()"""
+
+Pixels = np.ndarray[Any, np.dtype[np.uint8]]
+
+
+class Watch(Protocol):
+    errors: list[str]
+
+    def outside(self, origin: str) -> list[str]: ...
+
+
+Wait = Callable[[Page, str], Any]
+
+
+@pytest.fixture(scope="module")
+def portal(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LiveServer]:
+    folder = tmp_path_factory.mktemp("archive")
+    write_sample_archive(folder)
+    with LiveServer(Settings(archive=str(folder))) as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
+def run(portal: LiveServer) -> int:
+    query = '{ runs(where: {name: {_eq: "TS_1"}}) { id } }'
+    answer = httpx.post(f"{portal.url}/graphql", json={"query": query}).json()
+    return int(answer["data"]["runs"][0]["id"])
+
+
+@dataclass
+class Viewer:
+    """One page with the run's state, changed by the tests one after the other."""
+
+    page: Page
+    watch: Watch
+    wait_until: Wait
+
+    def show(self, change: str) -> Pixels:
+        """Change the state in JavaScript (``state``), wait until all is drawn, return the pixels."""
+        self.page.evaluate(
+            f"(() => {{ const state = viewer.state.toJSON(); {change}; viewer.state.reset(); "
+            "viewer.state.restoreState(state); })()"
+        )
+        return self.pixels()
+
+    def pixels(self) -> Pixels:
+        """What is on the screen: (rows, columns, rgb) uint8."""
+        self.wait_until(self.page, READY)
+        self.page.wait_for_timeout(800)  # chunks are there; the last frame is still being drawn
+        return np.asarray(Image.open(io.BytesIO(self.page.screenshot())).convert("RGB"))
+
+
+@pytest.fixture(scope="module")
+def viewer(
+    browser: Browser,
+    browser_context_args: dict[str, Any],
+    portal: LiveServer,
+    run: int,
+    watching: Callable[[Page], Watch],
+    wait_until: Wait,
+) -> Iterator[Viewer]:
+    context = browser.new_context(**browser_context_args)
+    page = context.new_page()
+    viewer = Viewer(page, watching(page), wait_until)
+    page.goto(f"{portal.url}{CLIENT}#!{portal.url}/viewer/runs/{run}/state.json")
+    wait_until(page, READY)
+    yield viewer
+    context.close()
+
+
+ONE_SECTION = """
+  state.layout = 'xy'; state.showAxisLines = false; state.showDefaultAnnotations = false;
+  state.crossSectionScale = 0.125;
+  state.toolPalettes = {}; state.selectedLayer = {visible: false}; state.layerListPanel = {visible: false};
+"""
+
+
+def only(*names: str) -> str:
+    return f"for (const layer of state.layers) layer.visible = {list(names)}.some((name) => layer.name.includes(name));"
+
+
+def at(x: float, y: float, z: float) -> str:
+    return f"state.position = [{x}, {y}, {z}];"
+
+
+def share_of(image: Pixels, colour: str, tolerance: int = 40) -> float:
+    wanted = np.array([int(colour[place : place + 2], 16) for place in (1, 3, 5)], int)
+    return float((np.abs(image.astype(int) - wanted).max(axis=2) <= tolerance).mean())
+
+
+def test_the_viewer_boots_and_shows_the_volume(viewer: Viewer, portal: LiveServer) -> None:
+    image = viewer.pixels()
+    assert viewer.page.evaluate(FAULTS) == []
+    assert viewer.watch.errors == []
+    assert viewer.watch.outside(portal.url) == []
+    state = viewer.page.evaluate("viewer.state.toJSON()")
+    z, y, x = SAMPLE_SHAPE
+    assert state["position"] == [x / 2, y / 2, z / 2]
+    assert [layer["type"] for layer in state["layers"]] == [
+        "image",
+        "annotation",
+        "annotation",
+        "segmentation",
+        "annotation",
+    ]
+    assert viewer.page.get_by_text("Disconnected").count() == 0
+    assert image.std() > 20, "nothing but black"
+
+
+def test_the_volume_is_where_and_what_it_is(viewer: Viewer) -> None:
+    (z, y, x), radius = SPHERE
+    through = viewer.show(ONE_SECTION + at(x, y, z) + only("TS_1"))
+    middle = _centre(through, 8 * radius // 2)
+    assert middle.mean() > 200, "the sphere is bright"
+    above = viewer.show(ONE_SECTION + at(x, y, z + radius + 4) + only("TS_1"))
+    noise = _centre(above, 8 * radius // 2)
+    assert noise.std() > 20
+    assert noise.mean() < 160
+
+
+def test_points_are_drawn_at_their_voxels(viewer: Viewer) -> None:
+    colour = color_of("GO:0022626")
+    x, y, z = PARTICLES[0]
+    with_point = viewer.show(ONE_SECTION + at(x, y, z) + only("ribosome point"))
+    assert share_of(_centre(with_point, 3), colour) > 0.9
+    assert share_of(_centre(with_point, 200), colour) < 0.1
+    elsewhere = viewer.show(ONE_SECTION + at(x, y, z + 20) + only("ribosome point"))
+    assert share_of(_centre(elsewhere, 200), colour) == 0
+
+
+def test_orientations_are_lines_in_three_colours(viewer: Viewer) -> None:
+    image = viewer.show(ONE_SECTION + at(20, 60, 24) + only("orientedpoint"))
+    assert viewer.page.evaluate(FAULTS) == []
+    # The particle's x axis (red) lies along y of the tomogram, which points down; its y axis (green) along x.
+    row, column = _middle_of_panel(image)
+    below = image[row + 30 : row + 110, column - 4 : column + 4]
+    right = image[row - 4 : row + 4, column + 30 : column + 110]
+    assert share_of(below, "#ff0000") > 0.1
+    assert share_of(right, "#00ff00") > 0.1
+
+
+def test_the_mask_covers_its_object(viewer: Viewer) -> None:
+    (z, y, x), radius = SPHERE
+    image = viewer.show(ONE_SECTION + at(x, y, z) + only("segmentation"))
+    colour = color_of("GO:0016020")
+    assert share_of(_centre(image, 8 * radius // 2), colour) > 0.95
+    area = share_of(image, colour) * image.shape[0] * image.shape[1]
+    assert area == pytest.approx(np.pi * (8 * radius) ** 2, rel=0.1)
+
+
+def test_another_spacing_is_scaled_onto_the_tomogram(viewer: Viewer) -> None:
+    # Instance 0 lies at voxel (8, 8, 12) of 20 Å, which is (16, 16, 24) of 10 Å.
+    image = viewer.show(ONE_SECTION + at(16, 16, 24) + only("microtubule"))
+    assert share_of(_centre(image, 3), PALETTE[0]) > 0.9
+
+
+def test_all_layers_together(viewer: Viewer, portal: LiveServer) -> None:
+    image = viewer.show("for (const layer of state.layers) layer.visible = true")
+    assert share_of(image, color_of("GO:0022626")) > 0.0005
+    assert share_of(image, "#ff0000") > 0.0001
+    assert viewer.page.evaluate(FAULTS) == []
+    assert viewer.watch.errors == []
+    assert viewer.watch.outside(portal.url) == []
+
+
+def test_an_empty_address_starts_an_empty_viewer(
+    page: Page, portal: LiveServer, watching: Callable[[Page], Watch], wait_until: Wait
+) -> None:
+    watch = watching(page)
+    page.goto(f"{portal.url}{CLIENT}")
+    wait_until(page, "Boolean(window.viewer)")
+    page.wait_for_timeout(300)
+    assert watch.errors == []
+    assert watch.outside(portal.url) == []
+    assert page.evaluate("location.hash") != ""
+
+
+def test_on_a_plain_host_name(
+    browser_type: BrowserType, browser_type_launch_args: dict[str, Any], portal: LiveServer, run: int, wait_until: Wait
+) -> None:
+    """No secure context: http on a name of the local network (F167)."""
+    origin = f"http://lab.example:{portal.url.rpartition(':')[2]}"
+    arguments = [*browser_type_launch_args["args"], "--host-resolver-rules=MAP lab.example 127.0.0.1"]
+    browser = browser_type.launch(**{**browser_type_launch_args, "args": arguments})
+    try:
+        page = browser.new_page()
+        page.goto(f"{origin}{CLIENT}#!{origin}/viewer/runs/{run}/state.json")
+        wait_until(page, READY)
+        assert page.evaluate(FAULTS) == []
+        assert page.evaluate("window.isSecureContext") is False
+    finally:
+        browser.close()
+
+
+def test_the_frame_and_the_page_around_it_keep_in_step(
+    page: Page, portal: LiveServer, run: int, wait_until: Wait
+) -> None:
+    page.goto(f"{portal.url}/healthz")
+    page.evaluate(
+        """(source) => {
+          window.heard = [];
+          window.addEventListener("message", (event) => window.heard.push(event.data));
+          const frame = document.createElement("iframe");
+          frame.width = 800; frame.height = 600; frame.src = source;
+          document.body.append(frame);
+          window.inner = () => frame.contentWindow.viewer;
+        }""",
+        f"{CLIENT}#!{portal.url}/viewer/runs/{run}/state.json",
+    )
+    wait_until(page, "Boolean(inner() && inner().layerManager.managedLayers.length > 0 && inner().isReady())")
+    wait_until(page, "heard.some((message) => message.type === 'synchash' && message.hash.length > 100)")
+    page.wait_for_timeout(500)  # the client writes its first states into the address; a reader changes it later
+    page.evaluate(
+        """document.querySelector("iframe").contentWindow.postMessage(
+          {type: "hashchange", hash: "#!" + encodeURIComponent('{"layers": [], "layout": "xz"}')}, location.origin)"""
+    )
+    wait_until(page, "inner().state.toJSON().layout === 'xz'")
+
+
+def test_the_explorer_asks_and_answers(
+    page: Page, portal: LiveServer, watching: Callable[[Page], Watch], wait_until: Wait
+) -> None:
+    watch = watching(page)
+    page.goto(f"{portal.url}/graphql")
+    page.get_by_label("Query").fill("{ datasets { id title } }")
+    page.get_by_role("button", name="Run").click()
+    wait_until(page, "document.getElementById('answer').textContent.includes('Sample dataset')")
+    wait_until(page, "document.getElementById('roots').options.length > 10")
+    page.get_by_label("Start from").select_option("runs")
+    page.get_by_label("Query").press("Control+Enter")
+    wait_until(page, "document.getElementById('answer').textContent.includes('TS_1')")
+    page.reload()
+    wait_until(page, "document.getElementById('answer').textContent.includes('TS_1')")
+    assert watch.errors == []
+    assert watch.outside(portal.url) == []
+
+
+def _middle_of_panel(image: Pixels) -> tuple[int, int]:
+    """Row and column of the middle of the only panel, which lies below the bars at the top."""
+    height, width = image.shape[0], image.shape[1]
+    bars = 49  # top bar and layer bar, in pixels
+    return bars + (height - bars) // 2, width // 2
+
+
+def _centre(image: Pixels, half: int) -> Pixels:
+    row, column = _middle_of_panel(image)
+    return image[row - half : row + half, column - half : column + half]

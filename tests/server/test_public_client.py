@@ -1,0 +1,50 @@
+"""The unmodified Python client of the public portal, pointed at our server (C: client, transport, downloads)."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import mrcfile
+import numpy as np
+import pytest
+from cryoet_data_portal import AnnotationFile, Client, Dataset, Run, Tomogram
+
+from tomoportal.server import LiveServer
+from tomoportal.testing.sample_archive import SAMPLE_SHAPE
+
+
+@pytest.fixture(scope="module")
+def client(server: LiveServer) -> Client:
+    return Client(f"{server.url}/graphql")
+
+
+def test_find_and_get(client: Client) -> None:
+    found = list(Dataset.find(client, [Dataset.title.ilike("%sample%"), Dataset.runs.name == "TS_1"]))
+    assert [dataset.id for dataset in found] == [10001]
+    assert found[0].release_date.year == 2025
+    run = Run.find(client, [Run.name == "TS_1"])[0]
+    assert Run.get_by_id(client, run.id).name == "TS_1"
+
+
+def test_relations(client: Client) -> None:
+    run = Run.find(client, [Run.name == "TS_1"])[0]
+    assert run.dataset.title == "Sample dataset"
+    assert len(run.tomograms) == 2
+    assert {spacing.voxel_spacing for spacing in run.tomogram_voxel_spacings} == {10.0, 20.0}
+    assert [author.name for author in run.dataset.authors] == ["Ada Author", "Ben Author"]
+
+
+def test_download_of_a_tomogram(client: Client, tmp_path: Path) -> None:
+    tomogram = Tomogram.find(client, [Tomogram.run.name == "TS_1", Tomogram.is_visualization_default == True])[0]  # noqa: E712
+    tomogram.download_mrcfile(str(tmp_path))
+    path = tmp_path / "TS_1.mrc"
+    assert mrcfile.validate(path)
+    with mrcfile.open(path) as file:
+        assert file.data.shape == SAMPLE_SHAPE
+        assert file.data.dtype == np.float32
+
+
+def test_download_of_points(client: Client, tmp_path: Path) -> None:
+    file = AnnotationFile.find(client, [AnnotationFile.format == "ndjson"])[0]
+    file.download(str(tmp_path))
+    assert [path.read_text().startswith('{"type"') for path in tmp_path.iterdir()] == [True]
