@@ -16,12 +16,22 @@ _SHOWN = 30
 
 @click.command(name="ingest", help="Turn raw files into an archive as an ingestion config says.")
 @click.argument("config", type=click.Path(exists=True, dir_okay=False))
-@click.option("--archive", "archive_url", required=True, metavar="URL", help="Folder, file://… or s3://bucket/prefix of the archive.")
+@click.option(
+    "--archive",
+    "archive_url",
+    required=True,
+    metavar="URL",
+    help="Folder, file://… or s3://bucket/prefix of the archive.",
+)
 @click.option("--source", "source_url", metavar="URL", help="Root of the raw files [default: the folder of CONFIG].")
 @click.option("--plan", "plan_only", is_flag=True, help="Show what would be done and write nothing.")
 @click.option("--jobs", type=click.IntRange(min=1), metavar="N", help="Processes [default: number of cores].")
-@click.option("--chunk-size", type=int, default=128, show_default=True, metavar="N", help="Edge of Zarr chunks in voxels.")
-@click.option("--dtype", type=click.Choice(["float32"]), help="Store volumes as float32 instead of the type of the source.")
+@click.option(
+    "--chunk-size", type=int, default=128, show_default=True, metavar="N", help="Edge of Zarr chunks in voxels."
+)
+@click.option(
+    "--dtype", type=click.Choice(["float32"]), help="Store volumes as float32 instead of the type of the source."
+)
 @click.option("--json", "as_json", is_flag=True, help="Print the plan or the report as JSON.")
 def command(
     config: str,
@@ -43,7 +53,10 @@ def command(
     loaded = load_config(config)
     root = source_url if source_url is not None else str(Path(config).resolve().parent)
     source = open_source(
-        root, loaded.source_prefix, beside=loaded.folder, place=loaded.place(("standardization_config", "source_prefix"))
+        root,
+        loaded.source_prefix,
+        beside=loaded.folder,
+        place=loaded.place(("standardization_config", "source_prefix")),
     )
     archive = _plan_archive(archive_url) if plan_only else Archive.open(archive_url, create=True)
     plan = make_plan(loaded, source, archive, Options(chunk_size, dtype))
@@ -63,7 +76,9 @@ def command(
     else:
         _show_report(report)
     if not report.ok:
-        screen.print("[bold red]not everything was ingested[/]; mend the causes and run the same command again", soft_wrap=True)
+        screen.print(
+            "[bold red]not everything was ingested[/]; mend the causes and run the same command again", soft_wrap=True
+        )
         return 1
     return 0
 
@@ -83,7 +98,15 @@ def _show_plan(plan: Plan) -> None:
     from tomoportal.cli.console import console, table
 
     rows = [
-        (item.action, "/".join(item.place[1:]), item.kind, item.archive_id, item.title, len(item.sources), item.document or ", ".join(item.outputs))
+        (
+            item.action,
+            "/".join(item.place[1:]),
+            item.kind,
+            item.archive_id,
+            item.title,
+            len(item.sources),
+            item.document or ", ".join(item.outputs),
+        )
         for item in plan.items
     ]
     table(("action", "container", "kind", "id", "what", "sources", "writes"), rows, title=f"Plan of {plan.config}")
@@ -120,10 +143,14 @@ def _show_report(report: Report) -> None:
     for name, text in report.warnings[:_SHOWN]:
         screen.print(f"[yellow]warning[/] {escape(name)}: {escape(text)}", soft_wrap=True)
     if len(report.warnings) > _SHOWN:
-        screen.print(f"[yellow]… and {len(report.warnings) - _SHOWN} more warnings[/] (all of them with --json)", soft_wrap=True)
+        screen.print(
+            f"[yellow]… and {len(report.warnings) - _SHOWN} more warnings[/] (all of them with --json)", soft_wrap=True
+        )
     for result in report.results:
         if result.outcome == "absent":
-            screen.print(f"[yellow]nothing to ingest[/] {escape(result.name)}: {escape(result.why or '')}", soft_wrap=True)
+            screen.print(
+                f"[yellow]nothing to ingest[/] {escape(result.name)}: {escape(result.why or '')}", soft_wrap=True
+            )
     for failure in report.failures[:_SHOWN]:
         screen.print(f"[red]{failure.outcome}[/] {escape(failure.name)}: {escape(failure.why or '')}", soft_wrap=True)
     for error in report.errors[:_SHOWN]:

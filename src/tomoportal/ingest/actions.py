@@ -52,7 +52,7 @@ def _action(
             "replace",
         ):
             return "replace"
-    if item.document is not None and not planning.destination.is_file(item.document):
+    if record.document is not None and not planning.destination.is_file(record.document):
         return "replace"
     manifest = planning.records.manifest(item.place)
     # What only the finished items before it can tell (the pictures of a tomogram, say) is taken as it was.

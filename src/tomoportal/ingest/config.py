@@ -90,7 +90,9 @@ def parse_config(data: bytes, name: str, *, folder: Store | None = None) -> Conf
     warnings += [_placed(problem, yaml) for problem in checked.warnings]
     for place, what in not_ingested(yaml.data):
         warnings.append(Problem(yaml.place(place), f"{what} is not ingested by this version", None))
-    return Config(name, model.canonical_config(yaml.data), yaml, hashlib.sha256(data).hexdigest(), folder, tuple(warnings))
+    return Config(
+        name, model.canonical_config(yaml.data), yaml, hashlib.sha256(data).hexdigest(), folder, tuple(warnings)
+    )
 
 
 def _version_problem(yaml: PlacedYaml, version: str, count: int) -> Problem:
@@ -122,12 +124,12 @@ def _wrong_rules(yaml: PlacedYaml) -> list[Problem]:
             compiled = re.compile(rule)
         except re.error as error:
             problems.append(
-                Problem(yaml.place(path), f"{rule!r} is not a regular expression: {error}", "correct the expression")
+                Problem(yaml.place(path), f"`{rule}` is not a regular expression: {error}", "correct the expression")
             )
             continue
         if needs_group and not compiled.groups:
             problems.append(
-                Problem(yaml.place(path), f"name_regex {rule!r} has no group", "put the part that is the name into ( )")
+                Problem(yaml.place(path), f"name_regex `{rule}` has no group", "put the part that is the name into ( )")
             )
     return problems
 

@@ -121,7 +121,7 @@ def _one_glob(arguments: Mapping[str, Any], kind: str, scope: Scope, glob: Any) 
         hit = name.match(base)
         if hit is None or not hit.re.groups or hit.group(1) is None:
             fix = "make the rule match every file that list_glob and match_regex keep, or narrow those"
-            raise FindError(f"name_regex {name.pattern!r} does not match {base!r} ({key})", f"{kind}.name_regex", fix)
+            raise FindError(f"name_regex `{name.pattern}` does not match {base!r} ({key})", f"{kind}.name_regex", fix)
         found.append(Found(hit.group(1), key))
     return Search(tuple(found), () if found else (pattern,))
 

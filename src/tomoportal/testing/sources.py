@@ -95,9 +95,18 @@ def sample_config() -> dict[str, Any]:
 def _write_tilt_files(folder: Path, run: str) -> None:
     (folder / f"{run}.rawtlt").write_text("".join(f"{angle:7.2f}\n" for angle in TILTS))
     (folder / f"{run}.tlt").write_text("".join(f"{angle + 0.02:7.2f}\n" for angle in TILTS))
-    (folder / f"{run}.xf").write_text("".join(f"  0.0923706 -0.9957247  0.9957247  0.0923706  {i}.500  -{i}.250\n" for i in range(len(TILTS))))
+    (folder / f"{run}.xf").write_text(
+        "".join(f"  0.0923706 -0.9957247  0.9957247  0.0923706  {i}.500  -{i}.250\n" for i in range(len(TILTS)))
+    )
     (folder / f"{run}.xtilt").write_text("   0.10\n" * len(TILTS))
-    lines = [f"PixelSpacing = {PIXEL}", "Voltage = 300", f"ImageFile = {run}.st", "", "[T = Tilt axis angle = 84.7, binning = 1  spot = 8  camera = 0]", ""]
+    lines = [
+        f"PixelSpacing = {PIXEL}",
+        "Voltage = 300",
+        f"ImageFile = {run}.st",
+        "",
+        "[T = Tilt axis angle = 84.7, binning = 1  spot = 8  camera = 0]",
+        "",
+    ]
     order = sorted(range(len(TILTS)), key=lambda index: abs(TILTS[index]))
     for index, angle in enumerate(TILTS):
         lines += [
@@ -211,7 +220,11 @@ _CONFIG: dict[str, Any] = {
                 "spherical_aberration_constant": 2.7,
                 "camera": {"manufacturer": "Gatan", "model": "K2 SUMMIT", "acquire_mode": "counting"},
                 "microscope": {"manufacturer": "TFS", "model": "Krios", "additional_info": ""},
-                "microscope_optical_setup": {"energy_filter": "GIF Quantum LS", "phase_plate": "Volta", "image_corrector": None},
+                "microscope_optical_setup": {
+                    "energy_filter": "GIF Quantum LS",
+                    "phase_plate": "Volta",
+                    "image_corrector": None,
+                },
                 "data_acquisition_software": "SerialEM",
                 "binning_from_frames": 1,
                 "is_aligned": False,
@@ -229,19 +242,35 @@ _CONFIG: dict[str, Any] = {
     ],
     "alignments": [
         {
-            "metadata": {"format": "IMOD", "alignment_type": "GLOBAL", "method_type": "fiducial_based", "is_portal_standard": False},
-            "sources": [{"source_multi_glob": {"list_globs": [f"stacks/{{run_name}}.{end}" for end in ("xf", "tlt", "xtilt")]}}],
+            "metadata": {
+                "format": "IMOD",
+                "alignment_type": "GLOBAL",
+                "method_type": "fiducial_based",
+                "is_portal_standard": False,
+            },
+            "sources": [
+                {"source_multi_glob": {"list_globs": [f"stacks/{{run_name}}.{end}" for end in ("xf", "tlt", "xtilt")]}}
+            ],
         }
     ],
     "voxel_spacings": [{"sources": [{"literal": {"value": ["float {tomo_vs}"]}}]}],
-    "tomograms": [_tomogram("raw", True, "tomograms/{run_name}.rec"), _tomogram("denoised", False, "denoised/{run_name}.mrc")],
+    "tomograms": [
+        _tomogram("raw", True, "tomograms/{run_name}.rec"),
+        _tomogram("denoised", False, "denoised/{run_name}.mrc"),
+    ],
     "annotations": [
         _annotation(
             "cytosolic-ribosome-1",
             "GO:0022626",
             "cytosolic ribosome",
             [
-                {"Point": {"file_format": "csv", "glob_string": "points/{run_name}.csv", "is_visualization_default": True}},
+                {
+                    "Point": {
+                        "file_format": "csv",
+                        "glob_string": "points/{run_name}.csv",
+                        "is_visualization_default": True,
+                    }
+                },
                 {
                     "OrientedPoint": {
                         "file_format": "relion3_star",
@@ -272,7 +301,15 @@ _CONFIG: dict[str, Any] = {
             "vesicle-1",
             "GO:0031982",
             "vesicle",
-            [{"SemanticSegmentationMask": {"file_format": "mrc", "glob_string": "masks/{run_name}_labels.mrc", "mask_label": 2}}],
+            [
+                {
+                    "SemanticSegmentationMask": {
+                        "file_format": "mrc",
+                        "glob_string": "masks/{run_name}_labels.mrc",
+                        "mask_label": 2,
+                    }
+                }
+            ],
         ),
     ],
 }

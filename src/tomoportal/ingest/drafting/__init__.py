@@ -1,9 +1,9 @@
 """Drafting a config: look at a folder of raw files, group them to runs, and write what can be known about them.
 
-    from tomoportal.ingest.drafting import Answers, draft_config, survey_folder
+from tomoportal.ingest.drafting import Answers, draft_config, survey_folder
 
-    survey = survey_folder("raw")             # every file with its role, read from headers and names
-    draft = draft_config(survey, Answers())   # text of a commented config, text of a run data map, notes
+survey = survey_folder("raw")             # every file with its role, read from headers and names
+draft = draft_config(survey, Answers())   # text of a commented config, text of a run data map, notes
 """
 
 from __future__ import annotations

@@ -18,7 +18,15 @@ _CAMERAS = {
     (3710, 3838): ("Gatan", "K2"),
     (4096, 4096): ("TFS", "FALCON 4i"),
 }
-_MICROSCOPES = (("krios", "TFS", "Krios"), ("glacios", "TFS", "Glacios"), ("talos", "TFS", "Talos"), ("titan", "TFS", "Titan"), ("tecnai", "FEI", "Tecnai"), ("jeol", "JEOL", "not_reported"), ("cryo arm", "JEOL", "CRYO ARM"))
+_MICROSCOPES = (
+    ("krios", "TFS", "Krios"),
+    ("glacios", "TFS", "Glacios"),
+    ("talos", "TFS", "Talos"),
+    ("titan", "TFS", "Titan"),
+    ("tecnai", "FEI", "Tecnai"),
+    ("jeol", "JEOL", "not_reported"),
+    ("cryo arm", "JEOL", "CRYO ARM"),
+)
 
 
 @dataclass
@@ -35,10 +43,16 @@ def read_acquisition(mdoc: Mdoc, spacing: float | None) -> Acquisition:
     sections = mdoc.exposures
     titles = " ".join(mdoc.titles)
     angles = sorted(section.tilt_angle for section in sections if section.tilt_angle is not None)
-    steps = [round(after - before, 1) for before, after in zip(angles, angles[1:], strict=False) if after - before > 0.2]
-    voltage = mdoc.number("Voltage") or next((value for section in sections if (value := section.number("Voltage"))), None)
+    steps = [
+        round(after - before, 1) for before, after in zip(angles, angles[1:], strict=False) if after - before > 0.2
+    ]
+    voltage = mdoc.number("Voltage") or next(
+        (value for section in sections if (value := section.number("Voltage"))), None
+    )
     _put(found, "acceleration_voltage", int(voltage * 1000) if voltage else None, 300000)
-    pixel = spacing or mdoc.pixel_spacing or next((value for section in sections if (value := section.pixel_spacing)), None)
+    pixel = (
+        spacing or mdoc.pixel_spacing or next((value for section in sections if (value := section.pixel_spacing)), None)
+    )
     _put(found, "pixel_spacing", round(pixel, 3) if pixel else None, None)
     axis = mdoc.tilt_axis
     if axis is None:
@@ -60,7 +74,12 @@ def read_acquisition(mdoc: Mdoc, spacing: float | None) -> Acquisition:
     _put(found, "microscope_manufacturer", microscope[1] if microscope else None, "TFS")
     _put(found, "microscope_model", microscope[2] if microscope else None, "not_reported")
     slit = next((text for section in sections if (text := section.get("FilterSlitAndLoss"))), None)
-    _put(found, "energy_filter", f"slit {slit.split()[0]} eV" if slit and slit.split()[0] not in ("0", "-1") else None, "not_reported")
+    _put(
+        found,
+        "energy_filter",
+        f"slit {slit.split()[0]} eV" if slit and slit.split()[0] not in ("0", "-1") else None,
+        "not_reported",
+    )
     _put(found, "spherical_aberration_constant", None, 2.7)
     _put(found, "tilt_series_quality", None, 3)
     return found

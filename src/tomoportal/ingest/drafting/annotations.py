@@ -190,13 +190,19 @@ def _fit(locations: np.ndarray[Any, Any], shape: tuple[int, int, int] | None, sp
         if np.all(largest / binning <= size - 0.5):
             if binning > 1 and np.all(largest / spacing <= size) and np.any(largest / spacing > 0.8 * size):
                 return spacing, "the range of the coordinates fits Å: check it"
-            how = "the coordinates fit the tomogram's voxels" if binning == 1 else "the coordinates fit the tomogram only if divided: check it"
+            how = (
+                "the coordinates fit the tomogram's voxels"
+                if binning == 1
+                else "the coordinates fit the tomogram only if divided: check it"
+            )
             return binning, how
     return spacing, "the coordinates are taken as Å, since they do not fit as voxels: check it"
 
 
 def _largest_shape(runs: Runs, names: list[str]) -> tuple[int, int, int] | None:
-    shapes = [group.files[name][0].shape for group in runs.groups.get("tomogram", []) for name in names if name in group.files]
+    shapes = [
+        group.files[name][0].shape for group in runs.groups.get("tomogram", []) for name in names if name in group.files
+    ]
     known = [shape for shape in shapes if shape is not None]
     if not known:
         return None

@@ -19,7 +19,13 @@ from tomoportal.ingest.drafting.survey import Survey, SurveyedFile
 __all__ = ["Answers", "Draft", "draft_config", "free_ids"]
 
 _UNKNOWN = "  # not known from the files: correct it"
-_SPECIES = {"homo sapiens": 9606, "mus musculus": 10090, "saccharomyces cerevisiae": 4932, "escherichia coli": 562, "chlamydomonas reinhardtii": 3055}
+_SPECIES = {
+    "homo sapiens": 9606,
+    "mus musculus": 10090,
+    "saccharomyces cerevisiae": 4932,
+    "escherichia coli": 562,
+    "chlamydomonas reinhardtii": 3055,
+}
 
 
 @dataclass(frozen=True)
@@ -77,7 +83,9 @@ class Table:
 def free_ids(archive: Archive) -> tuple[int, int]:
     """The next free dataset id (from 10000) and deposition id (from 10300) of an archive."""
     datasets = [int(name) for name in archive.store.children("")[0] if name.isascii() and name.isdigit()]
-    depositions = [int(name) for name in archive.store.children("depositions_metadata")[0] if name.isascii() and name.isdigit()]
+    depositions = [
+        int(name) for name in archive.store.children("depositions_metadata")[0] if name.isascii() and name.isdigit()
+    ]
     return max([9999, *datasets]) + 1, max([10299, *depositions]) + 1
 
 
@@ -101,7 +109,10 @@ def draft_config(survey: Survey, answers: Answers) -> Draft:
     ]
     run_map = table.text()
     text = "\n".join(section for section in sections if section)
-    text = text.replace("@MAP@", f"\n  run_data_map_file: {_yaml(answers.map_name)}  # values that differ between runs" if run_map else "")
+    text = text.replace(
+        "@MAP@",
+        f"\n  run_data_map_file: {_yaml(answers.map_name)}  # values that differ between runs" if run_map else "",
+    )
     return Draft(text, run_map, runs, survey)
 
 
@@ -249,7 +260,12 @@ def _frames(runs: Runs, table: Table, answers: Answers) -> str:
     mdocs = runs.groups.get("mdoc", [])
     if not mdocs:
         return ""
-    found = {run: read_acquisition(file.mdoc, None) for group in mdocs for run, (file, *_) in group.files.items() if file.mdoc}
+    found = {
+        run: read_acquisition(file.mdoc, None)
+        for group in mdocs
+        for run, (file, *_) in group.files.items()
+        if file.mdoc
+    }
     rate = table.value("dose_rate", {run: one.values["dose_rate"] for run, one in found.items()}, "float")
     unknown = any("dose_rate" in one.unknown for one in found.values())
     movies = runs.groups.get("frames", [])
@@ -257,17 +273,24 @@ def _frames(runs: Runs, table: Table, answers: Answers) -> str:
     if runs.groups.get("gain"):
         text += f"gains:\n- sources:\n{globs(runs.groups['gain'])}\n"
     elif gains := [file for file in runs.shared if file.role == "gain"]:
-        text += "gains:\n- sources:\n" + "\n".join(f"  - source_glob: {{list_glob: {_yaml(file.key)}}}" for file in gains) + "\n"
+        text += (
+            "gains:\n- sources:\n"
+            + "\n".join(f"  - source_glob: {{list_glob: {_yaml(file.key)}}}" for file in gains)
+            + "\n"
+        )
     sources = globs(movies) if movies else "  - literal: {value: [default]}  # no movie files found"
     if not movies and len(found) < len(runs.names):
         sources += "\n" + run_filter(sorted(found), "    ")
-    return text + f"""frames:
+    return (
+        text
+        + f"""frames:
 - metadata:
     dose_rate: {rate}  # e/A^2/s{", not known from the mdoc: correct it" if unknown else ", dose / time of the mdoc"}
     is_gain_corrected: false{_UNKNOWN}
   sources:
 {sources}
 """
+    )
 
 
 def _tilt_series(runs: Runs, table: Table) -> str:
@@ -291,7 +314,9 @@ def _tilt_series(runs: Runs, table: Table) -> str:
 
     aligned = {group.first().aligned for group in groups}
     text = f"rawtilts:\n- sources:\n{globs(raw)}\n" if raw else ""
-    return text + f"""tiltseries:
+    return (
+        text
+        + f"""tiltseries:
 - metadata:
     acceleration_voltage: {line("acceleration_voltage", "float") if len({one.values["acceleration_voltage"] for one in found.values()}) == 1 else 300000}{mark("acceleration_voltage")}
     spherical_aberration_constant: {line("spherical_aberration_constant")}{mark("spherical_aberration_constant")}
@@ -314,6 +339,7 @@ def _tilt_series(runs: Runs, table: Table) -> str:
   sources:
 {globs(groups)}
 """
+    )
 
 
 def _alignments(runs: Runs, spacings: Mapping[float, list[str]]) -> str:
@@ -332,7 +358,11 @@ def _alignments(runs: Runs, spacings: Mapping[float, list[str]]) -> str:
     for group in chosen.values():
         for run, files in group.files.items():
             if run not in complete or run not in with_tomogram:
-                why = "an alignment needs .xf and .tlt" if run not in complete else "an alignment needs a tomogram of its run"
+                why = (
+                    "an alignment needs .xf and .tlt"
+                    if run not in complete
+                    else "an alignment needs a tomogram of its run"
+                )
                 for file in files:
                     file.role, file.why = "left out", why
     usable = sorted(complete & with_tomogram)
@@ -405,7 +435,11 @@ def _tomogram(
     count = seen.get(key, 0)
     seen[key] = count + 1
     # Two tomograms of a run must differ in method, processing or processing software.
-    second = f"\n    processing_software: {_yaml(group.tag or f'variant {count + 1}')}  # tells it from the tomogram above" if count else ""
+    second = (
+        f"\n    processing_software: {_yaml(group.tag or f'variant {count + 1}')}  # tells it from the tomogram above"
+        if count
+        else ""
+    )
     where = "\n" + run_filter(names, "    ", spacing) if bound or group.dropped else ""
     return f"""- metadata:
     voxel_spacing: {spacing}

@@ -21,7 +21,17 @@ from tomoportal.storage import Stat, Store, open_store
 __all__ = ["Role", "Survey", "SurveyedFile", "survey_folder"]
 
 Role = Literal[
-    "tomogram", "tilt series", "mask", "mdoc", "raw tilts", "alignment", "frames", "gain", "points", "particles", "left out"
+    "tomogram",
+    "tilt series",
+    "mask",
+    "mdoc",
+    "raw tilts",
+    "alignment",
+    "frames",
+    "gain",
+    "points",
+    "particles",
+    "left out",
 ]
 
 _VOLUMES = (".mrc", ".rec", ".st", ".ali", ".preali", ".mrcs", ".map")
@@ -110,7 +120,13 @@ def _reader(key: str) -> Any:
         return _gain
     if name.endswith(_MOVIES):
         return _movie
-    for endings, reader in ((_VOLUMES, _volume), ((".rawtlt",), _raw_tilts), (_ALIGNMENT, _alignment), ((".star",), _particles), (_TABLES, _table)):
+    for endings, reader in (
+        (_VOLUMES, _volume),
+        ((".rawtlt",), _raw_tilts),
+        (_ALIGNMENT, _alignment),
+        ((".star",), _particles),
+        (_TABLES, _table),
+    ):
         if name.endswith(endings):
             return reader
     return _other
@@ -144,7 +160,14 @@ def _volume(stat: Stat, store: Store) -> SurveyedFile:
         sizes = volume.voxel_size
         labels = " ".join(volume.header.labels)
         spacing = round(sizes[1], 3) if sizes[0] > 0 and sizes[1] > 0 else None
-        file = SurveyedFile(stat.key, "tomogram", shape=volume.shape, spacing=spacing, software=_software(labels), sections=volume.shape[0])
+        file = SurveyedFile(
+            stat.key,
+            "tomogram",
+            shape=volume.shape,
+            spacing=spacing,
+            software=_software(labels),
+            sections=volume.shape[0],
+        )
         name = stat.key.lower()
         is_stack = name.endswith(_STACKS) or (volume.header.ispg == 0 and volume.header.mz == 1)
         if volume.shape[0] == 1:
@@ -242,7 +265,9 @@ def _table(stat: Stat, store: Store) -> SurveyedFile:
         return SurveyedFile(stat.key, "left out", "a table that is not one of x, y, z coordinates")
     header_names = [cell.strip().lower() for cell in rows[0][:3]]
     if header and not all(name[:1] == axis for name, axis in zip(header_names, "xyz", strict=False)):
-        return SurveyedFile(stat.key, "left out", f"a table whose first columns are not x, y, z ({', '.join(header_names)})")
+        return SurveyedFile(
+            stat.key, "left out", f"a table whose first columns are not x, y, z ({', '.join(header_names)})"
+        )
     csv_format = "tsv" if separator == "\t" else "csv_with_header" if header else "csv"
     return SurveyedFile(stat.key, "points", csv_format=csv_format, locations=np.array(body, np.float64))
 
@@ -262,7 +287,14 @@ def _numbers(rows: list[list[str]]) -> Iterator[tuple[float, float, float] | Non
 
 
 def _software(labels: str) -> str | None:
-    for word, name in (("aretomo", "AreTomo"), ("tilt:", "IMOD"), ("imod", "IMOD"), ("warp", "Warp"), ("relion", "RELION"), ("tomo3d", "tomo3d")):
+    for word, name in (
+        ("aretomo", "AreTomo"),
+        ("tilt:", "IMOD"),
+        ("imod", "IMOD"),
+        ("warp", "Warp"),
+        ("relion", "RELION"),
+        ("tomo3d", "tomo3d"),
+    ):
         if word in labels.lower():
             return name
     return None

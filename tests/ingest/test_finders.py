@@ -1,0 +1,109 @@
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tomoportal.ingest.finders import FindError, Search, find, passes_filters
+from tomoportal.ingest.scope import Scope
+from tomoportal.ingest.sources import SourceRoot
+from tomoportal.ingest.trees import Tree
+from tomoportal.storage import open_store
+
+SCOPE = Scope({}, {"output_path": ""}).child("run", "TS_1", output="10001/TS_1")
+
+
+@pytest.fixture
+def search(tmp_path: Path) -> Any:
+    for name in (
+        "raw/src/TS_1.rec",
+        "raw/src/TS_2.rec",
+        "raw/src/notes.txt",
+        "out/10001/TS_1/Alignments/100/alignment_metadata.json",
+    ):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_bytes(b"x")
+    source = SourceRoot(open_store(tmp_path / "raw", read_only=True), "src")
+    archive = Tree(open_store(tmp_path / "out", read_only=True))
+
+    def run(**entry: Any) -> Search:
+        return find(entry, SCOPE, source, archive)
+
+    return run
+
+
+def _pairs(search: Search) -> list[tuple[str, str | None]]:
+    return [(found.name, found.key) for found in search.found]
+
+
+def test_source_glob_filters_by_path_and_names_by_the_first_group(search: Any) -> None:
+    found = search(source_glob={"list_glob": "*", "match_regex": r"/src/TS.*rec$", "name_regex": r"(.*)\.rec"})
+    assert _pairs(found) == [("TS_1", "src/TS_1.rec"), ("TS_2", "src/TS_2.rec")]
+    assert not found.unmatched
+
+
+def test_a_name_rule_that_does_not_match_names_file_rule_and_field(search: Any) -> None:  # F36
+    with pytest.raises(FindError) as caught:
+        search(source_glob={"list_glob": "*", "name_regex": r"(TS_\d+)\.rec"})
+    assert "notes.txt" in caught.value.what
+    assert r"(TS_\d+)\.rec" in caught.value.what
+    assert caught.value.field == "source_glob.name_regex"
+
+
+def test_multi_globs_are_united_and_each_pattern_without_a_match_is_named(search: Any) -> None:
+    found = search(source_multi_glob={"list_globs": ["{run_name}.rec", "TS_*.rec", "{run_name}.xf"]})
+    assert [key for _, key in _pairs(found)] == ["src/TS_1.rec", "src/TS_2.rec"]
+    assert found.unmatched == ("TS_1.xf",)
+
+
+def test_literals_keep_their_order_and_may_hold_placeholders(search: Any) -> None:
+    assert _pairs(search(literal={"value": ["b", 10301, "{run_name}"]})) == [
+        ("b", None),
+        ("10301", None),
+        ("TS_1", None),
+    ]
+
+
+def test_destination_globs_look_into_the_archive_and_are_references(search: Any) -> None:
+    found = search(destination_glob={"list_glob": "{run_output_path}/Alignments/*/alignment_metadata.json"})
+    assert _pairs(found) == [("alignment_metadata.json", "10001/TS_1/Alignments/100/alignment_metadata.json")]
+    assert found.found[0].reference
+    with pytest.raises(FindError, match="not in the archive"):
+        search(destination_glob={"list_glob": "10001/*"})
+
+
+def test_excluded_names(search: Any) -> None:
+    found = search(source_glob={"list_glob": "*"}, exclude=["TS_1", r"no"])
+    assert [name for name, _ in _pairs(found)] == ["TS_2.rec"]
+
+
+@pytest.mark.parametrize("pattern", ["../other/*", "/etc/passwd", "a/../../b"])
+def test_paths_that_leave_the_source_folder_are_refused(search: Any, pattern: str) -> None:
+    with pytest.raises(FindError):
+        search(source_glob={"list_glob": pattern})
+
+
+def test_an_unknown_variable_is_an_error_of_its_field(search: Any) -> None:  # F37
+    with pytest.raises(FindError) as caught:
+        search(source_multi_glob={"list_globs": ["x", "{tomo}"]})
+    assert caught.value.field == "source_multi_glob.list_globs[1]"
+    assert "run_name" in (caught.value.fix or "")
+
+
+@pytest.mark.parametrize(
+    ("filters", "passes"),
+    [
+        (None, True),
+        ({}, True),
+        ({"include": {"run": ["^TS_0"]}}, True),
+        ({"include": {"run": ["^X", "_03$"]}}, True),
+        ({"include": {"run": ["^X"]}}, False),
+        ({"include": {"run": ["TS"], "deposition": ["^1030"]}}, True),
+        ({"include": {"run": ["TS"], "deposition": ["^9"]}}, False),
+        ({"exclude": {"run": ["03"]}, "include": {"run": ["TS"]}}, False),
+        ({"exclude": {"voxel_spacing": [r"13\.480"]}}, True),
+    ],
+)
+def test_parent_filters(filters: dict[str, Any] | None, passes: bool) -> None:
+    assert passes_filters(filters, {"run": "TS_03", "deposition": "10301"}) is passes
