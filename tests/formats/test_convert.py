@@ -511,12 +511,19 @@ def test_unsigned_bytes_become_signed_and_say_so(tmp_path: Path, store: Store) -
     raw = np.arange(120, dtype=np.uint8).reshape(4, 5, 6) + 100
     imod = bytes(40) + b"IMOD" + struct.pack("<i", 12) + bytes(36)
     source = open_mrc(mrc_source(tmp_path, raw, 0, dmin=100.0, dmax=219.0, extra2=imod))
-    convert(source, store)
+    assert "unsigned bytes are stored as value − 128" in convert(source, store).notes
     written = open_mrc(tmp_path / "v.mrc")
     np.testing.assert_array_equal(written.read(0, 4), raw.astype(int) - 128)
     assert written.header.imod_flags == 13
     assert written.value_offset == 0
     assert (written.header.dmin, written.header.dmax) == (-28, 91)
+
+
+def test_bytes_below_the_stated_minimum_are_suspicious(tmp_path: Path, store: Store) -> None:
+    raw = np.array([0, 5, 100, 200, 255, 1, 2, 3], np.uint8).reshape(2, 2, 2)
+    converted = convert(open_mrc(mrc_source(tmp_path, raw, 0, dmin=0.0, dmax=100.0)), store)
+    assert any("unsigned" in note for note in converted.notes)
+    assert convert(open_mrc(mrc_source(tmp_path, raw, 0, dmin=-56.0, dmax=100.0)), store).notes == ()
 
 
 # --- errors and progress

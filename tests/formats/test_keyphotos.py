@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from tomoportal.errors import FormatError
 from tomoportal.formats import ArrayVolume, open_mrc, render_key_photos, semantic_mask
 from tomoportal.formats.keyphotos import MaskOverlay, PointOverlay
 from tomoportal.formats.points import VoxelPoints
@@ -106,6 +107,12 @@ def test_masks_are_projected_and_lie_under_points() -> None:
     both = [picture(render_key_photos(source, order)["original"]) for order in ([mask, point], [point, mask])]
     np.testing.assert_array_equal(*both)
     np.testing.assert_allclose(both[0][20, 100], 0.8 * np.array(RED) + 0.2 * drawn[20, 100], atol=1)
+
+
+def test_a_mask_on_another_grid_is_refused() -> None:
+    mask = ArrayVolume(np.ones((60, 45, 60), np.int8), name="m.mrc")
+    with pytest.raises(FormatError, match=r"m\.mrc.*\(60, 45, 60\)"):
+        render_key_photos(volume(), [MaskOverlay(mask, BLUE)])
 
 
 def test_the_same_volume_gives_the_same_bytes() -> None:

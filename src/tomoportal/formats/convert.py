@@ -18,6 +18,7 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from tomoportal.errors import SettingsError
+from tomoportal.formats.mrc import MrcVolume
 from tomoportal.formats.mrc_output import MODES, output_header
 from tomoportal.formats.omezarr import (
     ChunkCodec,
@@ -30,7 +31,7 @@ from tomoportal.formats.omezarr import (
 from tomoportal.formats.pyramid import Factors, Halving, Level, Reduction, levels
 from tomoportal.formats.source import Kind, NanPolicy, Source
 from tomoportal.formats.statistics import Statistics
-from tomoportal.formats.volumes import Volume, Voxels, blocks, voxel_spacing
+from tomoportal.formats.volumes import BLOCK_BYTES, Volume, Voxels, blocks, voxel_spacing
 from tomoportal.storage import FileRecord, Store
 
 __all__ = ["DEFAULT_CHUNK_SIZE", "Converted", "convert_volume"]
@@ -106,8 +107,8 @@ def convert_volume(
     """
     chunks = _chunk_shape(chunk_size, kind)
     notes = [*volume.notes, *_check_spacing(volume, voxel_spacing, kind, allow_anisotropic)]
-    with Source(volume, kind, dtype=dtype, nan=nan, workers=max(1, jobs)) as source:
-        notes += source.notes
+    with Source(volume, kind, dtype=dtype, nan=nan, workers=_workers(jobs, BLOCK_BYTES)) as source:
+        notes += [*source.notes, *_check_bytes(volume, source.statistics, kind)]
         factors: Factors = (1, 2, 2) if kind == "tiltseries" else (2, 2, 2)
         pyramid = levels(volume.shape, factors, voxel_spacing, _REDUCTIONS[kind])
         count = len(source.labels) if kind == "instance_mask" else source.nonzero
@@ -183,6 +184,21 @@ def _check_spacing(volume: Volume, spacing: float, kind: Kind, allow_anisotropic
     if abs(sizes[1] - spacing) > _SPACING_TOLERANCE:
         return [f"the header says {sizes[1]:.4g} Å per voxel; stored as {spacing:.3f} Å"]
     return []
+
+
+def _check_bytes(volume: Volume, statistics: Statistics, kind: Kind) -> list[str]:
+    """What to say about bytes, which MRC files hold with or without a sign."""
+    notes = []
+    if volume.value_offset and kind in ("tomogram", "tiltseries"):
+        notes.append(f"unsigned bytes are stored as value − {volume.value_offset}")
+    if isinstance(volume, MrcVolume) and volume.header.mode == 0 and not volume.value_offset:
+        low, high = volume.header.dmin, volume.header.dmax
+        if 0 <= low <= high and statistics.min < 0:
+            notes.append(
+                f"mode 0 was read as signed bytes and reaches down to {statistics.min:g}, but the header's minimum is"
+                f" {low:g}: if the bytes are unsigned, correct its maximum (dmax) to a value above 127"
+            )
+    return notes
 
 
 def _workers(jobs: int, chunk_bytes: int) -> int:

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from tomoportal.errors import FormatError
 from tomoportal.formats.points import VoxelPoints
 from tomoportal.formats.volumes import Volume
 
@@ -65,7 +66,7 @@ def render_key_photos(volume: Volume, overlays: Sequence[Overlay] = ()) -> dict[
     sections = _slab(volume)
     for overlay in overlays:
         if isinstance(overlay, MaskOverlay):
-            _draw_mask(picture, overlay, sections)
+            _draw_mask(picture, overlay, sections, volume.shape)
     for overlay in overlays:
         if isinstance(overlay, PointOverlay):
             _draw_points(picture, overlay, sections)
@@ -105,8 +106,14 @@ def _grey(volume: Volume) -> _Picture:
     return np.clip(total, 0, 255, out=total)
 
 
-def _draw_mask(picture: _Picture, overlay: MaskOverlay, sections: range) -> None:
+def _draw_mask(picture: _Picture, overlay: MaskOverlay, sections: range, shape: tuple[int, int, int]) -> None:
     ny, nx, _ = picture.shape
+    if overlay.mask.shape != shape:
+        raise FormatError(
+            f"the mask has the shape {overlay.mask.shape} (z, y, x), the tomogram {shape}",
+            where=overlay.mask.name,
+            fix="draw masks that lie on the tomogram's grid",
+        )
     for y in range(0, ny, _ROWS):
         covered = np.zeros((min(_ROWS, ny - y), nx), np.bool_)
         for z in sections:

@@ -239,7 +239,7 @@ class MrcHeader:
         if any(size == 0.0 for size in self.voxel_size[:2]):
             notes.append("no voxel size in the header")
         if self.has_unsigned_bytes:
-            notes.append(f"mode 0 holds unsigned bytes; stored as value − {_UNSIGNED_BYTE_OFFSET}")
+            notes.append("mode 0 holds unsigned bytes")
         return replace(self, notes=tuple(notes))
 
 

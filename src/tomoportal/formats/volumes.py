@@ -11,13 +11,17 @@ from numpy.typing import NDArray
 
 from tomoportal.errors import FormatError
 
-__all__ = ["ISOTROPY_TOLERANCE", "ArrayVolume", "Block", "Volume", "Voxels", "blocks", "voxel_spacing"]
+__all__ = ["BLOCK_BYTES", "ISOTROPY_TOLERANCE", "ArrayVolume", "Block", "Volume", "Voxels", "blocks", "voxel_spacing"]
 
 Voxels: TypeAlias = NDArray[Any]
 Block: TypeAlias = tuple[int, int, int, int]
 
 ISOTROPY_TOLERANCE = 0.001
 """Relative difference between the voxel sizes of two axes above which a volume counts as anisotropic."""
+
+
+BLOCK_BYTES = 8 * 1024 * 1024
+"""Size of the pieces in which a whole volume is read: large enough for every disk, small beside the memory limit."""
 
 
 class Volume(Protocol):
@@ -88,7 +92,7 @@ class ArrayVolume:
         """Nothing to let go of."""
 
 
-def blocks(shape: tuple[int, int, int], itemsize: int, limit: int = 8 * 1024 * 1024) -> Iterator[Block]:
+def blocks(shape: tuple[int, int, int], itemsize: int, limit: int = BLOCK_BYTES) -> Iterator[Block]:
     """Divide a volume into ``(z0, z1, y0, y1)`` of at most ``limit`` bytes that follow each other in C order.
 
     Blocks are whole planes, or rows of one plane where a plane is larger than the limit.
