@@ -53,6 +53,7 @@ class Pages:
             trim_blocks=True,
             lstrip_blocks=True,
         )
+        self._environment.filters["day"] = date_text
         self._environment.globals |= {
             "portal": portal,
             "version": __version__,
@@ -66,6 +67,7 @@ class Pages:
             "percent": lambda value: "n/a" if value is None else f"{value:g} %",
             "bytes_text": bytes_text,
             "words": words,
+            "reported": lambda text: (text or "--").replace("not_reported", "not reported"),
             "author_link": links.author_link,
             "entries": links.entries,
             "empiar": lambda text: [link for link in links.entries(text) if link.text.startswith("EMPIAR-")][:1],
@@ -122,6 +124,8 @@ def shown(entity: str, name: str, value: Any) -> str:
 
 def date_text(value: Any) -> str:
     """The day of a time stamp, as ISO date."""
+    if value is None:
+        return "--"
     return value.date().isoformat() if isinstance(value, datetime) else str(value)[:10]
 
 
