@@ -10,6 +10,7 @@ import builtins
 import errno
 import os
 import shutil
+import stat
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager, suppress
 from io import RawIOBase
@@ -71,15 +72,28 @@ class LocalStore(Store):
     def _path(self, key: str) -> str:
         """The absolute path of a key, after a look at every symbolic link on the way."""
         path = f"{self.root}/{check_key(key)}"
-        if not self.follow_links:
-            real = os.path.realpath(path)
-            if real != path and not real.startswith(self.root + "/"):
-                raise StorageError(
-                    "a symbolic link leads out of the store",
-                    where=path,
-                    fix="put the files themselves here, or open the folder that holds them as a store of its own",
-                )
+        if not self.follow_links and self._has_link(path) and not os.path.realpath(path).startswith(self.root + "/"):
+            raise StorageError(
+                "a symbolic link leads out of the store",
+                where=path,
+                fix="put the files themselves here, or open the folder that holds them as a store of its own",
+            )
         return path
+
+    def _has_link(self, path: str) -> bool:
+        """Whether a part of the path below the root is a symbolic link; cheaper than to resolve the whole path."""
+        end = len(self.root)
+        try:
+            while end < len(path):
+                end = path.find("/", end + 1)
+                end = len(path) if end < 0 else end
+                if stat.S_ISLNK(os.lstat(path[:end]).st_mode):
+                    return True
+        except (FileNotFoundError, NotADirectoryError):
+            return False  # nothing is there, and what is not there is no link
+        except OSError:
+            return True
+        return False
 
     def _folder(self, prefix: str) -> str:
         prefix = check_prefix(prefix)
@@ -435,7 +449,7 @@ def _read_exactly(file: RawIOBase, length: int) -> bytes:
 
 
 def _is_file(status: os.stat_result) -> bool:
-    return (status.st_mode & 0o170000) == 0o100000
+    return stat.S_ISREG(status.st_mode)
 
 
 def _stat(key: str, status: os.stat_result) -> Stat:
