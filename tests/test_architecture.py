@@ -46,7 +46,7 @@ LIBRARY_ROOMS = {
     "starlette": {"server", "web"},
     "uvicorn": {"server"},
     "jinja2": {"web"},
-    "yaml": {"ingest", "model"},
+    "yaml": {"ingest", "model", "testing"},
     "linkml_runtime": {"model"},
     "pydantic": {"model"},
     "click": {"cli"},
