@@ -25,8 +25,9 @@ from pydantic_zarr.v2 import ArraySpec, GroupSpec
 
 from tomoportal.errors import FormatError, SettingsError, StorageError
 from tomoportal.formats import ArrayVolume, Converted, MrcHeader, Volume, convert_volume, open_mrc
-from tomoportal.formats.convert import _PyramidWriter, _workers
-from tomoportal.formats.omezarr import ChunkCodec
+from tomoportal.formats.convert import _workers
+from tomoportal.formats.omezarr.chunks import ChunkCodec
+from tomoportal.formats.omezarr.writer import PyramidWriter
 from tomoportal.storage import Store, Writer, open_store
 from tomoportal.storage.base import SubStore
 
@@ -249,13 +250,13 @@ def test_bytes_do_not_depend_on_jobs_order_or_stores(
         assert convert(array, open_store(tmp_path / f"{jobs}", create=True), jobs=jobs) == expected
     streamed = Streamed(array, 10.0)
     assert convert(streamed, open_store("memory://"), jobs=2) == expected
-    plain = _PyramidWriter.tasks
+    plain = PyramidWriter.tasks
 
-    def shuffled(self: _PyramidWriter) -> Iterator[Any]:
+    def shuffled(self: PyramidWriter) -> Iterator[Any]:
         tasks = list(plain(self))
         return iter([tasks[place] for place in np.random.default_rng(1).permutation(len(tasks))])
 
-    monkeypatch.setattr(_PyramidWriter, "tasks", shuffled)
+    monkeypatch.setattr(PyramidWriter, "tasks", shuffled)
     assert convert(array, open_store(tmp_path / "shuffled", create=True), jobs=3) == expected
 
 
@@ -400,7 +401,7 @@ def test_contrast_is_that_of_the_coarsest_level(tmp_path: Path, store: Store, mo
     expected = convert(array, store).contrast
     coarse = level(tmp_path, 2)
     np.testing.assert_allclose(expected, np.percentile(coarse.astype(float), [1, 99]))
-    monkeypatch.setattr("tomoportal.formats.convert._CONTRAST_SAMPLES", 1000)
+    monkeypatch.setattr("tomoportal.formats.omezarr.writer._CONTRAST_SAMPLES", 1000)
     step = next(step for step in itertools.count(1) if coarse[::step, ::step, ::step].size <= 1000)
     sampled = np.percentile(coarse[::step, ::step, ::step].astype(float), [1, 99])
     np.testing.assert_allclose(convert(array, store, jobs=2).contrast, sampled)

@@ -17,7 +17,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tomoportal.errors import FormatError, NotFoundError
-from tomoportal.formats import MrcHeader, open_mrc, voxel_spacing
+from tomoportal.formats import MrcHeader, header_spacing, open_mrc
 from tomoportal.formats.mrc import HEADER_SIZE
 from tomoportal.storage import open_store
 from tomoportal.storage.base import SubStore
@@ -264,15 +264,15 @@ def test_harmless_oddities_are_noted(tmp_path: Path) -> None:
 
 def test_the_voxel_spacing_of_a_header(tmp_path: Path) -> None:
     array = some_voxels(2)
-    assert voxel_spacing(open_mrc(write(tmp_path / "a.mrc", array, 2))) == 10.0
+    assert header_spacing(open_mrc(write(tmp_path / "a.mrc", array, 2))) == 10.0
     flat = open_mrc(write(tmp_path / "b.mrc", array, 2, mz=1, cella=(60.0, 50.0, 3.0)))
-    assert voxel_spacing(flat, in_plane=True) == 10.0
+    assert header_spacing(flat, in_plane=True) == 10.0
     for cella in [(60.0, 50.0, 41.0), (0.0, 0.0, 0.0), (float("nan"), 50.0, 40.0), (float("inf"), 50.0, 40.0)]:
         volume = open_mrc(write(tmp_path / "c.mrc", array, 2, cella=cella))
         with pytest.raises(FormatError, match=r"c\.mrc: header fields cella"):
-            voxel_spacing(volume)
+            header_spacing(volume)
     nearly = open_mrc(write(tmp_path / "d.mrc", array, 2, cella=(60.0, 50.0, 40.02)))
-    assert voxel_spacing(nearly) == 10.0
+    assert header_spacing(nearly) == 10.0
 
 
 def test_labels_are_text(tmp_path: Path) -> None:

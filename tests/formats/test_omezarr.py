@@ -9,10 +9,16 @@ import numpy as np
 import pytest
 
 from tomoportal.formats.omezarr import array_metadata, chunk_key, codec_for, group_attributes, group_metadata
-from tomoportal.formats.pyramid import levels
+from tomoportal.formats.pyramid import Level, Pyramid, Reduction
 
 SHAPE = (64, 96, 128)
 AXES = [{"name": name, "type": "space", "unit": "angstrom"} for name in "zyx"]
+
+
+def levels(
+    shape: tuple[int, int, int], factors: tuple[int, int, int], spacing: float, reduction: Reduction
+) -> tuple[Level, ...]:
+    return Pyramid.of(shape, factors, reduction, spacing).levels
 
 
 def datasets(scales: list[list[float]], translations: list[list[float]]) -> list[dict[str, object]]:

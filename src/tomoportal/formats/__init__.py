@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from tomoportal.formats.relion_star import filter_counts, relion_points
     from tomoportal.formats.star import StarFile, read_star
     from tomoportal.formats.tilt_angles import read_tilt_angles, write_tilt_angles
-    from tomoportal.formats.volumes import ArrayVolume, Volume, voxel_spacing
+    from tomoportal.formats.volumes import ArrayVolume, Volume, header_spacing
 
 __all__ = [
     "AngstromPoints",
@@ -45,6 +45,7 @@ __all__ = [
     "filter_counts",
     "format_mdoc",
     "frame_doses",
+    "header_spacing",
     "identity_affine",
     "imod_sections",
     "match_sections",
@@ -58,7 +59,6 @@ __all__ = [
     "relion_points",
     "render_key_photos",
     "semantic_mask",
-    "voxel_spacing",
     "write_points",
     "write_tilt_angles",
 ]
@@ -81,6 +81,7 @@ _HOMES = {
     "filter_counts": "relion_star",
     "format_mdoc": "mdoc",
     "frame_doses": "acquisition",
+    "header_spacing": "volumes",
     "identity_affine": "alignments",
     "imod_sections": "imod",
     "match_sections": "acquisition",
@@ -94,7 +95,6 @@ _HOMES = {
     "relion_points": "relion_star",
     "render_key_photos": "keyphotos",
     "semantic_mask": "masks",
-    "voxel_spacing": "volumes",
     "write_points": "ndjson",
     "write_tilt_angles": "tilt_angles",
 }

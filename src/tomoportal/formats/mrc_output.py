@@ -1,4 +1,4 @@
-"""The header of the MRC files that we write (reference: transforms 1.4)."""
+"""The beginning of the MRC files that we write (reference: transforms 1.4)."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from tomoportal.formats.mrc import MrcHeader, MrcVolume
 from tomoportal.formats.statistics import Statistics
 from tomoportal.formats.volumes import Volume
 
-__all__ = ["MODES", "output_header"]
+__all__ = ["output_start"]
 
-MODES = {"int8": 0, "int16": 1, "float32": 2, "uint16": 6}
+_MODES = {"int8": 0, "int16": 1, "float32": 2, "uint16": 6}
 """The MRC mode of each voxel type that an MRC file of ours can hold."""
 
 _IMOD_FLAGS = 44  # in extra2; the lowest byte
@@ -21,7 +21,7 @@ _SIGNED_BYTES = 1
 _LONGEST_EXTENDED_HEADER = 32 * 1024 * 1024  # a thousand sections of the longest known type take 1 MB
 
 
-def output_header(
+def output_start(
     volume: Volume,
     dtype: np.dtype[Any],
     statistics: Statistics,
@@ -29,8 +29,8 @@ def output_header(
     voxel_spacing: float,
     is_stack: bool,
     timestamp: int,
-) -> tuple[MrcHeader, bytes, list[str]]:
-    """The header, the extended header and notes for the voxels of ``volume``, stored as ``dtype``.
+) -> tuple[bytes, list[str]]:
+    """What precedes the voxels of ``volume``, stored as ``dtype``: header and extended header; and notes.
 
     ``voxel_spacing`` is in Å, ``timestamp`` in seconds since the epoch. ``is_stack`` marks a stack of images (tilt
     series) instead of a volume. What an MRC source says in its extra bytes and extended header is kept.
@@ -43,7 +43,7 @@ def output_header(
         nx=nx,
         ny=ny,
         nz=nz,
-        mode=MODES[dtype.name],
+        mode=_MODES[dtype.name],
         mx=nx,
         my=ny,
         mz=mz,
@@ -58,7 +58,7 @@ def output_header(
         label_bytes=f"Written by tomoportal, {written} UTC".encode().ljust(80).ljust(800, b"\0"),
         **kept,
     )
-    return header, extended, notes
+    return header.pack() + extended, notes
 
 
 def _kept(volume: Volume, dtype: np.dtype[Any]) -> tuple[bytes, dict[str, Any], list[str]]:

@@ -13,7 +13,7 @@ import numpy as np
 
 from tomoportal.formats.volumes import Voxels
 
-__all__ = ["Factors", "Halving", "Level", "Reduction", "halved_shape", "levels"]
+__all__ = ["Factors", "Halving", "Level", "Pyramid", "Reduction", "halved_shape"]
 
 Factors: TypeAlias = tuple[int, int, int]
 Reduction: TypeAlias = Literal["mean", "majority", "stride"]
@@ -36,20 +36,29 @@ def halved_shape(shape: tuple[int, int, int], factors: Factors) -> tuple[int, in
     return z, y, x
 
 
-def levels(shape: tuple[int, int, int], factors: Factors, spacing: float, reduction: Reduction) -> tuple[Level, ...]:
-    """The levels of a pyramid above a volume of ``shape`` with voxels of ``spacing`` Å.
+@dataclass(frozen=True)
+class Pyramid:
+    """The levels above a volume, and how one is made from the other."""
 
-    The centre of an averaged voxel lies between the centres of those that it was made of, ``(2^k − 1) / 2`` level-0
-    voxels from the origin; a sampled voxel stays where it was.
-    """
-    found = []
-    for k in range(LEVELS):
-        scale = tuple(_rounded(spacing * factor**k) for factor in factors)
-        moved = 0.0 if reduction == "stride" else spacing / 2
-        translation = tuple(_rounded(moved * (factor**k - 1)) for factor in factors)
-        found.append(Level(shape, (scale[0], scale[1], scale[2]), (translation[0], translation[1], translation[2])))
-        shape = halved_shape(shape, factors)
-    return tuple(found)
+    levels: tuple[Level, ...]
+    factors: Factors
+    reduction: Reduction
+
+    @classmethod
+    def of(cls, shape: tuple[int, int, int], factors: Factors, reduction: Reduction, spacing: float) -> Pyramid:
+        """The pyramid of a volume of ``shape`` (z, y, x) with voxels of ``spacing`` Å.
+
+        The centre of an averaged voxel lies between the centres of those that it was made of, ``(2^k − 1) / 2``
+        level-0 voxels from the origin; a sampled voxel stays where it was.
+        """
+        found = []
+        for k in range(LEVELS):
+            scale = tuple(_rounded(spacing * factor**k) for factor in factors)
+            moved = 0.0 if reduction == "stride" else spacing / 2
+            translation = tuple(_rounded(moved * (factor**k - 1)) for factor in factors)
+            found.append(Level(shape, (scale[0], scale[1], scale[2]), (translation[0], translation[1], translation[2])))
+            shape = halved_shape(shape, factors)
+        return cls(tuple(found), factors, reduction)
 
 
 def _rounded(length: float) -> float:

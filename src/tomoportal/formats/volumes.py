@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from tomoportal.errors import FormatError
 
-__all__ = ["BLOCK_BYTES", "ISOTROPY_TOLERANCE", "ArrayVolume", "Block", "Volume", "Voxels", "blocks", "voxel_spacing"]
+__all__ = ["BLOCK_BYTES", "ISOTROPY_TOLERANCE", "ArrayVolume", "Block", "Volume", "Voxels", "blocks", "header_spacing"]
 
 Voxels: TypeAlias = NDArray[Any]
 Block: TypeAlias = tuple[int, int, int, int]
@@ -109,7 +109,7 @@ def blocks(shape: tuple[int, int, int], itemsize: int, limit: int = BLOCK_BYTES)
             yield z, z + 1, y, min(y + rows, ny)
 
 
-def voxel_spacing(volume: Volume, *, in_plane: bool = False) -> float:
+def header_spacing(volume: Volume, *, in_plane: bool = False) -> float:
     """The voxel spacing that a volume's header states, in Å, rounded to three decimals (reference: transforms 1.1).
 
     ``in_plane`` looks at x and y only, as is right for a tilt series. Raises :class:`FormatError` when the header

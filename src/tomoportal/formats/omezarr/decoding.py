@@ -1,0 +1,168 @@
+"""From the bytes of one chunk to its voxels, for every codec that volumes are stored with, in bounded memory.
+
+How large a chunk is, its array says; a codec is only ever given that much room. What a compressed chunk claims about
+itself is checked before a byte is allocated, so that a decompression bomb is an error.
+"""
+
+from __future__ import annotations
+
+import bz2
+import lzma
+import zlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numcodecs import blosc, lz4, zstd
+
+from tomoportal.errors import FormatError
+from tomoportal.formats.omezarr.crc32c import crc32c
+from tomoportal.formats.volumes import Voxels
+
+__all__ = ["ChunkDecoder", "compressor_names", "inflate"]
+
+_BLOSC_HEADER = 16
+_CHECKSUM = 4
+
+
+@dataclass(frozen=True)
+class ChunkDecoder:
+    """How the chunks of one array are stored.
+
+    ``shape`` and ``dtype`` are those of a decoded chunk; ``order`` names the axes in the order in which they lie in
+    memory; ``compressor`` is one of :func:`compressor_names` or None; ``inner_checksum`` and ``outer_checksum`` say
+    whether a CRC-32C follows the bytes before and after compression.
+    """
+
+    shape: tuple[int, ...]
+    dtype: np.dtype[Any]
+    order: tuple[int, ...]
+    compressor: str | None = None
+    inner_checksum: bool = False
+    outer_checksum: bool = False
+
+    @property
+    def size(self) -> int:
+        """Bytes of a decoded chunk."""
+        return int(np.prod(self.shape, dtype=object)) * self.dtype.itemsize
+
+    @property
+    def longest(self) -> int:
+        """More bytes than any honest encoding of a chunk has."""
+        return self.size + self.size // 64 + 4096
+
+    def decode(self, data: bytes, where: str) -> Voxels:
+        """The voxels of a chunk, axes as the array has them. Raises :class:`FormatError`."""
+        if self.outer_checksum:
+            data = _checked(data, where)
+        size = self.size + (_CHECKSUM if self.inner_checksum else 0)
+        data = inflate(self.compressor, data, size, where)
+        if self.inner_checksum:
+            data = _checked(data, where)
+        stored = np.frombuffer(data, self.dtype).reshape([self.shape[axis] for axis in self.order])
+        return stored.transpose(np.argsort(self.order))
+
+
+def inflate(compressor: str | None, data: bytes, size: int, where: str) -> bytes:
+    """Exactly ``size`` bytes, decompressed from ``data``; nothing larger is ever allocated."""
+    try:
+        found = data if compressor is None else _INFLATE[compressor](data, size)
+    except (ValueError, RuntimeError, zlib.error, lzma.LZMAError, OSError, EOFError) as error:
+        raise FormatError(
+            f"{compressor} cannot decompress it: {error}", where=where, fix="copy the file again; this one is damaged"
+        ) from error
+    if len(found) != size:
+        raise FormatError(
+            f"it holds {len(found)} bytes{' or more' if len(found) > size else ''}, its description says {size}",
+            where=where,
+            fix="copy the file again; it is cut off, or does not belong to this array",
+        )
+    return found
+
+
+def compressor_names() -> tuple[str, ...]:
+    """The compressors that can be read."""
+    return tuple(_INFLATE)
+
+
+def _checked(data: bytes, where: str) -> bytes:
+    """Without the checksum at the end."""
+    if len(data) < _CHECKSUM or crc32c(memoryview(data)[:-_CHECKSUM]) != int.from_bytes(data[-_CHECKSUM:], "little"):
+        raise FormatError(
+            "its checksum (crc32c) is wrong", where=where, fix="copy the file again; this one is damaged or cut off"
+        )
+    return data[:-_CHECKSUM]
+
+
+def _blosc(data: bytes, size: int) -> bytes:
+    if len(data) < _BLOSC_HEADER:
+        raise ValueError("the header is cut off")
+    claimed, stored = (int.from_bytes(data[start : start + 4], "little") for start in (4, 12))
+    if claimed != size or not _BLOSC_HEADER <= stored <= len(data):
+        raise ValueError(f"the header claims {claimed} bytes from {stored}, there are {size} from {len(data)}")
+    return _into(blosc.decompress, data, size)
+
+
+def _zstd(data: bytes, size: int) -> bytes:
+    claimed = _zstd_content_size(data)
+    if claimed not in (None, size):
+        raise ValueError(f"the header claims {claimed} bytes, not {size}")
+    return _into(zstd.decompress, data, size)
+
+
+def _zstd_content_size(data: bytes) -> int | None:
+    """What the frame header says (RFC 8878, 3.1.1.1); None if nothing, and then the decoder fills its room exactly."""
+    if len(data) < 6 or data[:4] != b"\x28\xb5\x2f\xfd":
+        raise ValueError("there is no Zstandard frame")
+    is_single, width = data[4] >> 5 & 1, 1 << (data[4] >> 6)
+    if width == 1 and not is_single:
+        return None
+    start = 5 + (0 if is_single else 1) + (0, 1, 2, 4)[data[4] & 3]
+    return int.from_bytes(data[start : start + width], "little") + (256 if width == 2 else 0)
+
+
+def _lz4(data: bytes, size: int) -> bytes:
+    if len(data) < 4 or int.from_bytes(data[:4], "little") != size:
+        raise ValueError(f"the header does not claim {size} bytes")
+    return _into(lz4.decompress, data, size)
+
+
+def _into(decompress: Callable[[bytes, Voxels], object], data: bytes, size: int) -> bytes:
+    """Let a decoder fill exactly ``size`` bytes, which the data were checked to claim; more does not fit."""
+    room = np.empty(size, np.uint8)
+    decompress(data, room)
+    return room.tobytes() if size == 0 else memoryview(room)  # type: ignore[return-value]
+
+
+def _zlib_family(bits: int) -> Callable[[bytes, int], bytes]:
+    def decompress(data: bytes, size: int) -> bytes:
+        found = bytearray()
+        while data and len(found) <= size:  # gzip files may have several members
+            stream = zlib.decompressobj(bits)
+            found += stream.decompress(data, size + 1 - len(found))
+            if not stream.eof and len(found) <= size:
+                raise ValueError("the data are cut off")
+            data = stream.unused_data if bits > 15 else b""
+        return bytes(found)
+
+    return decompress
+
+
+def _bz2(data: bytes, size: int) -> bytes:
+    return bz2.BZ2Decompressor().decompress(data, size + 1)
+
+
+def _lzma(data: bytes, size: int) -> bytes:
+    return lzma.LZMADecompressor(memlimit=256 * 1024 * 1024).decompress(data, size + 1)
+
+
+_INFLATE: dict[str, Callable[[bytes, int], bytes]] = {
+    "blosc": _blosc,
+    "zstd": _zstd,
+    "lz4": _lz4,
+    "gzip": _zlib_family(31),
+    "zlib": _zlib_family(15),
+    "bz2": _bz2,
+    "lzma": _lzma,
+}
