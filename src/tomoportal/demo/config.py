@@ -153,6 +153,7 @@ def _dataset(dataset: Dataset, scale: Scale) -> Json:
         "authors": _AUTHORS,
         "dates": _DATES,
         "sample_type": "in_silico",
+        "organism": {"name": "synthetic construct", "taxonomy_id": 32630},
         "assay": {"name": "cryo-electron tomography", "id": "EFO:0022601"},
         "development_stage": {"name": "unknown", "id": "unknown"},
         "disease": {"name": "normal", "id": "PATO:0000461"},

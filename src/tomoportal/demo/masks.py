@@ -35,7 +35,8 @@ def segment(specimen: Specimen, scale: Scale) -> NDArray[np.int8]:
 
 def _draw(labels: NDArray[np.int8], vesicle: Vesicle, centre: NDArray[np.float64], scale: Scale) -> None:
     """One periodic image of a vesicle, slice by slice."""
-    reach = vesicle.radius * (1.0 + np.abs(vesicle.amplitudes).sum()) + 2 * _HALF_MEMBRANE
+    bulge = vesicle.radius * np.abs(vesicle.amplitudes).sum() + 2 * _HALF_MEMBRANE
+    inner, reach = vesicle.radius - bulge, vesicle.radius + bulge
     box = _box(centre, reach, scale)
     if box is None:
         return
@@ -46,9 +47,11 @@ def _draw(labels: NDArray[np.int8], vesicle: Vesicle, centre: NDArray[np.float64
         points = np.stack([x, y, np.full_like(x, z - middle[0])], axis=-1).reshape(-1, 3) * scale.pixel
         offset = points - centre
         radius = np.maximum(np.sqrt((offset**2).sum(axis=1)), 1e-9)
-        directions = offset / radius[:, None]
-        shell = np.abs(radius - vesicle.surface(directions)) <= _HALF_MEMBRANE * vesicle.steepness(directions)
-        labels[z, y0:y1, x0:x1][shell.reshape(x.shape)] = MEMBRANE
+        near = np.flatnonzero((radius > inner) & (radius < reach))  # most of the box is far from the membrane
+        directions = offset[near] / radius[near, None]
+        away = np.abs(radius[near] - vesicle.surface(directions))
+        shell = near[away <= _HALF_MEMBRANE * vesicle.steepness(directions)]
+        labels[z, y0:y1, x0:x1].flat[shell] = MEMBRANE
 
 
 def _stamp(labels: NDArray[np.int8], point: NDArray[np.float64], scale: Scale) -> None:
