@@ -65,6 +65,8 @@ def matrix(base: Path, work: Path, round_: int, expected: dict[str, bytes]) -> i
         shutil.copytree(base, work)
         killed = run_and_die(work, round_, at)
         archive = Archive.open(work)
+        if round_ == 1:
+            specimen.check_documents(archive)
         archive.recover()
         specimen.check_whole(archive)
         specimen.publish_round(archive, round_)

@@ -6,7 +6,7 @@ import hashlib
 from collections.abc import Iterator
 from typing import Any
 
-from tomoportal.archive import Archive, Container, ItemRecord, layout
+from tomoportal.archive import Archive, Container, ItemRecord, layout, verify
 from tomoportal.errors import NotFoundError
 
 DATASET, RUNS, DEPOSITION = 10001, ("TS 1",), 10301
@@ -77,6 +77,16 @@ def named_files(document: dict[str, Any]) -> Iterator[str]:
         yield document["frames_acquisition_file"]
 
 
+def check_documents(archive: Archive) -> None:
+    """What holds at any moment while new items are made: a document is there only after all that it names."""
+    for stat in list(archive.store.list(str(DATASET))):
+        place = layout.parse(stat.key)
+        if place is not None and place.kind is not None:
+            known = archive.manifest(place.container).files
+            for key in (stat.key, *named_files(archive.document(stat.key))):
+                assert known[key].sha256 == hashlib.sha256(archive.store.get(key)).hexdigest(), key
+
+
 def check_whole(archive: Archive) -> None:
     """What a reader may rely on: every document is whole, of one round, and on record."""
     for stat in list(archive.store.list(str(DATASET))):
@@ -100,3 +110,5 @@ def check_whole(archive: Archive) -> None:
                 except NotFoundError:
                     raise AssertionError(f"{record.key} is on record, but not there") from None
     assert archive.pending() == []
+    # The specimen has no deposition and no dataset document, and a dead process may not be known as dead yet.
+    assert {each.rule for each in verify(archive)} <= {"V303", "V304", "V504"}

@@ -59,6 +59,8 @@ def matrix(stores: Iterator[Store], round_: int, *, kill: bool, stride: int = 1)
         else:
             failed = False
         archive = Archive.open(store)
+        if round_ == 1:
+            specimen.check_documents(archive)
         assert all(each.outcome == "finished" for each in archive.recover())
         specimen.check_whole(archive)
         if kill:

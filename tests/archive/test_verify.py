@@ -175,6 +175,21 @@ def test_a_manifest_that_names_files_of_others(archive: Archive) -> None:
     assert rules(archive) == {"V108": [layout.manifest(container)]}
 
 
+def test_a_tree_of_another_program(archive: Archive) -> None:
+    archive.store.delete_tree(".tomoportal")
+    for key in ("notes.txt", "logs/today.txt", "a*b/c/d", "depositions_metadata/.x/y", ".hidden/x/y"):
+        archive.store.put(key, b"1")
+    found = rules(archive)
+    assert found == {"V106": [DATASET, "depositions_metadata/10301", "logs"], "V405": found["V405"]}
+
+
+def test_what_is_no_manifest_is_passed_over(archive: Archive) -> None:
+    for name in ("a/b/c.json", "x.txt", ".y.json", "depositions_metadata.json"):
+        archive.store.put(f".tomoportal/manifest/{name}", b"nonsense")
+        archive.store.put(f".tomoportal/journal/{name}", b"nonsense")
+    assert rules(archive) == {}
+
+
 # --- documents
 
 

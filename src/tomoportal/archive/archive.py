@@ -56,10 +56,7 @@ class Archive:
 
     def containers(self) -> Iterator[Container]:
         """The containers with a manifest, sorted by key."""
-        start = f"{OWN}/manifest/"
-        keys = [stat.key[len(start) :] for stat in self.store.list(start.rstrip("/")) if stat.key.endswith(".json")]
-        for key in sorted(key.removesuffix(".json") for key in keys):
-            yield Container.of(key)
+        yield from sorted(layout.containers_of(stat.key for stat in self.store.list(f"{OWN}/manifest")))
 
     def document(self, key: str) -> dict[str, Any]:
         """A metadata document. Raises :class:`NotFoundError` and :class:`DocumentError`."""

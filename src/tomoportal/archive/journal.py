@@ -121,12 +121,7 @@ def resume(store: Store, container: Container, lock: Lock) -> str | None:
 
 def pending(store: Store) -> list[Container]:
     """The containers with a journal."""
-    start = f"{OWN}/journal/"
-    return [
-        Container.of(stat.key[len(start) :].removesuffix(".json"))
-        for stat in store.list(start.rstrip("/"))
-        if stat.key.endswith(".json")
-    ]
+    return sorted(layout.containers_of(stat.key for stat in store.list(f"{OWN}/journal")))
 
 
 def staging_of(store: Store, container: Container) -> str | None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 import re
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from tomoportal.errors import ArchiveError
@@ -26,6 +27,7 @@ __all__ = [
     "annotation_global_caption",
     "annotation_prefix",
     "check_name",
+    "containers_of",
     "ctf",
     "dataset_document",
     "dataset_image",
@@ -338,6 +340,16 @@ def journal(container: Container) -> str:
 def staging_prefix(token: str) -> str:
     """The folder of files on their way; below it they have their own keys."""
     return f"{OWN}/staging/{token}/files"
+
+
+def containers_of(keys: Iterable[str]) -> Iterator[Container]:
+    """The containers of manifests or journals, from their keys; files that are neither are passed over."""
+    for key in keys:
+        name, extension = key.split("/", 2)[2].rpartition(".")[::2]
+        # A container's folder with any file in it belongs to that container, and to no other.
+        found = owner(f"{name}/x") if extension == "json" else None
+        if found is not None and found.key == name:
+            yield found
 
 
 # --- back
