@@ -17,7 +17,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tomoportal.server import LiveServer, Settings
+from tomoportal.archive import Archive
+from tomoportal.catalog import GraphQL, Viewer, visibility
+from tomoportal.server import LiveServer, Settings, app
 from tomoportal.storage import open_store
 
 BIG = "10001/TS_1/Frames/big.bin"
@@ -181,10 +183,26 @@ def test_a_link_out_of_the_archive_is_not_followed(http: httpx.Client, folder: P
     (folder / "10001" / "link.txt").symlink_to(tmp_path / "outside.txt")
     try:
         answer = http.get("/files/10001/link.txt")
-        assert answer.status_code >= 400
+        assert answer.status_code == 403
         assert "outside" not in answer.text.replace("link", "")
     finally:
         (folder / "10001" / "link.txt").unlink()
+
+
+def test_what_a_reader_may_not_see_is_not_there(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The door for private datasets: the catalog's one rule decides about files as well."""
+
+    def hidden(table: str, viewer: Viewer, alias: str | None = None) -> str | None:
+        return "0" if table == "dataset" else None
+
+    monkeypatch.setattr(visibility, "visible", hidden)
+    monkeypatch.setattr(app, "GraphQL", lambda catalog: GraphQL(catalog, rule=hidden))
+    with LiveServer(Settings(archive=str(folder))) as server, httpx.Client(base_url=server.url) as http:
+        assert http.get(f"/files/{DOCUMENT}").status_code == 404
+        assert http.get("/files/depositions_metadata/10301/deposition_metadata.json").status_code == 200
+        listed = http.get("/files/", headers={"Accept": "application/json"}).json()
+        assert listed["folders"] == ["depositions_metadata"]
+        assert http.get("/files/10001/?list").status_code == 404
 
 
 def test_nothing_in_the_archive_runs_in_the_portals_origin(http: httpx.Client) -> None:
@@ -318,9 +336,6 @@ def object_store_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Itera
     store = open_store("memory://")
     store.put("10001/object.bin", bytes(range(256)) * 40_000)
     store.put("10001/object.json", json.dumps({"x": "y" * 3000}).encode())
-    from tomoportal.archive import Archive
-    from tomoportal.server import app
-
     monkeypatch.setattr(app.Archive, "open", classmethod(lambda cls, *args, **options: Archive(store)))
     with LiveServer(Settings(archive="memory://", db=f"sqlite:///{tmp_path / 'catalog.sqlite'}")) as server:
         yield server.url

@@ -59,6 +59,15 @@ def test_it_indexes_prints_its_address_and_stops_on_sigterm(sample: Path) -> Non
         assert "Traceback" not in process.stderr.read()
 
 
+def test_the_access_log_goes_to_stderr(sample: Path) -> None:
+    with serving("--archive", str(sample), "--access-log", cwd=sample.parent) as (process, url):
+        httpx.get(f"{url}/healthz")
+        process.send_signal(signal.SIGTERM)
+        out, err = process.communicate(timeout=15)
+    assert out == ""
+    assert "GET /healthz" in err
+
+
 def test_it_stops_on_ctrl_c_without_an_error(sample: Path) -> None:
     with serving("--archive", str(sample), cwd=sample.parent) as (process, _):
         process.send_signal(signal.SIGINT)

@@ -6,7 +6,9 @@ import dataclasses
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
+from tomoportal.cli.serve import command
 from tomoportal.errors import SettingsError
 from tomoportal.server import Settings, load_settings, settings_table
 
@@ -92,9 +94,17 @@ def test_lists_come_as_text_or_as_lists(tmp_path: Path) -> None:
     assert load_settings(environment={}, file=file).trusted_proxies == ("10.0.0.1", "10.0.0.2")
 
 
+def test_every_setting_is_an_option_of_the_command() -> None:
+    options = {name for parameter in command.params for name in parameter.opts}
+    assert {row.option for row in settings_table()} | {"--config"} == options
+    shown = CliRunner().invoke(command, ["--help"]).output
+    assert "[default: 8000]" in shown
+
+
 def test_the_table_documents_every_setting() -> None:
     rows = {row.name: row for row in settings_table()}
     assert list(rows) == [item.name for item in dataclasses.fields(Settings)]
     assert all(row.meaning.endswith(".") for row in rows.values())
     assert rows["public_url"].env == "TOMOPORTAL_PUBLIC_URL"
+    assert rows["cors_origins"].option == "--cors-origins"
     assert (rows["port"].default, rows["access_log"].default, rows["archive"].default) == ("8000", "false", "")

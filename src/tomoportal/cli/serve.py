@@ -2,25 +2,34 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import click
 
+from tomoportal.server.settings import SettingRow, settings_table
+
 __all__ = ["command"]
 
 
+def _option(row: SettingRow) -> Callable[[Any], Any]:
+    text = row.meaning.replace("`", "") + (f"  [default: {row.default}]" if row.default else "")
+    if row.kind == "bool":
+        return click.option(f"{row.option}/--no-{row.option[2:]}", row.name, default=None, help=text)
+    kind = click.INT if row.kind == "int" else click.STRING
+    metavar = {"int": "N", "tuple[str, ...]": "A,B,…"}.get(row.kind, "URL" if row.is_address else "TEXT")
+    return click.option(row.option, row.name, type=kind, metavar=metavar, help=text)
+
+
+def _settings(function: Callable[..., None]) -> Callable[..., None]:
+    """Give a command one option per setting, so that there is one list of them."""
+    for row in reversed(settings_table()):
+        function = _option(row)(function)
+    return function
+
+
 @click.command("serve")
-@click.option("--archive", metavar="URL", help="The archive: a folder or an object-store URL.")
-@click.option("--db", metavar="URL", help="The catalog's database; by default a file inside a local archive.")
-@click.option("--host", help="The address to listen on; 0.0.0.0 lets other machines in.  [default: 127.0.0.1]")
-@click.option("--port", type=click.IntRange(0, 65535), help="The port; 0 takes a free one.  [default: 8000]")
-@click.option("--workers", type=click.IntRange(1), help="The number of server processes.  [default: 1]")
-@click.option("--public-url", metavar="URL", help="The address that visitors use, if a proxy stands in front.")
-@click.option("--files-url", metavar="URL", help="The base of file addresses.  [default: portal + /files]")
-@click.option("--bucket", help="The bucket's name in s3:// addresses.  [default: tomoportal]")
-@click.option("--cors-origin", "cors_origins", multiple=True, metavar="ORIGIN", help="Its pages may call /graphql.")
-@click.option("--trusted-proxy", "trusted_proxies", multiple=True, metavar="IP", help="Its X-Forwarded-* is believed.")
-@click.option("--access-log/--no-access-log", default=None, help="Write one line per request.")
+@_settings
 @click.option("--config", type=click.Path(dir_okay=False), help="The settings file.  [default: tomoportal.toml]")
 def command(config: str | None, **options: Any) -> None:
     """Serve the web site, GraphQL, files and viewer of an archive.

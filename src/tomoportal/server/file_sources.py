@@ -41,8 +41,14 @@ class FileSource(Protocol):
 
 
 def open_source(store: Store, key: str) -> FileSource:
-    """Open a file for reading; raises :class:`NotFoundError` for folders and for keys that do not exist."""
-    path = store.local_path(key)
+    """Open a file for reading; raises :class:`NotFoundError` for folders and for keys that do not exist.
+
+    Raises ``PermissionError`` for what the server may not read, such as a link that leads out of the archive.
+    """
+    try:
+        path = store.local_path(key)
+    except StorageError as error:
+        raise PermissionError(str(error)) from error
     return _StoredFile(store, key) if path is None else _LocalFile(path, key)
 
 
@@ -54,9 +60,8 @@ class _LocalFile:
     def __init__(self, path: Path, key: str) -> None:
         try:
             self._descriptor = os.open(path, _READING)
-        except PermissionError as error:
-            fix = "give the user who runs the server access to this file"
-            raise StorageError("The file may not be read.", where=key, fix=fix) from error
+        except PermissionError:
+            raise
         except OSError as error:  # missing, a folder, a part of the path that is a file, a name that is too long
             raise NotFoundError("There is no such file in the archive.", where=key) from error
         status = os.fstat(self._descriptor)

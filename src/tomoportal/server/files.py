@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import html
 import json
+import logging
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -54,6 +55,8 @@ _SANDBOX = {"Content-Security-Policy": "default-src 'none'; style-src 'unsafe-in
 _NO_SCRIPTS = {"Content-Security-Policy": "default-src 'none'"}  # a sandboxed page could not start downloads
 _OURS = ".tomoportal"  # the folder of locks, ids and caches, and the beginning of temporary names
 _SHOWN_OF_OURS = ".tomoportal/manifest/"
+
+_log = logging.getLogger("tomoportal.server")
 
 
 def preflight() -> Response:
@@ -110,6 +113,9 @@ class Files:
             source = open_source(self._context.archive.store, key)
         except NotFoundError:
             return _message(404, "There is no such file in the archive. A folder is listed with a / at the end.")
+        except PermissionError as error:
+            _log.warning("%s is not served: %s", key, error)
+            return _message(403, "The server may not read this file.")
         reply = None
         try:
             reply = _answer(source, key, headers, method)

@@ -11,6 +11,7 @@ import threading
 from collections.abc import Callable, Generator
 from dataclasses import replace
 from types import FrameType, TracebackType
+from typing import Any
 
 import uvicorn
 from uvicorn.supervisors import Multiprocess
@@ -38,9 +39,9 @@ def run(settings: Settings, *, on_ready: Told = lambda address: None, tell: Told
         _listen(listener, settings)
         ready = functools.partial(on_ready, _address(settings, listener))
         if settings.workers == 1:
-            _Server(_config(settings), ready).run([listener])
+            _Server(_config(settings, _logging(settings)), ready).run([listener])
         else:
-            _Workers(_config(settings), [listener], ready).run()
+            _Workers(_config(settings, _logging(settings)), [listener], ready).run()
 
 
 class LiveServer:
@@ -128,7 +129,19 @@ class _Workers(Multiprocess):
             self._ready()
 
 
-def _config(settings: Settings) -> uvicorn.Config:
+def _logging(settings: Settings) -> dict[str, Any]:
+    """Everything to stderr: stdout belongs to the command that was called."""
+    level = {"level": "INFO" if settings.access_log else "WARNING", "handlers": ["stderr"], "propagate": False}
+    return {
+        "version": 1,
+        "disable_existing_loggers": False,
+        "formatters": {"line": {"format": "%(asctime)s %(levelname)s %(message)s"}},
+        "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line"}},
+        "loggers": {"uvicorn": level, "tomoportal": level},
+    }
+
+
+def _config(settings: Settings, log_config: dict[str, Any] | None = None) -> uvicorn.Config:
     return uvicorn.Config(
         functools.partial(create_app, settings),
         factory=True,
@@ -140,7 +153,7 @@ def _config(settings: Settings) -> uvicorn.Config:
         ws="none",
         lifespan="on",
         access_log=settings.access_log,
-        log_level="info" if settings.access_log else "warning",
+        log_config=log_config,
         proxy_headers=False,  # addresses.py decides whom to believe
         server_header=False,
         timeout_keep_alive=30,

@@ -97,6 +97,12 @@ class SettingRow:
     env: str
     default: str
     meaning: str
+    kind: str
+
+    @property
+    def is_address(self) -> bool:
+        """Whether the value is a URL (or a folder)."""
+        return self.name in {"archive", "db"} or self.name.endswith("_url")
 
 
 def settings_table() -> list[SettingRow]:
@@ -107,7 +113,8 @@ def settings_table() -> list[SettingRow]:
         if isinstance(item.default, str):
             default = item.default
         option = "--" + item.name.replace("_", "-")
-        rows.append(SettingRow(item.name, option, _PREFIX + item.name.upper(), default, item.metadata["meaning"]))
+        variable, kind = _PREFIX + item.name.upper(), str(item.type).removesuffix(" | None")
+        rows.append(SettingRow(item.name, option, variable, default, item.metadata["meaning"], kind))
     return rows
 
 
