@@ -11,7 +11,7 @@ import lzma
 import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 from numcodecs import blosc, lz4, zstd
@@ -24,6 +24,9 @@ __all__ = ["ChunkDecoder", "compressor_names", "inflate"]
 
 _BLOSC_HEADER = 16
 _CHECKSUM = 4
+
+_Octets: TypeAlias = bytes | memoryview
+_Inflate: TypeAlias = Callable[[_Octets, int], _Octets]
 
 
 @dataclass(frozen=True)
@@ -52,7 +55,7 @@ class ChunkDecoder:
         """More bytes than any honest encoding of a chunk has."""
         return self.size + self.size // 64 + 4096
 
-    def decode(self, data: bytes, where: str) -> Voxels:
+    def decode(self, data: _Octets, where: str) -> Voxels:
         """The voxels of a chunk, axes as the array has them. Raises :class:`FormatError`."""
         if self.outer_checksum:
             data = _checked(data, where)
@@ -64,7 +67,7 @@ class ChunkDecoder:
         return stored.transpose(np.argsort(self.order))
 
 
-def inflate(compressor: str | None, data: bytes, size: int, where: str) -> bytes:
+def inflate(compressor: str | None, data: _Octets, size: int, where: str) -> _Octets:
     """Exactly ``size`` bytes, decompressed from ``data``; nothing larger is ever allocated."""
     try:
         found = data if compressor is None else _INFLATE[compressor](data, size)
@@ -86,7 +89,7 @@ def compressor_names() -> tuple[str, ...]:
     return tuple(_INFLATE)
 
 
-def _checked(data: bytes, where: str) -> bytes:
+def _checked(data: _Octets, where: str) -> _Octets:
     """Without the checksum at the end."""
     if len(data) < _CHECKSUM or crc32c(memoryview(data)[:-_CHECKSUM]) != int.from_bytes(data[-_CHECKSUM:], "little"):
         raise FormatError(
@@ -95,7 +98,7 @@ def _checked(data: bytes, where: str) -> bytes:
     return data[:-_CHECKSUM]
 
 
-def _blosc(data: bytes, size: int) -> bytes:
+def _blosc(data: _Octets, size: int) -> _Octets:
     if len(data) < _BLOSC_HEADER:
         raise ValueError("the header is cut off")
     claimed, stored = (int.from_bytes(data[start : start + 4], "little") for start in (4, 12))
@@ -104,14 +107,14 @@ def _blosc(data: bytes, size: int) -> bytes:
     return _into(blosc.decompress, data, size)
 
 
-def _zstd(data: bytes, size: int) -> bytes:
+def _zstd(data: _Octets, size: int) -> _Octets:
     claimed = _zstd_content_size(data)
     if claimed not in (None, size):
         raise ValueError(f"the header claims {claimed} bytes, not {size}")
     return _into(zstd.decompress, data, size)
 
 
-def _zstd_content_size(data: bytes) -> int | None:
+def _zstd_content_size(data: _Octets) -> int | None:
     """What the frame header says (RFC 8878, 3.1.1.1); None if nothing, and then the decoder fills its room exactly."""
     if len(data) < 6 or data[:4] != b"\x28\xb5\x2f\xfd":
         raise ValueError("there is no Zstandard frame")
@@ -122,21 +125,21 @@ def _zstd_content_size(data: bytes) -> int | None:
     return int.from_bytes(data[start : start + width], "little") + (256 if width == 2 else 0)
 
 
-def _lz4(data: bytes, size: int) -> bytes:
+def _lz4(data: _Octets, size: int) -> _Octets:
     if len(data) < 4 or int.from_bytes(data[:4], "little") != size:
         raise ValueError(f"the header does not claim {size} bytes")
     return _into(lz4.decompress, data, size)
 
 
-def _into(decompress: Callable[[bytes, Voxels], object], data: bytes, size: int) -> bytes:
+def _into(decompress: Callable[[_Octets, Voxels], object], data: _Octets, size: int) -> _Octets:
     """Let a decoder fill exactly ``size`` bytes, which the data were checked to claim; more does not fit."""
     room = np.empty(size, np.uint8)
     decompress(data, room)
-    return room.tobytes() if size == 0 else memoryview(room)  # type: ignore[return-value]
+    return room.data
 
 
-def _zlib_family(bits: int) -> Callable[[bytes, int], bytes]:
-    def decompress(data: bytes, size: int) -> bytes:
+def _zlib_family(bits: int) -> _Inflate:
+    def decompress(data: _Octets, size: int) -> _Octets:
         found = bytearray()
         while data and len(found) <= size:  # gzip files may have several members
             stream = zlib.decompressobj(bits)
@@ -149,15 +152,15 @@ def _zlib_family(bits: int) -> Callable[[bytes, int], bytes]:
     return decompress
 
 
-def _bz2(data: bytes, size: int) -> bytes:
+def _bz2(data: _Octets, size: int) -> _Octets:
     return bz2.BZ2Decompressor().decompress(data, size + 1)
 
 
-def _lzma(data: bytes, size: int) -> bytes:
+def _lzma(data: _Octets, size: int) -> _Octets:
     return lzma.LZMADecompressor(memlimit=256 * 1024 * 1024).decompress(data, size + 1)
 
 
-_INFLATE: dict[str, Callable[[bytes, int], bytes]] = {
+_INFLATE: dict[str, _Inflate] = {
     "blosc": _blosc,
     "zstd": _zstd,
     "lz4": _lz4,
