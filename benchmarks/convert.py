@@ -30,6 +30,7 @@ HERE = Path(__file__).parent
 CACHE = HERE / ".cache"
 RUNS = HERE / "convert_runs.py"
 PEERS = {"copick": "bench-copick.txt", "ngff-zarr": "bench-ngff.txt"}
+PEER_RUNS = 2
 NAMES = {
     "ours-1": "tomoportal, `jobs=1`",
     "ours-2": "tomoportal, `jobs=2`",
@@ -178,7 +179,8 @@ def main() -> None:
     lines = [
         "# MRC → MRC + OME-Zarr, three levels",
         "",
-        f"Written by `benchmarks/convert.py`; best of {arguments.repeat} runs, output to {medium}.",
+        f"Written by `benchmarks/convert.py`; best of {arguments.repeat} runs (peers {min(PEER_RUNS, arguments.repeat)}),"
+        f" output to {medium}.",
         "",
         *machine(),
     ]

@@ -5,7 +5,9 @@ Not compared: the compressed bytes of chunks with those of other writers (they m
 
 from __future__ import annotations
 
+import errno
 import hashlib
+import io
 import itertools
 import struct
 import tempfile
@@ -542,6 +544,18 @@ def test_a_failing_write_ends_the_conversion_and_leaves_no_readable_group(
         convert(array, FailingStore(store, writes), jobs=jobs)
     assert not store.exists("out/v.zarr/.zgroup")
     assert not list(tmp_path.rglob(".tomoportal-tmp-*"))
+
+
+def test_a_full_disk_for_temporary_files_is_named(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Full(io.BytesIO):
+        def write(self, data: Any) -> int:
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(tempfile, "TemporaryFile", lambda **_: Full())
+    with pytest.raises(StorageError, match="temporary files is full") as caught:
+        convert(Streamed(noise((4, 4, 4))), store)
+    assert "TMPDIR" in str(caught.value.fix)
+    assert list(store.list()) == []
 
 
 def test_progress_counts_voxels(store: Store) -> None:
