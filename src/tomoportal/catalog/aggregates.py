@@ -84,7 +84,7 @@ class _Aggregate:
         rows += conditions(self.statement, self.base, where, AGGREGATE_DEPTH, f"{self.place}.where")
         text = self.dialect.text([*outside, "}"])
         empty = f" WHERE {self.alias}.n > 0" if parent is not None and not self.keys else ""
-        return [Sql(f"(SELECT {text} FROM ({self._select(rows)}) {self.alias}{empty})")]
+        return [Sql(f"(SELECT {text} FROM ({self._select(rows)}) {self.alias}{empty})", nested=True)]
 
     def _select(self, rows: list[str]) -> str:
         columns = [f"{expression} AS {name}" for expression, name in self.keys.items()]

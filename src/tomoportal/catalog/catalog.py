@@ -54,7 +54,7 @@ class Catalog:
         self.graph = Graph()
         self.tables = Tables(self.graph)
         self.dialect: Dialect = Sqlite()
-        self._reader = reader
+        self.reading_engine = reader
 
     @classmethod
     def open(cls, url: str, *, create: bool = False, rebuild: bool = False) -> Catalog:
@@ -86,7 +86,7 @@ class Catalog:
 
     def close(self) -> None:
         """Give back all connections."""
-        self._reader.dispose()
+        self.reading_engine.dispose()
         self.engine.dispose()
 
     def __enter__(self) -> Catalog:
@@ -108,7 +108,7 @@ class Catalog:
     @contextmanager
     def read(self) -> Iterator[Connection]:
         """A read-only connection with one snapshot for everything that is read through it."""
-        with self._reader.connect() as connection, connection.begin():
+        with self.reading_engine.connect() as connection, connection.begin():
             yield connection
 
     @contextmanager

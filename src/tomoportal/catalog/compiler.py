@@ -16,7 +16,7 @@ from graphql import FieldNode, GraphQLError
 from tomoportal.catalog.aggregates import aggregate_parts
 from tomoportal.catalog.arguments import Page
 from tomoportal.catalog.connections import connection_parts
-from tomoportal.catalog.dialect import Dialect, Part, Sql
+from tomoportal.catalog.dialect import Dialect, Part
 from tomoportal.catalog.filters import LIST_DEPTH, children_of, conditions
 from tomoportal.catalog.graph import Graph
 from tomoportal.catalog.ordering import order_terms
@@ -153,7 +153,7 @@ class Compiler:
         rows = children_of(self.statement, source, relation, row)
         rows += conditions(self.statement, row, arguments.get("where"), LIST_DEPTH, f"{place}.where")
         text = self.dialect.text(self.object_parts(row, nodes, path))
-        return [Sql(f"coalesce((SELECT {text} FROM {row.clause}{conjunction(rows)}),'null')")]
+        return [self.dialect.optional(text, f"{row.clause}{conjunction(rows)}")]
 
     def _nested_aggregate(self, source: Source, relation: Relation, nodes: Sequence[FieldNode]) -> list[Part]:
         where = self.request.arguments(source.entity.name, nodes[0]).get("where")

@@ -77,9 +77,9 @@ class _Connection:
                 parts.append(dialect.cursor(f"{page}.i"))
             else:
                 parts += self.compiler.object_parts(child, group, (*path, key))
-        text = dialect.rows(dialect.text([*parts, "}"]))
+        text = dialect.text([*parts, "}"])
         join = dialect.ordered_join(f"({self._page(numbered)}) {page}", child.clause, f"{child.id} = {page}.id")
-        return Sql(f"(SELECT {text} FROM {join})")
+        return dialect.list_of(text, join)
 
     def _page(self, numbered: bool) -> str:
         """The ids of the rows of this page in order, with their index ``i`` in the whole list if it is asked for."""
@@ -118,7 +118,7 @@ class _Connection:
                 case _:
                     parts.append('"PageInfo"')
         counted = f"SELECT count(*) AS n{self._rows(self.statement.source(self.entity))}"
-        return Sql(f"(SELECT {dialect.text([*parts, '}'])} FROM ({counted}) x)")
+        return Sql(f"(SELECT {dialect.text([*parts, '}'])} FROM ({counted}) x)", nested=True)
 
 
 def _flag(condition: str) -> Sql:

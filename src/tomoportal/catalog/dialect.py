@@ -8,6 +8,7 @@ PostgreSQL say differently is a method here. A JSON text in the making is a list
 from __future__ import annotations
 
 import json
+import sqlite3
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -25,9 +26,10 @@ _MAX_OBJECT = _MAX_ARGUMENTS // 2
 
 @dataclass(frozen=True, slots=True)
 class Sql:
-    """An SQL expression that yields JSON text."""
+    """An SQL expression that yields JSON text; ``nested``: a subquery, never null."""
 
     text: str
+    nested: bool = False
 
 
 Part = str | Sql
@@ -51,6 +53,19 @@ class Dialect(Protocol):
     def scalar_object(self, members: Sequence[tuple[str, str, Field]]) -> Sql | None: ...
     def text(self, parts: Sequence[Part]) -> str: ...
     def rows(self, text: str) -> str: ...
+    def list_of(self, text: str, source: str) -> Sql: ...
+    def optional(self, text: str, source: str) -> Sql: ...
+    def list_of(self, text: str, source: str) -> Sql:
+        """The rows of ``source``, joined by commas; nothing if there are none."""
+        if self._HAVING_ALONE:
+            arms = f"SELECT {self.rows(text)} FROM {source} HAVING count(*) > 0 UNION ALL SELECT ''"
+            return Sql(f"({arms})", nested=True)
+        return Sql(f"(SELECT ifnull({self.rows(text)},'') FROM {source})", nested=True)
+
+    def optional(self, text: str, source: str) -> Sql:
+        """The one row of ``source``, or ``null`` if there is none."""
+        return Sql(f"(SELECT {text} FROM {source} UNION ALL SELECT 'null')", nested=True)
+
     def ordered_join(self, first: str, second: str, condition: str) -> str: ...
     def answer(self, text: str) -> str: ...
     def contains(self, expression: str, values: Sequence[object], bind: Bind) -> str: ...
@@ -71,10 +86,13 @@ def text_literal(text: str) -> str:
 class Sqlite:
     """SQLite 3.38 or newer, with the functions of ``sqlite_functions``.
 
-    JSON is put together with ``printf``: it keeps the parser's stack flat, which bounds how deep a selection can be.
+    The parser of SQLite before 3.46 has a stack of 100 entries, which bounds how deep a selection can be. So objects
+    are put together with ``printf``, but nested subqueries stand between ``||``, where they take the fewest entries;
+    a missing row is replaced by a second arm, which the parser sees after the nested part.
     """
 
     name = "sqlite"
+    _HAVING_ALONE = sqlite3.sqlite_version_info >= (3, 39)
 
     def placeholder(self, name: str) -> str:
         return f":{name}"
@@ -124,24 +142,41 @@ class Sqlite:
         """One expression for the JSON text of ``parts``."""
         pieces: list[str] = []
         template, arguments = "", list[str]()
+
+        def flush() -> None:
+            nonlocal template, arguments
+            if template:
+                pieces.append(_printf(template, arguments))
+            template, arguments = "", []
+
         for part in parts:
             if isinstance(part, str):
                 template += part.replace("%", "%%")
                 continue
-            if len(arguments) == _MAX_ARGUMENTS:
-                pieces.append(_printf(template, arguments))
-                template, arguments = "", []
+            if part.nested or len(arguments) == _MAX_ARGUMENTS:
+                flush()
+            if part.nested:
+                pieces.append(part.text)
+                continue
             template += "%s"
             arguments.append(part.text)
-        if template == "%s" and not pieces:
-            return arguments[0]
-        if template:
-            pieces.append(_printf(template, arguments))
+        flush()
         return "||".join(pieces)
 
     def rows(self, text: str) -> str:
         """Aggregate: JSON texts joined by commas, in the order in which the rows come; null if there is no row."""
         return f"group_concat({text})"
+
+    def list_of(self, text: str, source: str) -> Sql:
+        """The rows of ``source``, joined by commas; nothing if there are none."""
+        if self._HAVING_ALONE:
+            arms = f"SELECT {self.rows(text)} FROM {source} HAVING count(*) > 0 UNION ALL SELECT ''"
+            return Sql(f"({arms})", nested=True)
+        return Sql(f"(SELECT ifnull({self.rows(text)},'') FROM {source})", nested=True)
+
+    def optional(self, text: str, source: str) -> Sql:
+        """The one row of ``source``, or ``null`` if there is none."""
+        return Sql(f"(SELECT {text} FROM {source} UNION ALL SELECT 'null')", nested=True)
 
     def ordered_join(self, first: str, second: str, condition: str) -> str:
         """Join that keeps the order of the first table."""
@@ -154,7 +189,8 @@ class Sqlite:
     def contains(self, expression: str, values: Sequence[object], bind: Bind) -> str:
         """``expression IN values``; one parameter for any number of values."""
         plain = [self.value(value) for value in values]
-        if any(isinstance(value, float) for value in plain):  # JSON numbers would be parsed less exactly
+        # As JSON numbers would be read less exactly, and texts with NUL not at all.
+        if any(isinstance(value, float) or (isinstance(value, str) and "\0" in value) for value in plain):
             return f"{expression} IN ({','.join(bind(value) for value in plain)})"
         return f"{expression} IN (SELECT value FROM json_each({bind(json.dumps(plain))}))"
 
@@ -188,4 +224,6 @@ class Sqlite:
 
 
 def _printf(template: str, arguments: Sequence[str]) -> str:
+    if template == "%s":
+        return f"ifnull({arguments[0]},'')"
     return f"printf({','.join([text_literal(template), *arguments])})"
