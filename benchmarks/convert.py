@@ -179,8 +179,8 @@ def main() -> None:
     lines = [
         "# MRC → MRC + OME-Zarr, three levels",
         "",
-        f"Written by `benchmarks/convert.py`; best of {arguments.repeat} runs (peers {min(PEER_RUNS, arguments.repeat)}),"
-        f" output to {medium}.",
+        f"Written by `benchmarks/convert.py`; best of {arguments.repeat} runs"
+        f" (peers {min(PEER_RUNS, arguments.repeat)}), output to {medium}.",
         "",
         *machine(),
     ]
