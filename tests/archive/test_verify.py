@@ -15,6 +15,7 @@ from click.testing import CliRunner
 from tomoportal.archive import RULES, Archive, Container, ItemRecord, Severity, layout, verify
 from tomoportal.archive.findings import rules_markdown
 from tomoportal.archive.journal import Journal
+from tomoportal.errors import StorageError
 from tomoportal.storage import FileRecord, Store
 from tomoportal.testing.faulty import FaultyStore
 from tomoportal.testing.sample_archive import write_sample_archive
@@ -300,6 +301,23 @@ def test_interrupted_publications(archive: Archive, sample: Path) -> None:
     archive.store.put(layout.journal(container), msgspec.json.encode(lost))
     assert rules(archive) == {"V502": [layout.journal(container)]}
     assert rules(archive) == {}
+
+
+def test_without_the_right_to_write_the_rest_is_verified(archive: Archive, monkeypatch: pytest.MonkeyPatch) -> None:
+    journal = layout.journal(Container.of(RUN))
+    archive.store.put(journal, b"{}")
+
+    def refuse(*_: object, **__: object) -> None:
+        raise StorageError("permission denied")
+
+    monkeypatch.setattr(archive.store, "lock", refuse)
+    assert rules(archive) == {"V503": [journal]}
+
+
+def test_a_journal_that_cannot_be_read(archive: Archive) -> None:
+    journal = layout.journal(Container.of(RUN))
+    archive.store.put(journal, b"{}")
+    assert rules(archive) == {"V503": [journal], "V505": [journal]}
 
 
 def test_staged_files_of_others(archive: Archive) -> None:

@@ -115,6 +115,19 @@ def test_addresses_that_cannot_be_used(url: str) -> None:
         s3_store(url)
 
 
+def test_what_the_address_does_not_say_comes_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_S3", "AWS_REGION", "AWS_DEFAULT_REGION", "AWS_SKIP_SIGNATURE"):
+        monkeypatch.delenv(name, raising=False)
+    assert s3_store("s3://bucket/a/b?anonymous=true")._remote.config["skip_signature"]
+    assert "skip_signature" not in s3_store("s3://bucket/a/b")._remote.config
+    monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9000")
+    monkeypatch.setenv("AWS_DEFAULT_REGION", "eu-west-9")
+    config = s3_store("s3://bucket")._remote.config
+    assert (config["endpoint"], config["region"]) == ("http://127.0.0.1:9000", "eu-west-9")
+    config = s3_store("s3://bucket?endpoint=https://host&region=here")._remote.config
+    assert (config["endpoint"], config["region"]) == ("https://host", "here")
+
+
 def test_a_store_in_memory_stays_in_its_process() -> None:
     with pytest.raises(StorageError, match="another process"):
         open_store("memory://").__reduce__()

@@ -54,3 +54,25 @@ class TestS3(StoreTests):
     def store(self, bucket: str) -> Store:
         address, _, query = bucket.partition("?")
         return open_store(f"{address}/prefix{next(_serial)}?{query}")
+
+
+def test_a_glob_lists_only_folders_that_can_match() -> None:
+    inner = open_store("memory://")
+    for key in ("a/x.mrc", "a/v.zarr/0/0/0", "a/v.zarr/0/0/1", "b/c/x.mrc", "b/d/y.txt", "z/x.mrc"):
+        inner.put(key, b"")
+    listed: list[str] = []
+
+    class Watching(FaultyStore):
+        def step(self, operation: str, key: str) -> None:
+            listed.append(f"{operation} {key}")
+
+    store = Watching(inner)
+    for pattern, expected in (
+        ("**/*.mrc", ["children ", "children a", "children b", "children b/c", "children b/d", "children z"]),
+        ("a/*.zarr", ["children a"]),
+        ("[ab]/c/*.mrc", ["children ", "children a/c", "children b/c"]),
+        ("b/c/x.mrc", ["stat b/c/x.mrc"]),
+    ):
+        listed.clear()
+        assert store.glob(pattern)
+        assert listed == expected

@@ -129,6 +129,12 @@ _ALL = (
         "Staged files of another process are there.",
         "nothing while it runs; one day after its end on another machine they are removed",
     ),
+    Rule(
+        "V505",
+        Severity.ERROR,
+        "The journal of an interrupted publication cannot be read.",
+        "delete it, and ingest again what it names",
+    ),
 )
 
 RULES: dict[str, Rule] = {rule.id: rule for rule in _ALL}

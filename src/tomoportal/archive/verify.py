@@ -18,7 +18,7 @@ from tomoportal.archive.findings import Finding, finding
 from tomoportal.archive.layout import OWN, Container, Place
 from tomoportal.archive.manifest import Manifest
 from tomoportal.archive.references import Reference, references, viewer_sources
-from tomoportal.errors import ArchiveError, DocumentError, NotFoundError, StorageError
+from tomoportal.errors import ArchiveError, DocumentError, LockedError, NotFoundError, StorageError
 from tomoportal.storage import FileRecord, sha256_of
 
 __all__ = ["verify"]
@@ -75,7 +75,14 @@ def _containers(archive: Archive) -> Iterator[Container]:
 
 
 def _leftovers(archive: Archive) -> Iterator[Finding]:
-    for done in archive.recover():
+    try:
+        recovered = archive.recover()
+    except (StorageError, LockedError):
+        recovered = []  # no right to write, or somebody is at it: reported below as pending
+    except ArchiveError as error:
+        recovered = []
+        yield finding("V505", error.where or OWN, error.what)
+    for done in recovered:
         key = layout.journal(done.container)
         if done.outcome == "finished":
             yield finding("V501", key, f"{done.container} was finished")

@@ -144,7 +144,11 @@ class LocalStore(Store):
             if name.endswith("/"):
                 yield from self._walk(key, entry.path)
             else:
-                yield _stat(key, entry.stat())
+                try:
+                    found = _stat(key, entry.stat())
+                except FileNotFoundError:  # removed since the folder was listed
+                    continue
+                yield found
 
     def children(self, prefix: str = "") -> tuple[builtins.list[str], builtins.list[Stat]]:
         prefix = check_prefix(prefix)
@@ -154,7 +158,8 @@ class LocalStore(Store):
             if name.endswith("/"):
                 folders.append(entry.name)
             else:
-                files.append(_stat(join(prefix, entry.name), entry.stat()))
+                with suppress(FileNotFoundError):
+                    files.append(_stat(join(prefix, entry.name), entry.stat()))
         return sorted(folders), files
 
     def _entries(self, prefix: str, path: str) -> builtins.list[tuple[str, os.DirEntry[str]]]:
