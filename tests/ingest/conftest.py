@@ -16,6 +16,15 @@ from tomoportal.testing.sources import sample_config, write_config, write_source
 OWN = (".tomoportal/cache", ".tomoportal/locks", ".tomoportal/staging")
 
 
+@pytest.fixture(autouse=True)
+def small_photos(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Key photos of real size cost more than the rest of an ingestion of volumes this small."""
+    monkeypatch.setattr(
+        "tomoportal.formats.keyphotos.KEY_PHOTO_SIZES",
+        {"snapshot": (64, 48), "thumbnail": (16, 12), "expanded": (80, 60)},
+    )
+
+
 @pytest.fixture
 def raw(tmp_path: Path) -> Path:
     """A folder with two runs and a config."""

@@ -18,7 +18,11 @@ _LISTED = 20
 @click.argument("folder", type=click.Path(exists=True, file_okay=False))
 @click.option("--output", metavar="CONFIG", help="Where to write the config [default: FOLDER/tomoportal.yaml].")
 @click.option("--archive", "archive_url", metavar="URL", help="Archive whose next free ids are used.")
-@click.option("--date", metavar="YYYY-MM-DD", help="Deposition date [default: the day of the last exposure in an mdoc, else today].")
+@click.option(
+    "--date",
+    metavar="YYYY-MM-DD",
+    help="Deposition date [default: the day of the last exposure in an mdoc, else today].",
+)
 @click.option("--force", is_flag=True, help="Overwrite an existing config.")
 @click.option("--yes", is_flag=True, help="Ask nothing.")
 @click.option("--json", "as_json", is_flag=True, help="Print what was found as JSON.")
@@ -37,7 +41,9 @@ def command(
 
     target = Path(output) if output else Path(folder) / "tomoportal.yaml"
     if target.exists() and not force:
-        raise SettingsError("the config exists already", where=str(target), fix="give --force to overwrite it, or --output")
+        raise SettingsError(
+            "the config exists already", where=str(target), fix="give --force to overwrite it, or --output"
+        )
     try:
         archive = Archive.open(archive_url or "memory://", read_only=True)
     except NotFoundError:
@@ -57,7 +63,9 @@ def command(
         answers = replace(answers, **_ask())
     draft = draft_config(survey, answers)
     if not draft.runs.names:
-        raise SettingsError("no run was found", where=folder, fix="the folder needs MRC volumes, tilt stacks or mdoc files")
+        raise SettingsError(
+            "no run was found", where=folder, fix="the folder needs MRC volumes, tilt stacks or mdoc files"
+        )
     target.parent.mkdir(parents=True, exist_ok=True)
     target.write_text(draft.config, encoding="utf-8")
     if draft.run_map is not None:
@@ -71,7 +79,10 @@ def command(
     screen = console()
     for error in plan.errors:
         screen.print(f"[red]error[/] {error}", soft_wrap=True)
-    screen.print(f"wrote [bold]{target}[/]: {len(draft.runs.names)} runs, {len(plan.items)} items; look through its comments, then", soft_wrap=True)
+    screen.print(
+        f"wrote [bold]{target}[/]: {len(draft.runs.names)} runs, {len(plan.items)} items; look through its comments, then",
+        soft_wrap=True,
+    )
     screen.print(f"  tomoportal ingest {target} --archive {archive_url or 'ARCHIVE'}", soft_wrap=True)
     return 1 if plan.errors else 0
 
@@ -89,7 +100,18 @@ def _ask() -> dict[str, Any]:
     title = click.prompt("Title", default="not_reported")
     names = click.prompt("Authors, separated by commas", default="not_reported")
     organism = click.prompt("Organism", default="not_reported")
-    kinds = ("cell_line", "in_silico", "in_vitro", "organelle", "organism", "organoid", "other", "primary_cell_culture", "tissue", "virus")
+    kinds = (
+        "cell_line",
+        "in_silico",
+        "in_vitro",
+        "organelle",
+        "organism",
+        "organoid",
+        "other",
+        "primary_cell_culture",
+        "tissue",
+        "virus",
+    )
     sample_type = click.prompt("Sample type", default="other", type=click.Choice(kinds))
     authors = tuple(name.strip() for name in names.split(",") if name.strip()) or ("not_reported",)
     return {"title": title, "authors": authors, "organism": organism, "sample_type": sample_type}
@@ -97,7 +119,14 @@ def _ask() -> dict[str, Any]:
 
 def _as_json(survey: Survey) -> list[dict[str, Any]]:
     return [
-        {"file": file.key, "role": file.role, "why": file.why or None, "shape": file.shape, "spacing": file.spacing, "labels": list(file.values)}
+        {
+            "file": file.key,
+            "role": file.role,
+            "why": file.why or None,
+            "shape": file.shape,
+            "spacing": file.spacing,
+            "labels": list(file.values),
+        }
         for file in survey.files
     ]
 
@@ -109,7 +138,11 @@ def _show(survey: Survey, names: list[str]) -> None:
     for file in survey.files:
         counted.setdefault(file.role, []).append(file)
     rows = [(role, len(files), files[0].key) for role, files in counted.items() if role != "left out"]
-    table(("found", "files", "for example"), rows, title=f"{len(names)} runs: {', '.join(names[:8])}{', …' if len(names) > 8 else ''}")
+    table(
+        ("found", "files", "for example"),
+        rows,
+        title=f"{len(names)} runs: {', '.join(names[:8])}{', …' if len(names) > 8 else ''}",
+    )
     left_out = counted.get("left out", [])
     if left_out:
         table(("left out", "why"), [(file.key, file.why) for file in left_out[:_LISTED]])
