@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import errno
-import tempfile
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import IO, Any, Literal, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 import numpy as np
 
-from tomoportal.errors import FormatError, StorageError
+from tomoportal.errors import FormatError
+from tomoportal.formats.spool import Box, Spool, boxes
 from tomoportal.formats.statistics import BlockStatistics, Statistics, measure, total
-from tomoportal.formats.volumes import Block, Volume, Voxels, blocks
+from tomoportal.formats.volumes import Volume, Voxels
 
 __all__ = ["Kind", "NanPolicy", "Source"]
 
@@ -24,7 +22,6 @@ _KEPT = ("int8", "int16", "uint16", "float32")
 _WIDENED = {"uint8": "int16", "bool": "int8", "float16": "float32"}
 _ROUNDED = {"int32": "float32", "uint32": "float32", "float64": "float32"}
 _EXACT_IN_FLOAT32 = 2**24
-_TABLE_LIMIT = 65536
 
 
 @dataclass(frozen=True)
@@ -57,7 +54,7 @@ class Source:
         self._nan: NanPolicy = nan
         self.shape = volume.shape
         self.notes: list[str] = []
-        self._spool: IO[bytes] | None = None
+        self._spool: Spool | None = None
         self._mapped: Voxels | None = None
         self._replace = False
         self.labels: tuple[int, ...] = ()
@@ -121,72 +118,54 @@ class Source:
         return np.dtype(dtype or target)
 
     def _label_dtype(self, name: str) -> np.dtype[Any]:
-        if np.dtype(name).kind not in "biuf" or name in ("int64", "uint64", "float64"):
+        dtype = np.dtype(name)
+        if dtype.kind not in "biuf":
             raise FormatError(
                 f"labels of type {name} are not supported",
                 where=self._volume.name,
                 fix="store them as uint16 or uint32",
             )
-        return np.dtype("float32" if np.dtype(name).kind == "f" else "int64")
+        # Labels stay in the type of the source until the largest is known, unless an offset leads out of it.
+        return np.dtype("int16") if self._volume.value_offset else dtype
 
     def _stored(self, voxels: Voxels) -> Voxels:
         if self._kind == "instance_mask":
-            wide = voxels.astype(np.float64 if voxels.dtype.kind == "f" else np.int64)
-            return wide + self._volume.value_offset
+            return voxels.astype(self.dtype, copy=False) + offset if (offset := self._volume.value_offset) else voxels
         with np.errstate(over="ignore", invalid="ignore"):  # what overflows float32 becomes infinite and is counted
             return voxels.astype(self.dtype, copy=False)
 
     # --- the first look
 
     def _look(self, workers: int) -> None:
-        parts: list[_Measured] = []
-        if self._volume.mapped:
-            shift = self._shift(self._stored(self._volume.read(0, 1, 0, 1)))
-            with ThreadPoolExecutor(workers) as pool:
-                parts.extend(pool.map(lambda block: self._measure(block, self._fetch(block), shift), self._blocks()))
-        else:
-            parts.extend(self._fill_spool())
-        self._judge(parts)
+        first = self._stored(self._volume.read(0, 1, 0, 1, 0, 1))
+        shift = self._shift(first)
+        if not self._volume.mapped:
+            self._spool = Spool(self.shape, first.dtype)
+        with ThreadPoolExecutor(workers) as pool:
+            self._judge(list(pool.map(lambda box: self._measure(box, self._fetch(box), shift), self._boxes())))
+        if self._spool is not None:
+            self._mapped = self._spool.voxels
 
-    def _blocks(self) -> Iterator[Block]:
-        return blocks(self.shape, max(self.dtype.itemsize, self._volume.dtype.itemsize))
+    def _boxes(self) -> list[Box]:
+        return list(boxes(self._volume, max(self.dtype.itemsize, self._volume.dtype.itemsize)))
 
-    def _fetch(self, block: Block) -> Voxels:
-        z0, z1, y0, y1 = block
-        return self._stored(self._volume.read(z0, z1, y0, y1))
-
-    def _fill_spool(self) -> Iterator[_Measured]:
-        self._spool = tempfile.TemporaryFile(prefix="tomoportal-")  # noqa: SIM115 (closed by close)
-        shift: float | None = None
-        for block in self._blocks():
-            voxels = self._fetch(block)
-            shift = self._shift(voxels) if shift is None else shift
-            yield self._measure(block, voxels, shift)
-            try:
-                self._spool.write(np.ascontiguousarray(voxels).reshape(-1).view(np.uint8).data)
-            except OSError as error:
-                if error.errno not in (errno.ENOSPC, errno.EDQUOT):
-                    raise
-                raise StorageError(
-                    "the disk for temporary files is full",
-                    where=tempfile.gettempdir(),
-                    fix="free some space there, or set TMPDIR to a larger disk",
-                ) from error
-            dtype = voxels.dtype
-        self._spool.flush()
-        self._mapped = np.memmap(self._spool, dtype, "r", shape=self.shape)
+    def _fetch(self, box: Box) -> Voxels:
+        voxels = self._stored(self._volume.read(*box))
+        if self._spool is not None:
+            self._spool.put(box, voxels)
+        return voxels
 
     def _shift(self, voxels: Voxels) -> float:
         first = voxels.reshape(-1)[0]
         return float(first) if np.isfinite(first) else 0.0
 
-    def _measure(self, block: Block, voxels: Voxels, shift: float) -> _Measured:
+    def _measure(self, box: Box, voxels: Voxels, shift: float) -> _Measured:
         not_finite, first = 0, None
         if voxels.dtype.kind == "f" and not (np.isfinite(voxels.min()) and np.isfinite(voxels.max())):
             wrong = ~np.isfinite(voxels)
             not_finite = int(np.count_nonzero(wrong))
             z, y, x = np.unravel_index(int(np.argmax(wrong)), voxels.shape)
-            first = (int(z) + block[0], int(y) + block[2], int(x))
+            first = (int(z) + box[0], int(y) + box[2], int(x) + box[4])
             if self._nan == "error":
                 return _Measured(None, not_finite, first, None)
             voxels = np.where(wrong, voxels.dtype.type(0), voxels)
@@ -204,7 +183,7 @@ class Source:
                     f"{not_finite} of {np.prod(self.shape, dtype=object)} voxels are NaN or infinite,"
                     f" the first at z, y, x = {', '.join(map(str, first))}",
                     where=name,
-                    fix="replace them in the source, or let them be stored as 0 (nan: zero)",
+                    fix="replace them in the source file, for instance by 0 or by the mean of the others",
                 )
             self._replace = True
             self.notes.append(f"{not_finite} voxels that were NaN or infinite became 0")
@@ -226,13 +205,14 @@ class Source:
     def _judge_labels(self, found: list[Voxels]) -> None:
         labels = np.unique(np.concatenate(found))
         if labels.dtype.kind == "f":
-            if np.any(labels != np.rint(labels)) or labels[-1] > _EXACT_IN_FLOAT32:
+            exact = 2 ** (np.finfo(labels.dtype).nmant + 1)
+            if np.any(labels != np.rint(labels)) or labels[-1] > exact:
                 raise FormatError(
                     "labels are whole numbers; this volume holds fractions or values that its type cannot hold exactly",
                     where=self._volume.name,
                     fix="store the labels as uint16 or uint32",
                 )
-            labels = labels.astype(np.int64)
+            labels = np.unique(labels.astype(np.int64))  # 0.0 and -0.0 are one label
         if labels[0] < 0 or labels[-1] > np.iinfo(np.uint32).max:
             raise FormatError(
                 f"labels reach from {labels[0]} to {labels[-1]}; allowed are 0 to {np.iinfo(np.uint32).max}",
@@ -244,9 +224,7 @@ class Source:
 
 
 def _labels(voxels: Voxels) -> Voxels:
-    """The values that occur."""
-    if voxels.dtype.kind == "i" and voxels.min() >= 0 and voxels.max() < _TABLE_LIMIT:
-        seen = np.zeros(_TABLE_LIMIT, np.bool_)
-        seen[voxels.reshape(-1)] = True
-        return np.flatnonzero(seen)
-    return np.unique(voxels)
+    """The values that occur. Objects are runs of equal voxels, so that few voxels need be sorted."""
+    flat = voxels.reshape(-1)
+    starts = np.flatnonzero(flat[1:] != flat[:-1])
+    return np.unique(np.concatenate([flat[:1], flat[1:][starts]]))
