@@ -13,88 +13,164 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from tomoportal.formats.acquisition import frame_doses, match_sections
     from tomoportal.formats.alignments import SectionAlignment, identity_affine
+    from tomoportal.formats.aretomo import AretomoAlignment, read_aretomo
     from tomoportal.formats.convert import Converted, convert_volume
+    from tomoportal.formats.copick_picks import CopickPicks, copick_points, read_copick_picks
+    from tomoportal.formats.cryolo import box_points, cbox_points
+    from tomoportal.formats.ctf import CtfSection, CtfTable, read_ctf
+    from tomoportal.formats.deepfinder_xml import deepfinder_points
+    from tomoportal.formats.dynamo import dynamo_points, dynamo_tomograms
+    from tomoportal.formats.eman2 import eman2_points
     from tomoportal.formats.imod import export_imod, imod_sections, read_tilt_com, read_xf
+    from tomoportal.formats.imod_model import imod_points, read_imod_model
     from tomoportal.formats.keyphotos import render_key_photos
     from tomoportal.formats.masks import semantic_mask
     from tomoportal.formats.mdoc import Mdoc, format_mdoc, read_mdoc
+    from tomoportal.formats.motivelist import motivelist_points
     from tomoportal.formats.mrc import MrcHeader, MrcVolume, open_mrc
     from tomoportal.formats.ndjson import read_points, write_points
+    from tomoportal.formats.point_formats import (
+        POINT_FORMATS,
+        PointFormat,
+        PointRequest,
+        matching_counts,
+        read_point_file,
+    )
     from tomoportal.formats.points import AngstromPoints, Points, VoxelPoints
     from tomoportal.formats.points_csv import csv_points
-    from tomoportal.formats.relion_star import filter_counts, relion_points
+    from tomoportal.formats.pytom_xml import pytom_points
+    from tomoportal.formats.relion_star import filter_counts, relion5_points, relion_points, relion_tomograms
     from tomoportal.formats.star import StarFile, read_star
+    from tomoportal.formats.stopgap import stopgap_points
+    from tomoportal.formats.tardis import tardis_points
     from tomoportal.formats.tilt_angles import read_tilt_angles, write_tilt_angles
     from tomoportal.formats.volumes import ArrayVolume, Volume, header_spacing
+    from tomoportal.formats.warp_star import warp_points
 
 __all__ = [
+    "POINT_FORMATS",
     "AngstromPoints",
+    "AretomoAlignment",
     "ArrayVolume",
     "Converted",
+    "CopickPicks",
+    "CtfSection",
+    "CtfTable",
     "Mdoc",
     "MrcHeader",
     "MrcVolume",
+    "PointFormat",
+    "PointRequest",
     "Points",
     "SectionAlignment",
     "StarFile",
     "Volume",
     "VoxelPoints",
+    "box_points",
+    "cbox_points",
     "convert_volume",
+    "copick_points",
     "csv_points",
+    "deepfinder_points",
+    "dynamo_points",
+    "dynamo_tomograms",
+    "eman2_points",
     "export_imod",
     "filter_counts",
     "format_mdoc",
     "frame_doses",
     "header_spacing",
     "identity_affine",
+    "imod_points",
     "imod_sections",
     "match_sections",
+    "matching_counts",
+    "motivelist_points",
     "open_mrc",
+    "pytom_points",
+    "read_aretomo",
+    "read_copick_picks",
+    "read_ctf",
+    "read_imod_model",
     "read_mdoc",
+    "read_point_file",
     "read_points",
     "read_star",
     "read_tilt_angles",
     "read_tilt_com",
     "read_xf",
+    "relion5_points",
     "relion_points",
+    "relion_tomograms",
     "render_key_photos",
     "semantic_mask",
+    "stopgap_points",
+    "tardis_points",
+    "warp_points",
     "write_points",
     "write_tilt_angles",
 ]
 
 _HOMES = {
+    "POINT_FORMATS": "point_formats",
     "AngstromPoints": "points",
+    "AretomoAlignment": "aretomo",
     "ArrayVolume": "volumes",
     "Converted": "convert",
+    "CopickPicks": "copick_picks",
+    "CtfSection": "ctf",
+    "CtfTable": "ctf",
     "Mdoc": "mdoc",
     "MrcHeader": "mrc",
     "MrcVolume": "mrc",
+    "PointFormat": "point_formats",
+    "PointRequest": "point_formats",
     "Points": "points",
     "SectionAlignment": "alignments",
     "StarFile": "star",
     "Volume": "volumes",
     "VoxelPoints": "points",
+    "box_points": "cryolo",
+    "cbox_points": "cryolo",
     "convert_volume": "convert",
+    "copick_points": "copick_picks",
     "csv_points": "points_csv",
+    "deepfinder_points": "deepfinder_xml",
+    "dynamo_points": "dynamo",
+    "dynamo_tomograms": "dynamo",
+    "eman2_points": "eman2",
     "export_imod": "imod",
     "filter_counts": "relion_star",
     "format_mdoc": "mdoc",
     "frame_doses": "acquisition",
     "header_spacing": "volumes",
     "identity_affine": "alignments",
+    "imod_points": "imod_model",
     "imod_sections": "imod",
     "match_sections": "acquisition",
+    "matching_counts": "point_formats",
+    "motivelist_points": "motivelist",
     "open_mrc": "mrc",
+    "pytom_points": "pytom_xml",
+    "read_aretomo": "aretomo",
+    "read_copick_picks": "copick_picks",
+    "read_ctf": "ctf",
+    "read_imod_model": "imod_model",
     "read_mdoc": "mdoc",
+    "read_point_file": "point_formats",
     "read_points": "ndjson",
     "read_star": "star",
     "read_tilt_angles": "tilt_angles",
     "read_tilt_com": "imod",
     "read_xf": "imod",
+    "relion5_points": "relion_star",
     "relion_points": "relion_star",
+    "relion_tomograms": "relion_star",
     "render_key_photos": "keyphotos",
     "semantic_mask": "masks",
+    "stopgap_points": "stopgap",
+    "tardis_points": "tardis",
+    "warp_points": "warp_star",
     "write_points": "ndjson",
     "write_tilt_angles": "tilt_angles",
 }

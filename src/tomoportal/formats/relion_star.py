@@ -1,8 +1,13 @@
-"""Particles of RELION star files (3.0, 3.1, 4) as points.
+"""Particles of RELION star files (3.0, 3.1, 4, 5) as points.
 
 Positions are rlnCoordinate − origin, in the pixels of the coordinates: rlnOrigin (RELION 3.0) is in pixels,
 rlnOriginAngst (since 3.1) in Å and divided by rlnImagePixelSize of the particle's own optics group. Missing origins
 are 0. Rotations: :mod:`tomoportal.formats.rotations`.
+
+RELION 5 gives positions in Å from the centre of the tomogram (rlnCenteredCoordinate…Angst), the centre being half of
+its unbinned size, and may turn a particle twice: with S the matrix of the rlnTomoSubtomogram angles and P that of the
+rlnAngle ones, R = S·P and position = centre + coordinate − S·origin (RELION 5, ``ParticleSet::getPosition`` and
+``getMatrix3x3``).
 """
 
 from __future__ import annotations
@@ -13,11 +18,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tomoportal.errors import FormatError
-from tomoportal.formats.points import VoxelPoints, axis_order, divided
+from tomoportal.formats.points import AngstromPoints, VoxelPoints, axis_order, divided
 from tomoportal.formats.rotations import from_relion_angles
 from tomoportal.formats.star import StarFile, StarTable
 
-__all__ = ["FILTER_COLUMNS", "RelionFormat", "filter_counts", "relion_points"]
+__all__ = [
+    "FILTER_COLUMNS",
+    "RelionFormat",
+    "filter_counts",
+    "particle_pixel_sizes",
+    "relion5_points",
+    "relion_points",
+    "relion_tomograms",
+]
 
 RelionFormat: TypeAlias = Literal["relion3_star", "tomoman_relion_star", "relion4_star"]
 
@@ -32,6 +45,9 @@ _COORDINATES = ("rlnCoordinateX", "rlnCoordinateY", "rlnCoordinateZ")
 _ORIGINS = ("rlnOriginX", "rlnOriginY", "rlnOriginZ")
 _ORIGINS_ANGST = ("rlnOriginXAngst", "rlnOriginYAngst", "rlnOriginZAngst")
 _ANGLES = ("rlnAngleRot", "rlnAngleTilt", "rlnAnglePsi")
+_CENTERED = ("rlnCenteredCoordinateXAngst", "rlnCenteredCoordinateYAngst", "rlnCenteredCoordinateZAngst")
+_SUBTOMOGRAM_ANGLES = ("rlnTomoSubtomogramRot", "rlnTomoSubtomogramTilt", "rlnTomoSubtomogramPsi")
+_TOMOGRAM = "rlnTomoName"
 _GROUP = "rlnOpticsGroup"
 _PIXEL_SIZE = "rlnImagePixelSize"
 
@@ -64,10 +80,63 @@ def relion_points(
     locations = _columns(table, _COORDINATES, rows)
     if origins:
         shift = _columns(table, origins, rows)
-        locations = locations - (shift / _pixel_sizes(star, table, rows)[:, np.newaxis] if in_angstrom else shift)
+        locations = locations - (
+            shift / particle_pixel_sizes(star, table, rows)[:, np.newaxis] if in_angstrom else shift
+        )
     rotations = from_relion_angles(_columns(table, angles, rows)) if angles else None
     points = VoxelPoints(divided(locations, binning), rotations)
     return points.with_axes_reversed() if order == "zyx" else points
+
+
+def relion5_points(
+    star: StarFile,
+    *,
+    shape: Literal["Point", "OrientedPoint"],
+    tomogram_size: tuple[float, float, float],
+    pixel_size: float,
+    filter_value: str | None = None,
+) -> AngstromPoints:
+    """Particles of one tomogram (rlnTomoName is ``filter_value``; all without one) in Å from its first voxel.
+
+    ``tomogram_size`` (x, y, z) and ``pixel_size`` in Å belong together: RELION's are the unbinned size and the pixel
+    size of the tilt series. Raises ``FormatError`` for missing columns and values that are no numbers.
+    """
+    if not (np.isfinite(pixel_size) and pixel_size > 0 and np.isfinite(tomogram_size).all()):
+        raise FormatError(f"A tomogram of {tomogram_size} pixels of {pixel_size} Å is not possible.", where=star.name)
+    if not any(_CENTERED[0] in table for table in star.tables):
+        raise FormatError(
+            f"No table has {_CENTERED[0]}: the positions are not RELION 5's.",
+            where=star.name,
+            fix="Use relion4_star for rlnCoordinateX in pixels.",
+        )
+    table = star.table_with(*_CENTERED)
+    angles = _ANGLES if shape == "OrientedPoint" else ()
+    _require(table, angles, f"an {shape}")
+    _require(table, [_TOMOGRAM] if filter_value is not None else [], "filter_value (relion5_star)")
+    turned = any(column in table for column in _SUBTOMOGRAM_ANGLES)
+    _require(table, _SUBTOMOGRAM_ANGLES if turned else (), "the angles of subtomograms")
+    origins = _ORIGINS_ANGST if any(column in table for column in _ORIGINS_ANGST) else ()
+    _require(table, origins, "an origin")
+    table.load(*_CENTERED, *angles, *origins, *(_SUBTOMOGRAM_ANGLES if turned else ()))
+
+    rows = np.arange(len(table)) if filter_value is None else table.rows_with(_TOMOGRAM, filter_value)
+    locations = _columns(table, _CENTERED, rows) + np.asarray(tomogram_size, np.float64) / 2 * pixel_size
+    subtomograms = from_relion_angles(_columns(table, _SUBTOMOGRAM_ANGLES, rows)) if turned else None
+    if origins:
+        shift = _columns(table, origins, rows)
+        locations = locations - (shift if subtomograms is None else np.einsum("nij,nj->ni", subtomograms, shift))
+    if not angles:
+        return AngstromPoints(locations)
+    particles = from_relion_angles(_columns(table, angles, rows))
+    return AngstromPoints(locations, particles if subtomograms is None else subtomograms @ particles)
+
+
+def relion_tomograms(star: StarFile) -> dict[str, tuple[tuple[float, float, float], float]]:
+    """Unbinned size (x, y, z) in pixels and pixel size in Å of every tomogram of a ``tomograms.star``."""
+    columns = ("rlnTomoSizeX", "rlnTomoSizeY", "rlnTomoSizeZ", "rlnTomoTiltSeriesPixelSize")
+    table = star.table_with(_TOMOGRAM, *columns)
+    x, y, z, pixel = (table.numbers(column).tolist() for column in columns)
+    return {name: ((x[row], y[row], z[row]), pixel[row]) for row, name in enumerate(table.text(_TOMOGRAM))}
 
 
 def filter_counts(star: StarFile, format: RelionFormat) -> dict[str, int]:
@@ -88,7 +157,7 @@ def _origin_columns(table: StarTable, format: RelionFormat) -> tuple[tuple[str, 
     return (), False
 
 
-def _pixel_sizes(star: StarFile, table: StarTable, rows: NDArray[np.intp]) -> NDArray[np.float64]:
+def particle_pixel_sizes(star: StarFile, table: StarTable, rows: NDArray[np.intp]) -> NDArray[np.float64]:
     """Å per pixel of the particles in ``rows``, from each one's optics group."""
     optics = next((one for one in star.tables if one is not table and _PIXEL_SIZE in one), None)
     if optics is None:

@@ -5,6 +5,9 @@ its columns are the particle's axes in the tomogram. Arrays are (n, 3, 3); angle
 counter-clockwise rotations about the axes:
 
 * RELION (rot, tilt, psi): R = Rz(−psi) · Ry(−tilt) · Rz(−rot), the inverse of RELION's intrinsic ZYZ rotation
+* TOM and av3, STOPGAP, PyTom, DeepFinder (phi, theta, psi): R = Rz(psi) · Rx(theta) · Rz(phi), not inverted
+* Dynamo (tdrot, tilt, narot): R = Rz(−tdrot) · Rx(−tilt) · Rz(−narot), the inverse of ``dynamo_euler2matrix``
+* IMOD slicer angles (x, y, z): R = Rz(−z) · Ry(−y) · Rx(−x)
 * reversed axis order: P · R · P with P the reversal of the axes
 """
 
@@ -20,7 +23,10 @@ __all__ = [
     "about_x",
     "about_y",
     "about_z",
+    "from_dynamo_angles",
     "from_relion_angles",
+    "from_slicer_angles",
+    "from_zxz_angles",
     "orthonormal",
     "reverse_axes",
     "to_relion_angles",
@@ -53,6 +59,30 @@ def from_relion_angles(angles: ArrayLike) -> NDArray[np.float64]:
     """Matrices (n, 3, 3) from RELION's rot, tilt, psi (n, 3) in degrees."""
     rot, tilt, psi = np.asarray(angles, np.float64).reshape(-1, 3).T
     return about_z(-psi) @ about_y(-tilt) @ about_z(-rot) + 0.0  # + 0.0 turns -0.0 into 0.0
+
+
+def from_zxz_angles(angles: ArrayLike) -> NDArray[np.float64]:
+    """Matrices (n, 3, 3) from phi, theta, psi (n, 3) in degrees as TOM, STOPGAP and PyTom use them.
+
+    The particle is turned about z by phi, then about x by theta, then about z by psi, all about fixed axes.
+    """
+    phi, theta, psi = np.asarray(angles, np.float64).reshape(-1, 3).T
+    return about_z(psi) @ about_x(theta) @ about_z(phi) + 0.0
+
+
+def from_dynamo_angles(angles: ArrayLike) -> NDArray[np.float64]:
+    """Matrices (n, 3, 3) from Dynamo's tdrot, tilt, narot (n, 3) in degrees.
+
+    Dynamo's own matrix Rz(narot)·Rx(tilt)·Rz(tdrot) takes the tomogram's axes to the particle's; this is its inverse.
+    """
+    tdrot, tilt, narot = np.asarray(angles, np.float64).reshape(-1, 3).T
+    return about_z(-tdrot) @ about_x(-tilt) @ about_z(-narot) + 0.0
+
+
+def from_slicer_angles(angles: ArrayLike) -> NDArray[np.float64]:
+    """Matrices (n, 3, 3) from the x, y, z angles (n, 3) in degrees of IMOD's Slicer window."""
+    x, y, z = np.asarray(angles, np.float64).reshape(-1, 3).T
+    return about_z(-z) @ about_y(-y) @ about_x(-x) + 0.0
 
 
 def to_relion_angles(rotations: ArrayLike) -> NDArray[np.float64]:

@@ -1,0 +1,94 @@
+"""Particles of Dynamo tables (``.tbl``): one row of at least 26 numbers per particle, separated by blanks.
+
+Columns used, counted from 1: 4–6 shifts dx dy dz, 7–9 tdrot tilt narot in degrees, 10 cross-correlation, 20 tomogram,
+21 region, 22 class, 24–26 position x y z (Dynamo's description of the table). The position is x + dx in voxels of the
+tomogram. Dynamo numbers voxels from 1, as all of MATLAB does: 1 is subtracted here, once. Complex numbers, which
+Dynamo leaves behind after some alignments (``0+1.2e-06i``), count with their real part as long as the imaginary part
+is rounding error.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tomoportal.errors import FormatError
+from tomoportal.formats.point_selection import parse_conditions, selected
+from tomoportal.formats.points import VoxelPoints
+from tomoportal.formats.rotations import from_dynamo_angles
+from tomoportal.formats.rows import finite, text_rows
+
+__all__ = ["dynamo_points", "dynamo_tomograms"]
+
+_COLUMNS = 26
+_SHIFT, _ANGLES, _POSITION = slice(3, 6), slice(6, 9), slice(23, 26)
+_SELECTABLE = {"tomo": 19, "tag": 0, "cc": 9, "reg": 20, "class": 21}
+_USED = (0, *range(3, 10), 19, 20, 21, 23, 24, 25)
+_COMPLEX = re.compile(r"([+-]?[^\s+-]+(?:[eE][+-]?[0-9]+)?)([+-][^\s+-]+(?:[eE][+-]?[0-9]+)?)[ij]")
+_IMAGINARY = 1e-3
+
+
+def dynamo_points(
+    data: bytes,
+    name: str,
+    *,
+    shape: Literal["Point", "OrientedPoint"],
+    filter_value: str | None = None,
+    first_voxel: float = 1.0,
+) -> VoxelPoints:
+    """Particles of one tomogram (``filter_value`` is its number in column 20; all without one), in voxels.
+
+    ``first_voxel`` is the coordinate that the table gives to the centre of the first voxel. Raises ``FormatError``
+    with the line of a row that is too short or holds anything but numbers.
+    """
+    table = _table(data, name)
+    conditions = parse_conditions(filter_value, default="tomo")
+    columns = {column: table[:, index] for column, index in _SELECTABLE.items()}
+    table = table[selected(conditions, columns, len(table), name)]
+    rotations = from_dynamo_angles(table[:, _ANGLES]) if shape == "OrientedPoint" else None
+    return VoxelPoints(table[:, _POSITION] + table[:, _SHIFT] - first_voxel, rotations)
+
+
+def dynamo_tomograms(data: bytes, name: str) -> dict[int, str]:
+    """The tomogram file of each number in column 20, from the index (``.doc``) that lies beside a table."""
+    tomograms: dict[int, str] = {}
+    for row in text_rows(data, name):
+        if len(row.words) < 2 or not re.fullmatch(r"[0-9]{1,9}", row.words[0]):
+            raise FormatError("The row is not a number and a file name.", where=row.where)
+        number = int(row.words[0])
+        if number in tomograms:
+            raise FormatError(f"The tomogram {number} occurs twice.", where=row.where)
+        tomograms[number] = " ".join(row.words[1:])
+    return tomograms
+
+
+def _table(data: bytes, name: str) -> NDArray[np.float64]:
+    rows: list[list[float]] = []
+    for row in text_rows(data, name, comments="#%"):
+        if len(row.words) < _COLUMNS:
+            raise FormatError(
+                f"The row has {len(row.words)} columns, a Dynamo table at least {_COLUMNS}.", where=row.where
+            )
+        values = [0.0] * _COLUMNS  # columns that are not used may hold anything
+        for column in _USED:
+            word = row.words[column]
+            value = finite(word)
+            value = _real_part(word) if value is None else value
+            if value is None:
+                raise FormatError(f"Column {column + 1} is not a number: {word[:40]!r}.", where=row.where)
+            values[column] = value
+        rows.append(values)
+    return np.array(rows, np.float64).reshape(-1, _COLUMNS)
+
+
+def _real_part(word: str) -> float | None:
+    match = _COMPLEX.fullmatch(word) if len(word) < 100 else None
+    if match is None:
+        return None
+    real, imaginary = finite(match[1]), finite(match[2])
+    if real is None or imaginary is None or abs(imaginary) > _IMAGINARY * max(1.0, abs(real)):
+        return None
+    return real

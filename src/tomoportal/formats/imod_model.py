@@ -1,0 +1,163 @@
+"""Points of IMOD models (``.mod``): contour points, and oriented points from slicer angles.
+
+The file is big-endian: ``IMODV1.x``, a 232-byte header, then chunks. ``OBJT`` has 176 bytes, ``CONT`` and ``MESH``
+begin with their own counts, every other chunk begins with its length (IMOD's description of the binary model file);
+``SLAN`` holds a position and the angles of the Slicer window. Meshes are passed over.
+
+Coordinates are taken as they stand, in pixels of the image that the model was made on, as the public portal does. IMOD
+itself lays the centre of the first voxel at (0.5, 0.5, 0): ``first_voxel`` subtracts that where it matters.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tomoportal.errors import FormatError
+from tomoportal.formats.points import VoxelPoints
+from tomoportal.formats.rotations import from_slicer_angles
+
+__all__ = ["IMOD_FIRST_VOXEL", "ImodModel", "SlicerView", "imod_points", "read_imod_model"]
+
+IMOD_FIRST_VOXEL = (0.5, 0.5, 0.0)
+"""Where IMOD's own programs put the centre of the first voxel (x, y, z)."""
+
+_HEADER = 240
+_OBJECT = 176
+_CONTOUR = struct.Struct(">iIii")
+_MESH = struct.Struct(">iiIhh")
+_SLICER = struct.Struct(">i3f3f32s")
+
+
+@dataclass(frozen=True, slots=True)
+class SlicerView:
+    """One saved view of the Slicer window: centre (x, y, z) in pixels, angles about x, y, z in degrees."""
+
+    centre: tuple[float, float, float]
+    angles: tuple[float, float, float]
+    label: str
+
+
+@dataclass(frozen=True, slots=True)
+class ImodModel:
+    """Contours (n, 3) float64 in x, y, z, the object (from 1) that each belongs to, and the slicer views."""
+
+    contours: tuple[NDArray[np.float64], ...]
+    objects: tuple[int, ...]
+    object_names: tuple[str, ...]
+    slicer_views: tuple[SlicerView, ...]
+
+
+def read_imod_model(data: bytes, name: str) -> ImodModel:
+    """Parse a model; raises ``FormatError`` for other files, truncated ones, and counts larger than the file."""
+    if data[:4] != b"IMOD":
+        raise FormatError("This is no IMOD model: it does not begin with IMOD.", where=name)
+    if len(data) < _HEADER:
+        raise FormatError("The header of the model is cut off.", where=name)
+    contours: list[NDArray[np.float64]] = []
+    objects: list[int] = []
+    names: list[str] = []
+    views: list[SlicerView] = []
+    for tag, body in _chunks(data, name):
+        if tag == b"OBJT":
+            names.append(_text(body[:64]))
+        elif tag == b"CONT":
+            if not names:
+                raise FormatError("The model has a contour before its first object.", where=name)
+            points = np.frombuffer(body, ">f4", offset=_CONTOUR.size).reshape(-1, 3).astype(np.float64)
+            if not np.isfinite(points).all():
+                raise FormatError(f"Contour {len(contours) + 1} holds a number that is not finite.", where=name)
+            contours.append(points)
+            objects.append(len(names))
+        elif tag == b"SLAN" and len(body) >= _SLICER.size:
+            _, ax, ay, az, cx, cy, cz, label = _SLICER.unpack_from(body)
+            if not np.isfinite([ax, ay, az, cx, cy, cz]).all():
+                raise FormatError(f"Slicer view {len(views) + 1} holds a number that is not finite.", where=name)
+            views.append(SlicerView((cx, cy, cz), (ax, ay, az), _text(label)))
+    return ImodModel(tuple(contours), tuple(objects), tuple(names), tuple(views))
+
+
+def imod_points(
+    data: bytes,
+    name: str,
+    *,
+    shape: Literal["Point", "OrientedPoint", "InstanceSegmentation"],
+    instances: Literal["contour", "object"] = "contour",
+    object_number: int | None = None,
+    first_voxel: Sequence[float] = (0.0, 0.0, 0.0),
+) -> VoxelPoints:
+    """Every contour point; or every slicer view with its orientation; or contour points by contour or object.
+
+    ``object_number`` (from 1) takes the points of one object; instance ids count contours or objects of the whole
+    model from 1. Raises ``FormatError`` for a model without slicer views when orientations are asked for.
+    """
+    model = read_imod_model(data, name)
+    if shape == "OrientedPoint":
+        if not model.slicer_views:
+            raise FormatError(
+                "The model has no slicer angles, so its points have no orientation.",
+                where=name,
+                fix="Use the shape Point, or save slicer angles in 3dmod.",
+            )
+        centres = np.array([view.centre for view in model.slicer_views], np.float64)
+        rotations = from_slicer_angles([view.angles for view in model.slicer_views])
+        return VoxelPoints(centres - np.asarray(first_voxel, np.float64), rotations)
+    if object_number is not None and not 1 <= object_number <= len(model.object_names):
+        raise FormatError(f"The model has {len(model.object_names)} objects, not number {object_number}.", where=name)
+    chosen = [
+        (number, owner, points)
+        for number, (owner, points) in enumerate(zip(model.objects, model.contours, strict=True), start=1)
+        if object_number in (None, owner)
+    ]
+    locations = np.concatenate([np.zeros((0, 3)), *(points for _, _, points in chosen)])
+    locations = locations - np.asarray(first_voxel, np.float64)
+    if shape == "Point":
+        return VoxelPoints(locations)
+    ids = [np.full(len(points), number if instances == "contour" else owner) for number, owner, points in chosen]
+    return VoxelPoints(locations, None, np.concatenate([np.zeros(0, np.int64), *ids]).astype(np.int64))
+
+
+def _chunks(data: bytes, name: str) -> Iterator[tuple[bytes, memoryview]]:
+    view = memoryview(data)
+    position = _HEADER
+    while position + 4 <= len(data):
+        tag = data[position : position + 4]
+        position += 4
+        if tag == b"IEOF":
+            return
+        length = _length(data, position, tag, name)
+        if tag not in (b"OBJT", b"CONT", b"MESH"):
+            position += 4
+        if length < 0 or position + length > len(data):
+            raise FormatError(
+                f"The chunk {tag!r} claims {length} bytes, the file has {len(data) - position} left (byte {position}).",
+                where=name,
+            )
+        yield tag, view[position : position + length]
+        position += length
+
+
+def _length(data: bytes, position: int, tag: bytes, name: str) -> int:
+    """Bytes of a chunk's body: known, told by its counts, or written before it."""
+    try:
+        if tag == b"OBJT":
+            return _OBJECT
+        if tag == b"CONT":
+            points = _CONTOUR.unpack_from(data, position)[0]
+            return _CONTOUR.size + 12 * points if points >= 0 else -1
+        if tag == b"MESH":
+            vertices, indices = _MESH.unpack_from(data, position)[:2]
+            return _MESH.size + 12 * vertices + 4 * indices if vertices >= 0 and indices >= 0 else -1
+        length: int = struct.unpack_from(">i", data, position)[0]
+    except struct.error as error:
+        raise FormatError(f"The model ends within the chunk {tag!r}.", where=name) from error
+    return length
+
+
+def _text(raw: bytes | memoryview) -> str:
+    return bytes(raw).split(b"\0", 1)[0].decode("latin-1").strip()
