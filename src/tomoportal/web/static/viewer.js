@@ -22,7 +22,7 @@ document.getElementById("layout").addEventListener("change", (event) => {
 });
 
 document.getElementById("annotations").addEventListener("click", (event) => {
-  const layers = viewer().layerManager.managedLayers.filter((layer) => layer.initialSpecification?.type !== "image");
+  const layers = viewer().layerManager.managedLayers.filter((layer) => layer.toJSON().type !== "image");
   const show = event.currentTarget.getAttribute("aria-pressed") !== "true";
   for (const layer of layers) layer.setVisible(show);
   event.currentTarget.setAttribute("aria-pressed", String(show));

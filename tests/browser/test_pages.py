@@ -1,0 +1,106 @@
+"""The site in a real browser: the viewer's bar, the keyboard, and pages without JavaScript."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+from playwright.sync_api import Browser, Frame, Page, expect
+
+from tomoportal.server import LiveServer, Settings
+from tomoportal.testing.sample_archive import write_sample_archive
+
+READY = "() => !!window.viewer && viewer.layerManager.managedLayers.length > 0 && viewer.isReady()"
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    folder = tmp_path_factory.mktemp("archive")
+    write_sample_archive(folder)
+    with LiveServer(Settings(archive=str(folder))) as server:
+        yield server.url
+
+
+def viewer_frame(page: Page) -> Frame:
+    """The Neuroglancer frame once everything visible has been drawn."""
+    page.wait_for_selector("iframe#viewer")
+    frame = next(frame for frame in page.frames if "/viewer/v/portal/" in frame.url)
+    for _ in range(240):
+        if frame.evaluate(READY):
+            return frame
+        page.wait_for_timeout(250)
+    raise AssertionError("the viewer did not become ready within a minute")
+
+
+def test_the_viewer_bar_switches_tomograms_hides_annotations_and_shares(
+    page: Page, site: str, watching: Callable[[Page], Any]
+) -> None:
+    watch = watching(page)
+    page.goto(f"{site}/runs/1")
+    page.get_by_role("link", name="View tomogram", exact=True).click()
+    frame = viewer_frame(page)
+    names = frame.evaluate("() => viewer.layerManager.managedLayers.map((layer) => layer.name)")
+    assert len(names) > 2
+
+    frame.evaluate("() => { viewer.navigationState.position.value = Float32Array.of(30, 31, 20) }")
+    choices = page.locator("#tomogram option")
+    other = choices.nth(choices.count() - 1).get_attribute("value")
+    page.select_option("#tomogram", other)
+    expect(page).to_have_url(f"{site}/view/runs/1?tomogram={other}")
+    viewer_frame(page)
+    spacing = frame.evaluate("() => viewer.state.toJSON().dimensions.x[0]")
+    position = frame.evaluate("() => viewer.state.toJSON().position")
+    assert [round(value * spacing * 1e10) for value in position[:2]] == [300, 310], "the place is kept, in Å"
+
+    page.get_by_role("button", name="Hide annotations").click()
+    shown = frame.evaluate("() => viewer.layerManager.managedLayers.filter((layer) => layer.visible).length")
+    assert shown == 1, "only the tomogram is left"
+    page.get_by_role("button", name="Show annotations").click()
+
+    page.select_option("#layout", "xy")
+    assert frame.evaluate("() => viewer.state.toJSON().layout") == "xy"
+    page.get_by_role("button", name="Copy link to this view").click()
+    link = page.locator("#share").get_attribute("data-copy")
+    assert link
+    page.goto("about:blank")
+    page.goto(link)
+    assert viewer_frame(page).evaluate("() => viewer.state.toJSON().layout") == "xy"
+    assert not watch.errors
+    assert not watch.outside(site)
+
+
+def test_the_search_is_reached_and_used_with_the_keyboard_alone(page: Page, site: str) -> None:
+    page.goto(site)
+    page.keyboard.press("Tab")
+    expect(page.get_by_role("link", name="Skip to content")).to_be_focused()
+    for _ in range(12):
+        page.keyboard.press("Tab")
+        if page.evaluate("() => document.activeElement.name") == "search":
+            break
+    page.keyboard.type("sample")
+    page.keyboard.press("Enter")
+    expect(page).to_have_url(f"{site}/browse-data/datasets?search=sample")
+
+
+def test_pages_work_without_javascript_on_a_small_screen(browser: Browser, site: str) -> None:
+    with browser.new_context(java_script_enabled=False, viewport={"width": 320, "height": 640}) as context:
+        page = context.new_page()
+        page.goto(site)
+        page.get_by_role("link", name="Browse data").click()
+        page.locator("tbody th a").first.click()
+        page.locator("tbody th a").first.click()
+        expect(page.get_by_role("heading", level=1)).to_have_text("TS_1")
+        with page.expect_download() as download:
+            page.get_by_role("link", name="MRC").first.click()
+        assert download.value.suggested_filename == "TS_1.mrc"
+        page.get_by_role("link", name="View tomogram", exact=True).click()
+        expect(page.get_by_role("link", name="TS_1")).to_be_visible()
+
+
+def test_nothing_is_wider_than_a_phone(browser: Browser, site: str) -> None:
+    with browser.new_context(viewport={"width": 320, "height": 640}) as context:
+        page = context.new_page()
+        for address in ("/", "/browse-data/datasets", "/datasets/10001", "/runs/1", "/depositions/10301"):
+            page.goto(site + address)
+            assert page.evaluate("() => document.documentElement.scrollWidth") <= 320, address
