@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
@@ -83,10 +85,24 @@ def _simulated(path: Path, scale: ScaleName, runs: list[int], jobs: int) -> Iter
             yield _simulate(str(path), scale, index)
         return
     # New interpreters, not forks: a caller may run threads or hold database connections.
-    with ProcessPoolExecutor(jobs, mp_context=get_context("spawn")) as pool:
+    with ProcessPoolExecutor(jobs, mp_context=get_context("spawn"), initializer=_end_on_interrupt) as pool:
         tasks = [pool.submit(_simulate, str(path), scale, index) for index in runs]
-        for task in as_completed(tasks):
-            yield task.result()
+        try:
+            for task in as_completed(tasks):
+                yield task.result()
+        except BrokenProcessPool as error:
+            raise SettingsError(
+                "A process that simulated a run was ended from outside, as happens when memory runs out.",
+                where=str(path),
+                fix="Run it again with fewer jobs (each needs about 0.5 GB); complete runs are kept.",
+            ) from error
+        finally:
+            pool.shutdown(wait=False, cancel_futures=True)
+
+
+def _end_on_interrupt() -> None:
+    """Ctrl-C reaches every process of the terminal: a worker ends at once, without a word; its run is not complete."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 def _simulate(path: str, scale: ScaleName, index: int) -> tuple[int, dict[str, Any]]:
