@@ -218,6 +218,12 @@ def test_documents(archive: Archive, key: str, changes: dict[str, Any], rule: st
     assert rules(archive) == {rule: [key]}
 
 
+def test_a_simulated_sample_has_no_organism(archive: Archive) -> None:
+    nothing = {"name": "not_reported", "taxonomy_id": None}
+    edit(archive, f"{DATASET}/dataset_metadata.json", organism=nothing, sample_type="in_silico")
+    assert rules(archive) == {}
+
+
 def test_doubtful_values_are_warned_of(archive: Archive) -> None:
     edit(archive, TOMOGRAM, unknown_key=1)
     found = [each for each in verify(archive) if each.path == TOMOGRAM and "unknown_key" in each.message]

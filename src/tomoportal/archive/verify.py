@@ -28,6 +28,7 @@ Progress = Callable[[int, int, str], None]
 _HASHERS = 4
 _SPACING_TOLERANCE = 0.001  # Å; a folder has three decimals
 _UNFILLED = "not_reported"
+_WITHOUT_ORGANISM = ("in_silico", "in_vitro")
 _TO_FILL = {
     "dataset": ("dataset_title", "dataset_description", "sample_type", "organism.name", "authors[].name"),
     "deposition": ("deposition_title", "deposition_description", "authors[].name"),
@@ -238,6 +239,8 @@ class _Check:
         for problem in checked.warnings:
             yield finding("V203", key, f"{problem.where}: {problem.what}", problem.fix)
         for path in _TO_FILL.get(place.kind, ()):
+            if path == "organism.name" and document.get("sample_type") in _WITHOUT_ORGANISM:
+                continue
             if any(value == _UNFILLED for value in _values(document, path)):
                 yield finding("V204", key, f"{path.replace('[]', '')} is {_UNFILLED}")
 
