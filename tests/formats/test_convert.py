@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import errno
 import hashlib
-import io
 import itertools
+import os
 import struct
 import tempfile
 import warnings
@@ -547,12 +547,11 @@ def test_a_failing_write_ends_the_conversion_and_leaves_no_readable_group(
 
 
 def test_a_full_disk_for_temporary_files_is_named(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
-    class Full(io.BytesIO):
-        def write(self, data: Any) -> int:
-            raise OSError(errno.ENOSPC, "No space left on device")
+    def full(*_: int) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(tempfile, "TemporaryFile", lambda **_: Full())
-    with pytest.raises(StorageError, match="temporary files is full") as caught:
+    monkeypatch.setattr(os, "posix_fallocate", full)
+    with pytest.raises(StorageError, match="no room for 256 bytes") as caught:
         convert(Streamed(noise((4, 4, 4))), store)
     assert "TMPDIR" in str(caught.value.fix)
     assert list(store.list()) == []

@@ -137,17 +137,19 @@ class Source:
     # --- the first look
 
     def _look(self, workers: int) -> None:
-        first = self._stored(self._volume.read(0, 1, 0, 1, 0, 1))
-        shift = self._shift(first)
+        first, *others = boxes(self._volume, max(self.dtype.itemsize, self._volume.dtype.itemsize))
+        voxels = self._stored(self._volume.read(*first))
+        shift = self._shift(voxels)
         if not self._volume.mapped:
-            self._spool = Spool(self.shape, first.dtype)
+            self._spool = Spool(self.shape, voxels.dtype)
+            self._spool.put(first, voxels)
+        parts = [self._measure(first, voxels, shift)]
+        del voxels
         with ThreadPoolExecutor(workers) as pool:
-            self._judge(list(pool.map(lambda box: self._measure(box, self._fetch(box), shift), self._boxes())))
+            parts.extend(pool.map(lambda box: self._measure(box, self._fetch(box), shift), others))
+        self._judge(parts)
         if self._spool is not None:
             self._mapped = self._spool.voxels
-
-    def _boxes(self) -> list[Box]:
-        return list(boxes(self._volume, max(self.dtype.itemsize, self._volume.dtype.itemsize)))
 
     def _fetch(self, box: Box) -> Voxels:
         voxels = self._stored(self._volume.read(*box))

@@ -4,14 +4,24 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from typing import Any, Protocol, TypeAlias
+from typing import Any, Protocol, TypeAlias, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
 
 from tomoportal.errors import FormatError
 
-__all__ = ["BLOCK_BYTES", "ISOTROPY_TOLERANCE", "ArrayVolume", "Block", "Volume", "Voxels", "blocks", "header_spacing"]
+__all__ = [
+    "BLOCK_BYTES",
+    "ISOTROPY_TOLERANCE",
+    "ArrayVolume",
+    "Block",
+    "Chunked",
+    "Volume",
+    "Voxels",
+    "blocks",
+    "header_spacing",
+]
 
 Voxels: TypeAlias = NDArray[Any]
 Block: TypeAlias = tuple[int, int, int, int]
@@ -55,6 +65,14 @@ class Volume(Protocol):
     def close(self) -> None:
         """Let go of the source."""
         ...
+
+
+@runtime_checkable
+class Chunked(Protocol):
+    """A volume that is stored in chunks of ``(z, y, x)`` voxels: a read costs whole chunks."""
+
+    @property
+    def chunks(self) -> tuple[int, int, int]: ...
 
 
 class ArrayVolume:
