@@ -368,6 +368,25 @@ class TestLimits:
         assert "longer" in message(ask("{" + " " * 2_000_001 + "}"))
         assert "tokens" in message(ask("{" + "a " * 100_001 + "}"))
 
+    def test_a_request_that_takes_too_long(self, seed_catalog: Catalog, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr("tomoportal.catalog.catalog._STEPS", 100)
+        query = "{annotationFiles {id} annotationsAggregate {aggregate {count groupBy {run {dataset {id}}}}}}"
+        assert "too long" in message(json.loads(GraphQL(seed_catalog, seconds=0.0).execute(query).body))
+        assert "errors" not in json.loads(GraphQL(seed_catalog).execute(query).body)
+
+    def test_numbers_are_checked_although_shapes_are_validated_once(self, seed_catalog: Catalog) -> None:
+        service = GraphQL(seed_catalog)
+        query = '{annotations(where: {id: {_eq: %s}, releaseDate: {_gt: "%s"}}) {id}}'
+        assert data(json.loads(service.execute(query % (1, "2000-01-01")).body))["annotations"] == [{"id": 1}]
+        assert data(json.loads(service.execute(query % (2, "2000-01-01")).body))["annotations"] == [{"id": 2}]
+        for number, day in (
+            ("3000000000", "2000-01-01"),
+            ("1.0", "2000-01-01"),
+            ("1", "2000-13-41"),
+            ("01", "2000-01-01"),
+        ):
+            assert message(json.loads(service.execute(query % (number, day)).body))
+
 
 class TestVisibility:
     def test_the_rule_is_asked_for_every_table(self, seed_catalog: Catalog, seed_bases: Bases) -> None:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import sqlite3
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 from urllib.parse import quote
 
 from sqlalchemy import Connection, Engine, MetaData, QueuePool, create_engine, event, inspect, select
@@ -30,6 +31,8 @@ __all__ = ["Catalog", "default_url"]
 
 _WRITER_PRAGMAS = ("busy_timeout=30000", "journal_mode=WAL", "synchronous=NORMAL", "cache_size=-65536")
 _READER_PRAGMAS = ("busy_timeout=5000", "cache_size=-16384", "mmap_size=268435456", "temp_store=MEMORY")
+_STEPS = 100_000  # virtual machine instructions between two looks at the clock
+_LARGEST_VALUE = 256 << 20  # bytes of one answer row
 _REBUILD = "run `tomoportal index --rebuild`; ids stay the same"
 
 
@@ -106,10 +109,22 @@ class Catalog:
             self.set_info(connection, "data_version", "0")
 
     @contextmanager
-    def read(self) -> Iterator[Connection]:
-        """A read-only connection with one snapshot for everything that is read through it."""
+    def read(self, *, seconds: float | None = None) -> Iterator[Connection]:
+        """A read-only connection with one snapshot for everything that is read through it.
+
+        Statements that run longer than ``seconds`` after the start are interrupted.
+        """
         with self.reading_engine.connect() as connection, connection.begin():
-            yield connection
+            if seconds is None:
+                yield connection
+                return
+            raw = cast("sqlite3.Connection", connection.connection.dbapi_connection)
+            deadline = time.monotonic() + seconds
+            raw.set_progress_handler(lambda: time.monotonic() > deadline, _STEPS)
+            try:
+                yield connection
+            finally:
+                raw.set_progress_handler(None, 0)
 
     @contextmanager
     def reader(self, viewer: Viewer) -> Iterator[Reader]:
@@ -181,7 +196,9 @@ def _writer(path: Path) -> Engine:
 
 def _reader(path: Path) -> Engine:
     def connect() -> sqlite3.Connection:
-        return _connection(f"file:{quote(str(path))}?mode=ro", _READER_PRAGMAS)
+        connection = _connection(f"file:{quote(str(path))}?mode=ro", _READER_PRAGMAS)
+        connection.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, _LARGEST_VALUE)
+        return connection
 
     return _engine(connect, "BEGIN")
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 import threading
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
@@ -46,6 +47,9 @@ _CACHED_TEXTS = 500
 _CACHED_LENGTH = 50_000
 _CACHED_PLANS = 16
 
+# Short enough for 32 bits; not part of a name or of another number.
+_WHOLE_NUMBER = re.compile(r"(?<![\w.])\d{1,9}(?![\w.])", re.ASCII)
+
 _log = logging.getLogger(__name__)
 
 
@@ -79,11 +83,14 @@ class _Text:
 class GraphQL:
     """The GraphQL service of one catalog; may be used by many threads at once."""
 
-    def __init__(self, catalog: Catalog, *, rule: Rule = visible) -> None:
+    def __init__(self, catalog: Catalog, *, rule: Rule = visible, seconds: float | None = 30.0) -> None:
+        """``rule`` decides what is visible; a request that keeps the database busy for ``seconds`` is given up."""
         self.catalog = catalog
         self.schema = build_schema(catalog.graph)
         self._rule = rule
+        self._seconds = seconds
         self._texts: OrderedDict[str, _Text] = OrderedDict()
+        self._valid: OrderedDict[str, None] = OrderedDict()
         self._lock = threading.Lock()
 
     def execute(
@@ -141,8 +148,7 @@ class GraphQL:
             document = parse(query, max_lexical_tokens=MAX_TOKENS)
         except GraphQLError as error:
             return _Text(errors=(error,))
-        errors = validate(self.schema, document, max_errors=20)
-        text = _Text(errors=tuple(errors))
+        text = _Text(errors=self._validate(query, document))
         for definition in document.definitions:
             if isinstance(definition, OperationDefinitionNode):
                 text.operations[definition.name.value if definition.name else None] = definition
@@ -151,6 +157,23 @@ class GraphQL:
         if not text.errors and not text.operations:
             text.errors = (GraphQLError("The request holds no operation"),)
         return text
+
+    def _validate(self, query: str, document: DocumentNode) -> tuple[GraphQLError, ...]:
+        """Errors of a document. Texts that differ in whole numbers only (ids, mostly) are validated once.
+
+        Numbers are checked again when arguments are coerced, so nothing slips through.
+        """
+        shape = _WHOLE_NUMBER.sub("0", query) if len(query) <= _CACHED_LENGTH else None
+        with self._lock:
+            if shape in self._valid:
+                return ()
+        errors = tuple(validate(self.schema, document, max_errors=20))
+        if not errors and shape is not None:
+            with self._lock:
+                self._valid[shape] = None
+                while len(self._valid) > _CACHED_TEXTS:
+                    self._valid.popitem(last=False)
+        return errors
 
     def _prepare(
         self, text: _Text, operation: OperationDefinitionNode, variables: Mapping[str, Any], viewer: Viewer
@@ -218,7 +241,7 @@ class GraphQL:
         parts: list[bytes] = []
         plans = any(isinstance(plan, Plan) for _, plan in prepared.fields)
         if plans:
-            with self.catalog.read() as connection:
+            with self.catalog.read(seconds=self._seconds) as connection:
                 parts = [_field(key, _value(connection, plan, addresses)) for key, plan in prepared.fields]
         else:
             parts = [_field(key, plan) for key, plan in prepared.fields if isinstance(plan, bytes)]
@@ -250,6 +273,10 @@ def _value(connection: Connection, plan: Plan | bytes, addresses: Mapping[str, s
         if "stack overflow" in reason or "too large" in reason or "too deep" in reason:
             raise GraphQLError(
                 "The selection is nested too deeply for this database; ask for fewer relations at once", path=[plan.key]
+            ) from error
+        if "interrupted" in reason:
+            raise GraphQLError(
+                "The request takes too long; ask for fewer rows, relations or groups at once", path=[plan.key]
             ) from error
         _log.error("the catalog could not answer %s", plan.key, exc_info=error)
         raise GraphQLError(
