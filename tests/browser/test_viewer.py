@@ -204,6 +204,19 @@ def test_all_layers_together(viewer: Viewer, portal: LiveServer) -> None:
     assert viewer.watch.outside(portal.url) == []
 
 
+def test_a_tomogram_of_whole_numbers_keeps_its_contrast(page: Page, portal: LiveServer, wait_until: Wait) -> None:
+    query = '{ runs(where: {name: {_neq: "TS_1"}}) { id } }'
+    answer = httpx.post(f"{portal.url}/graphql", json={"query": query}).json()
+    source = f"{portal.url}/viewer/runs/{answer['data']['runs'][0]['id']}/state.json"
+    page.goto(f"{portal.url}{CLIENT}#!{source}")
+    wait_until(page, READY)
+    wanted = httpx.get(source).json()["layers"][0]["shaderControls"]
+    shown = page.evaluate("viewer.state.toJSON().layers[0].shaderControls")
+    for name in ("contrast", "contrast_3D"):
+        assert shown[name]["range"] == wanted[name]["range"]
+    assert page.evaluate(FAULTS) == []
+
+
 def test_an_empty_address_starts_an_empty_viewer(
     page: Page, portal: LiveServer, watching: Callable[[Page], Watch], wait_until: Wait
 ) -> None:

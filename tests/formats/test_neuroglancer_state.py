@@ -13,6 +13,7 @@ from tomoportal.formats.neuroglancer import (
     contrast_3d,
     layer_name,
     shaders,
+    voxel_range,
     with_base,
 )
 from tomoportal.formats.neuroglancer.state import dimensions
@@ -196,3 +197,26 @@ def test_states_are_plain_json_and_the_view_fits(shape, spacing):
 def test_metres_are_not_rounded():
     assert dimensions(13.48)["x"] == [1.348e-09, "m"]
     assert dimensions(7)["z"] == [7e-10, "m"]
+
+
+@pytest.mark.parametrize(
+    ("kind", "itemsize", "expected"),
+    [("i", 1, (-128, 127)), ("u", 1, (0, 255)), ("i", 2, (-32768, 32767)), ("u", 2, (0, 65535)), ("f", 4, None)],
+)
+def test_the_range_of_a_voxel_type(kind: str, itemsize: int, expected: tuple[int, int] | None) -> None:
+    assert voxel_range(kind, itemsize) == expected
+
+
+@given(
+    low=st.floats(-300, 300),
+    width=st.floats(-10, 600),
+    bounds=st.sampled_from([(-128, 127), (0, 255), (-32768, 32767)]),
+)
+def test_limits_of_whole_numbers_stay_in_their_type(low: float, width: float, bounds: tuple[int, int]) -> None:
+    limits = (low, low + width)
+    tomogram = Tomogram("t", "t.zarr", (8, 8, 8), 10.0, contrast=limits, contrast_3d=limits, voxel_range=bounds)
+    controls = build_state(tomogram)["layers"][0]["shaderControls"]
+    for name in ("contrast", "contrast_3D"):
+        (dark, bright), (first, last) = controls[name]["range"], controls[name]["window"]
+        assert bounds[0] <= first <= dark < bright <= last <= bounds[1]
+        assert all(isinstance(value, int) for value in (first, dark, bright, last))

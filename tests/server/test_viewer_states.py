@@ -90,6 +90,15 @@ def test_a_run_with_an_odd_name(http: httpx.Client, ids: dict[str, Any]) -> None
     assert http.get(url.removeprefix("zarr://") + ".zattrs").status_code == 200
 
 
+def test_limits_of_whole_numbers_fit_their_type(http: httpx.Client, ids: dict[str, Any]) -> None:
+    """The viewer drops all controls of a layer whose limits int8 cannot hold."""
+    controls = get_state(http, ids["plain_run"])["layers"][0]["shaderControls"]
+    for name in ("contrast", "contrast_3D"):
+        (low, high), (first, last) = controls[name]["range"], controls[name]["window"]
+        assert all(isinstance(value, int) for value in (low, high, first, last))
+        assert -128 <= first <= low < high <= last <= 127
+
+
 def test_every_source_of_a_state_answers(http: httpx.Client, ids: dict[str, Any]) -> None:
     for layer in get_state(http, ids["run"], ids["default"])["layers"]:
         sources = layer["source"] if isinstance(layer["source"], list) else [layer["source"]]

@@ -24,7 +24,7 @@ __all__ = ["ORIENTED", "PARTICLES", "SAMPLE_SHAPE", "SAMPLE_SPACING", "SPHERE", 
 
 DATASET, DEPOSITION = 10001, 10301
 RUNS = ("TS_1", "Zelle 2 µ")
-"""The second name needs percent-encoding in addresses; its run has a tomogram and no annotation."""
+"""The second name needs percent-encoding in addresses; its run has a tomogram of int8 voxels and no annotation."""
 SAMPLE_SHAPE = (48, 80, 96)
 """(z, y, x)"""
 SAMPLE_SPACING = 10.0
@@ -181,7 +181,10 @@ def _tomogram(archive: Archive, container: Container, run: str, number: int, *, 
     }
     document = layout.tomogram_document(DATASET, run, SAMPLE_SPACING, number)
     key = identity.key_of_document("tomogram", {**content, "deposition_id": DEPOSITION}) or ""
-    write = _volume_writer(sample_volume(seed), mrc, zarr, "tomogram")
+    voxels: np.ndarray[Any, Any] = sample_volume(seed)
+    if run == RUNS[1]:
+        voxels = np.clip(voxels * 20, -128, 127).astype(np.int8)
+    write = _volume_writer(voxels, mrc, zarr, "tomogram")
     _publish(archive, container, "tomogram", key, document, content, archive_id=number, write=write)
 
 

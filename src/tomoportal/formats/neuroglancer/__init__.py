@@ -27,6 +27,7 @@ if TYPE_CHECKING:
         build_state,
         contrast_3d,
         layer_name,
+        voxel_range,
         with_base,
     )
 
@@ -45,6 +46,7 @@ __all__ = [
     "contrast_3d",
     "layer_name",
     "segment_properties",
+    "voxel_range",
     "with_base",
     "write_point_layer",
 ]
@@ -64,6 +66,7 @@ _HOMES = {
     "contrast_3d": "state",
     "layer_name": "state",
     "segment_properties": "annotations",
+    "voxel_range": "state",
     "with_base": "state",
     "write_point_layer": "annotations",
 }

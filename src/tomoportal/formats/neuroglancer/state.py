@@ -30,6 +30,7 @@ __all__ = [
     "contrast_3d",
     "dimensions",
     "layer_name",
+    "voxel_range",
     "with_base",
 ]
 
@@ -56,7 +57,8 @@ _SHAPE_WORDS = {
 class Tomogram:
     """The image layer: ``source`` an OME-Zarr, ``shape`` (z, y, x) in voxels, ``voxel_spacing`` in Å.
 
-    ``contrast`` and ``contrast_3d`` are grey values (black, white); without them 0 … 1.
+    ``contrast`` and ``contrast_3d`` are grey values (black, white); without them 0 … 1. Volumes of whole numbers need
+    their ``voxel_range``: the viewer drops all controls of a layer whose limits their type cannot hold (verified).
     """
 
     name: str
@@ -65,6 +67,7 @@ class Tomogram:
     voxel_spacing: float
     contrast: Range | None = None
     contrast_3d: Range | None = None
+    voxel_range: tuple[int, int] | None = None
     volume_rendering: bool = False
 
 
@@ -180,6 +183,13 @@ def layer_name(annotation_id: int, object_name: str, shape: str) -> str:
     return f"{annotation_id} {object_name} {_SHAPE_WORDS.get(shape, shape.lower())}"
 
 
+def voxel_range(kind: str, itemsize: int) -> tuple[int, int] | None:
+    """Lowest and highest value of a type of voxels, by NumPy's ``dtype.kind`` and ``dtype.itemsize``; floats: None."""
+    if kind == "i":
+        return -(2 ** (8 * itemsize - 1)), 2 ** (8 * itemsize - 1) - 1
+    return (0, 2 ** (8 * itemsize) - 1) if kind == "u" else None
+
+
 def contrast_3d(mean: float, deviation: float) -> Range:
     """Grey values for volume rendering, which shows dark densities inverted: mean − 3 sd … mean + 0.5 sd."""
     return mean - 3 * deviation, mean + 0.5 * deviation
@@ -200,9 +210,9 @@ def _image(tomogram: Tomogram) -> dict[str, Json]:
         "codeVisible": False,
         "shader": shaders.TOMOGRAM,
         "shaderControls": {
-            "contrast": _limits(tomogram.contrast, 0.2),
+            "contrast": _limits(tomogram.contrast, 0.2, tomogram.voxel_range),
             "invert_contrast": False,
-            "contrast_3D": _limits(tomogram.contrast_3d, 2.0),
+            "contrast_3D": _limits(tomogram.contrast_3d, 2.0, tomogram.voxel_range),
             "invert_contrast_3D": True,
             "hide_values_outside_limits_3D": False,
         },
@@ -284,12 +294,20 @@ def _url(kind: str, source: str) -> str:
     return f"{kind}://{where.rstrip('/')}/"
 
 
-def _limits(limits: Range | None, margin: float) -> dict[str, Json]:
-    low, high = limits or (0.0, 1.0)
+def _limits(limits: Range | None, margin: float, voxel_range: tuple[int, int] | None) -> dict[str, Json]:
+    low, high = limits or voxel_range or (0.0, 1.0)
     if not high > low:
         low, high = min(low, high), min(low, high) + 1.0
     width = (high - low) * margin
-    return {"range": [_short(low), _short(high)], "window": [_short(low - width), _short(high + width)]}
+    if voxel_range is None:
+        return {"range": [_short(low), _short(high)], "window": [_short(low - width), _short(high + width)]}
+    lowest, highest = voxel_range
+    dark = min(max(round(low), lowest), highest - 1)
+    bright = max(min(round(high), highest), dark + 1)
+    return {
+        "range": [dark, bright],
+        "window": [max(min(round(low - width), dark), lowest), min(max(round(high + width), bright), highest)],
+    }
 
 
 def _short(value: float) -> float:

@@ -25,8 +25,10 @@ from tomoportal.formats.neuroglancer import (
     build_state,
     color_of,
     layer_name,
+    voxel_range,
     with_base,
 )
+from tomoportal.formats.omezarr.reader import open_omezarr
 from tomoportal.formats.points import KINDS
 from tomoportal.server.byte_cache import ByteCache
 from tomoportal.server.conditional import is_unchanged
@@ -95,6 +97,7 @@ class ViewerStates:
             voxel_spacing=row["voxelSpacing"],
             contrast=contrast and contrast[0],
             contrast_3d=contrast and contrast[1],
+            voxel_range=self._voxel_range(key_of(row["s3OmezarrDir"])),
         )
         alignment = "_is_null: true" if row["alignmentId"] is None else f"_eq: {row['alignmentId']}"
         files = self._context.ask(_FILES % (run, alignment), viewer, KEYS)["annotationFiles"]
@@ -115,6 +118,16 @@ class ViewerStates:
             return self._contrasts.get((key, store.stat(key).etag), lambda: estimated_contrast(store, key))
         except (NotFoundError, FormatError):
             return None  # the viewer's own contrast buttons work without a start value
+
+    def _voxel_range(self, zarr_key: str | None) -> tuple[int, int] | None:
+        """What the voxels of an OME-Zarr can be; limits beyond that would be refused by the viewer."""
+        if zarr_key is None:
+            return None
+        try:
+            voxels = open_omezarr(self._context.archive.store, zarr_key).dtype
+        except (NotFoundError, FormatError):
+            return None  # the viewer will say what is wrong with the volume
+        return voxel_range(voxels.kind, voxels.itemsize)
 
 
 def _chosen(rows: list[dict[str, Any]], run: int, wanted: int | None) -> dict[str, Any]:
