@@ -42,8 +42,8 @@ lock: $(VENV)/.dev  ## Resolve the pinned requirements again (needs uv)
 	uv pip compile --universal --no-emit-index-url --no-annotate --no-header -q --python-version 3.11 pyproject.toml -o requirements/run.txt
 	uv pip compile --universal --no-emit-index-url --no-annotate --no-header -q --python-version 3.11 pyproject.toml --group dev -o requirements/dev.txt
 
-clean:  ## Remove the environment and the demo archive
-	rm -rf $(VENV) $(ARCHIVE)
+clean:  ## Remove the environment and the demo's files
+	rm -rf $(VENV) $(ARCHIVE) $(ARCHIVE)-source
 
 $(VENV)/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \

@@ -32,7 +32,9 @@ __all__ = ["command"]
     show_default=True,
     help="tiny makes two small runs in seconds, for a quick try.",
 )
+@click.pass_context
 def command(
+    context: click.Context,
     archive: str,
     source: str | None,
     db: str | None,
@@ -48,67 +50,21 @@ def command(
     that is there already is kept, so a second call serves at once and a killed one is finished.
     """
     import os
-    import time
     from typing import cast
 
-    from tomoportal.archive import Archive
-    from tomoportal.catalog import Catalog, default_url, index
-    from tomoportal.cli.console import console, progress_bar
+    from tomoportal.cli import up
+    from tomoportal.cli.console import progress_bar
     from tomoportal.demo import ScaleName, make_demo
-    from tomoportal.errors import CatalogError, IngestError
-    from tomoportal.ingest import load_config, make_plan, open_source, run_plan
 
-    screen, begin = console(), time.monotonic()
-    jobs = jobs or os.cpu_count() or 1
-
-    def told(text: str) -> None:
-        screen.print(f"{text} [dim]({time.monotonic() - begin:.0f} s)[/]")
-
-    with progress_bar("simulate") as progress:
-        path = make_demo(source or _source_beside(archive), jobs, progress, cast(ScaleName, scale))
-    told(f"Raw files and their ingestion config: {path}")
-
-    config = load_config(path)
-    root = open_source(
-        str(path.parent.resolve()),
-        config.source_prefix,
-        beside=config.folder,
-        place=config.place(("standardization_config", "source_prefix")),
-    )
-    target = Archive.open(archive, create=True)
-    plan = make_plan(config, root, target)
-    with progress_bar("ingest") as progress:
-        report = run_plan(plan, target, root.store, jobs, progress)
-    if not report.ok:
-        reasons = [str(error) for error in report.errors]
-        reasons += [f"{failure.label}: {failure.why}" for failure in report.failures]
-        raise IngestError(
-            "The demo was not ingested as a whole: " + "; ".join(reasons[:5]),
-            where=str(path),
-            fix="Mend the cause and run the same command again; what is done is kept.",
+    with progress_bar("Simulating") as progress:
+        config = make_demo(
+            source or _source_beside(archive), jobs or os.cpu_count() or 1, progress, cast(ScaleName, scale)
         )
-    told(f"Archive: {archive}")
-
-    with Catalog.open(db or default_url(target), create=True) as catalog, progress_bar("index") as progress:
-        indexed = index(target, catalog, progress=progress)
-    if indexed.problems:
-        raise CatalogError(
-            "The demo was not indexed as a whole: " + "; ".join(map(str, indexed.problems[:5])), where=archive
-        )
-    told("Catalog: up to date")
-
-    if not serve:
-        click.echo(f"To serve it: tomoportal serve --archive {archive}")
-        return 0
-    from tomoportal.server import load_settings, run
-
-    settings = load_settings({"archive": archive, "db": db, "host": host, "port": port})
-    run(
-        settings,
-        on_ready=lambda address: click.echo(f"Serving {settings.archive} at {address}  (Ctrl-C stops it)"),
-        tell=lambda text: click.echo(text, err=True),
+    click.echo(f"Raw files and their ingestion config: {config}")
+    failed: int = context.invoke(
+        up.command, config=str(config), archive=archive, db=db, host=host, port=port, jobs=jobs, serve=serve
     )
-    return 0
+    return failed
 
 
 def _source_beside(archive: str) -> str:

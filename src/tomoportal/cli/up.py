@@ -15,6 +15,7 @@ __all__ = ["command"]
 @click.option("--host", help="The address to listen on; 0.0.0.0 lets other machines in.  [default: 127.0.0.1]")
 @click.option("--port", type=click.IntRange(0, 65535), help="The port; 0 takes a free one.  [default: 8000]")
 @click.option("--jobs", type=click.IntRange(min=1), metavar="N", help="Processes.  [default: number of cores]")
+@click.option("--serve/--no-serve", default=True, help="Serve the archive at the end, or stop before.")
 @click.pass_context
 def command(
     context: click.Context,
@@ -25,23 +26,32 @@ def command(
     host: str | None,
     port: int | None,
     jobs: int | None,
-) -> None:
+    serve: bool,
+) -> int:
     """Ingest (or reuse), index and serve an archive: the main job in one command.
 
     With CONFIG, what it describes is ingested first; what is in the archive already is not read again. Items that fail
     are named, and the rest is indexed and served all the same. Without CONFIG the archive is served as it is.
     """
-    from tomoportal.cli import index, ingest, serve
+    from tomoportal.cli import index, ingest
+    from tomoportal.cli import serve as serving
     from tomoportal.server import load_settings
 
     settings = load_settings({"archive": archive, "db": db})
+    whole = True
     if config is not None:
-        _run(context, ingest.command, config=config, archive_url=settings.archive, source_url=source, jobs=jobs)
-    _run(context, index.command, archive=archive, db=db)
-    context.invoke(serve.command, archive=archive, db=db, host=host, port=port)
+        whole &= _run(
+            context, ingest.command, config=config, archive_url=settings.archive, source_url=source, jobs=jobs
+        )
+    whole &= _run(context, index.command, archive=archive, db=db)
+    if serve:
+        context.invoke(serving.command, archive=archive, db=db, host=host, port=port)
+    else:
+        click.echo(f"To serve it: tomoportal serve --archive {settings.archive}")
+    return 0 if whole else 1
 
 
-def _run(context: click.Context, step: click.Command, **options: object) -> None:
+def _run(context: click.Context, step: click.Command, **options: object) -> bool:
     """One step; if it reports failures, they are on the screen by now, and what did succeed is still wanted."""
     try:
         failed = context.invoke(step, **options)
@@ -49,3 +59,4 @@ def _run(context: click.Context, step: click.Command, **options: object) -> None
         failed = left.exit_code
     if failed:
         click.echo(f"`{step.name}` left something out (see above); going on with the rest.", err=True)
+    return not failed
