@@ -1,3 +1,4 @@
+import math
 import time
 
 import numpy as np
@@ -6,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tomoportal.errors import FormatError
-from tomoportal.formats.relion_star import filter_counts, relion_points
+from tomoportal.formats.relion_star import filter_counts, relion5_points, relion_points, relion_tomograms
 from tomoportal.formats.star import read_star
 
 
@@ -231,3 +232,63 @@ def test_real_particles_of_relion(real_data):
             assert points.locations[row, axis] == pytest.approx(coordinate - origin / pixel)
     picks = read_star((folder / "relion5_picks_TS_54_xyz_only.star").read_bytes(), "picks")
     assert len(relion_points(picks, format="relion4_star", shape="Point", filter_value="TS_54")) == 1418
+
+
+CENTERED = {
+    "rlnTomoName": ["TS_1", "TS_2"],
+    "rlnCenteredCoordinateXAngst": [0, -100],
+    "rlnCenteredCoordinateYAngst": [10, 0],
+    "rlnCenteredCoordinateZAngst": [0, 20],
+}
+RELION5 = {"tomogram_size": (4000, 3000, 2001), "pixel_size": 2.0}
+TOMOGRAM_CENTRE = np.array([4000, 3000, 2001])
+
+
+def test_relion5_positions_count_from_the_centre_of_the_unbinned_tomogram():
+    points = relion5_points(star(CENTERED), shape="Point", **RELION5)
+    assert points.unit == "angstrom"
+    np.testing.assert_array_equal(points.locations, np.add(TOMOGRAM_CENTRE, [[0, 10, 0], [-100, 0, 20]]))
+    found = relion5_points(star(CENTERED), shape="Point", filter_value="TS_2", **RELION5)
+    np.testing.assert_array_equal(found.locations, [np.add(TOMOGRAM_CENTRE, [-100, 0, 20])])
+
+
+def test_relion5_turns_by_the_subtomogram_and_then_by_the_particle():
+    """The subtomogram's turn is about z by −90°: it takes x to −y, also for the origin in Å."""
+    columns = {
+        **CENTERED,
+        **{f"rlnOrigin{axis}Angst": [value, 0] for axis, value in zip("XYZ", (4, 0, 1), strict=True)},
+        "rlnTomoSubtomogramRot": [90, 0],
+        "rlnTomoSubtomogramTilt": [0, 0],
+        "rlnTomoSubtomogramPsi": [0, 0],
+        "rlnAngleRot": [0, 30],
+        "rlnAngleTilt": [40, 40],
+        "rlnAnglePsi": [0, 50],
+    }
+    points = relion5_points(star(columns), shape="OrientedPoint", **RELION5)
+    np.testing.assert_allclose(points.locations[0], np.add(TOMOGRAM_CENTRE, [0, 10 + 4, -1]), atol=1e-9)
+    quarter = np.array([[0, 1, 0], [-1, 0, 0], [0, 0, 1]])
+    tilt = math.radians(-40)
+    about_y = np.array([[math.cos(tilt), 0, math.sin(tilt)], [0, 1, 0], [-math.sin(tilt), 0, math.cos(tilt)]])
+    np.testing.assert_allclose(points.rotations[0], quarter @ about_y, atol=1e-12)
+
+
+def test_relion5_refusals():
+    with pytest.raises(FormatError, match="rlnCenteredCoordinateXAngst") as refused:
+        relion5_points(star(COORDINATES), shape="Point", **RELION5)
+    assert "relion4_star" in refused.value.fix
+    with pytest.raises(FormatError, match="rlnTomoSubtomogramTilt"):
+        relion5_points(star({**CENTERED, "rlnTomoSubtomogramRot": [0, 0]}), shape="Point", **RELION5)
+    with pytest.raises(FormatError, match="not possible"):
+        relion5_points(star(CENTERED), shape="Point", tomogram_size=(1, 1, 1), pixel_size=0)
+
+
+@pytest.mark.real_data
+def test_real_tomogram_lists(real_data):
+    for name, tomogram, expected in (
+        ("tutorial", "TS_01", ((4000, 4000, 2000), 1.35)),
+        ("warp2", "TS_17.tomostar", ((4400, 6000, 1000), 0.7894)),
+    ):
+        data = (real_data / f"tilt/relion5/{name}/tomograms.star").read_bytes()
+        tomograms = relion_tomograms(read_star(data, name))
+        assert len(tomograms) == 5
+        assert tomograms[tomogram] == expected

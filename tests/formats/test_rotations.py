@@ -13,7 +13,10 @@ from tomoportal.formats.rotations import (
     about_x,
     about_y,
     about_z,
+    from_dynamo_angles,
     from_relion_angles,
+    from_slicer_angles,
+    from_zxz_angles,
     orthonormal,
     reverse_axes,
     to_relion_angles,
@@ -138,3 +141,53 @@ def test_float32_matrices_stay_as_they_are():
 def test_what_is_no_rotation_is_refused_with_its_row(matrix):
     with pytest.raises(FormatError, match="row 2"):
         orthonormal([np.eye(3), matrix], "points.ndjson")
+
+
+def by_quaternion(*turns):
+    """Matrix of turns (axis, degrees) about fixed axes, the first one first."""
+    q = (1.0, 0.0, 0.0, 0.0)
+    for axis, degrees in turns:
+        q = multiply(quaternion(axis, degrees), q)
+    return np.array([turn(q, axis) for axis in (X, Y, Z)]).T
+
+
+@given(triple)
+def test_zxz_angles_turn_about_z_by_phi_then_x_by_theta_then_z_by_psi(angles):
+    phi, theta, psi = angles
+    expected = by_quaternion((Z, phi), (X, theta), (Z, psi))
+    np.testing.assert_allclose(from_zxz_angles([angles])[0], expected, atol=1e-9)
+
+
+@given(triple)
+def test_dynamo_angles_are_the_inverse_of_dynamos_own_matrix(angles):
+    tdrot, tilt, narot = angles
+    own = by_quaternion((Z, tdrot), (X, tilt), (Z, narot))
+    np.testing.assert_allclose(from_dynamo_angles([angles])[0], own.T, atol=1e-9)
+
+
+def test_dynamo_angles_against_a_matrix_of_dynamo_itself():
+    """What dynamo_euler2matrix([30 60 75]) prints, four decimals."""
+    own = [[-0.0173, -0.5477, 0.8365], [0.9012, -0.3709, -0.2241], [0.4330, 0.7500, 0.5000]]
+    np.testing.assert_allclose(from_dynamo_angles([[30, 60, 75]])[0].T, own, atol=6e-5)
+
+
+def test_dynamo_and_relion_angles_of_one_particle():
+    """A pair from the converter's own tests: both programs describe the same orientation."""
+    dynamo = from_dynamo_angles([[-47.2730, 1.1777, -132.3000]])
+    relion = from_relion_angles([[137.7000, 1.1777, 42.7270]])
+    np.testing.assert_allclose(dynamo, relion, atol=1e-9)
+
+
+@given(triple)
+def test_slicer_angles_are_negative_turns_about_x_then_y_then_z(angles):
+    x, y, z = angles
+    expected = by_quaternion((X, -x), (Y, -y), (Z, -z))
+    np.testing.assert_allclose(from_slicer_angles([angles])[0], expected, atol=1e-9)
+
+
+@given(triple)
+def test_zxz_and_relion_describe_the_same_particle(angles):
+    """Rx(θ) = Rz(−90°)·Ry(θ)·Rz(90°), so RELION's rot, tilt, psi are −phi − 90°, −theta, −psi + 90°."""
+    phi, theta, psi = angles
+    relion = from_relion_angles([(-phi - 90, -theta, -psi + 90)])
+    np.testing.assert_allclose(from_zxz_angles([angles]), relion, atol=1e-9)
