@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from threading import Event, Lock
-from typing import Any
+from typing import Any, Literal, TypeAlias
 
 import numpy as np
 
@@ -21,20 +21,30 @@ from tomoportal.errors import SettingsError
 from tomoportal.formats.mrc import MrcVolume
 from tomoportal.formats.mrc_output import output_start
 from tomoportal.formats.omezarr.chunks import ChunkCodec, codec_for
-from tomoportal.formats.omezarr.metadata import array_metadata, group_attributes, group_metadata
-from tomoportal.formats.omezarr.writer import Progress, PyramidWriter, Scratch, Task, write_object
+from tomoportal.formats.omezarr.layouts import ChunkLayout, Index, ShardLayout, write_object
+from tomoportal.formats.omezarr.metadata import (
+    array_document,
+    array_metadata,
+    group_attributes,
+    group_document,
+    group_metadata,
+)
+from tomoportal.formats.omezarr.writer import Progress, PyramidWriter, Scratch, Task
 from tomoportal.formats.pyramid import Factors, Pyramid, Reduction
 from tomoportal.formats.source import Kind, NanPolicy, Source
 from tomoportal.formats.statistics import Statistics
 from tomoportal.formats.volumes import BLOCK_BYTES, Volume, blocks, header_spacing
 from tomoportal.storage import FileRecord, Store
 
-__all__ = ["DEFAULT_CHUNK_SIZE", "Converted", "convert_volume"]
+__all__ = ["DEFAULT_CHUNK_SIZE", "Converted", "Ngff", "convert_volume"]
+
+Ngff: TypeAlias = Literal["0.4", "0.5"]
 
 DEFAULT_CHUNK_SIZE = 128
 """Edge of a chunk in voxels; tilt series have chunks of 1 × 1024 × 1024."""
 
-_TILT_SERIES_CHUNKS = (1, 1024, 1024)
+_CHUNK_SIZE_IN_SHARDS = 64
+_TILT_SERIES_CHUNKS: dict[Ngff, tuple[int, int, int]] = {"0.4": (1, 1024, 1024), "0.5": (1, 256, 256)}
 _SPACING_TOLERANCE = 0.001
 _MEMORY = 200 * 1024 * 1024
 _COPIES_OF_A_CHUNK = 4  # the block, what the compressor fills and what it returns, and a share of the lower levels
@@ -76,7 +86,8 @@ def convert_volume(
     zarr_prefix: str,
     voxel_spacing: float,
     kind: Kind = "tomogram",
-    chunk_size: int | tuple[int, int, int] = DEFAULT_CHUNK_SIZE,
+    chunk_size: int | tuple[int, int, int] | None = None,
+    ngff: Ngff = "0.4",
     dtype: str | None = None,
     jobs: int = 1,
     timestamp: int = 0,
@@ -87,7 +98,9 @@ def convert_volume(
 ) -> Converted:
     """Write ``volume`` as MRC to ``mrc_key`` and as OME-Zarr below ``zarr_prefix``.
 
-    ``voxel_spacing`` is in Å. ``chunk_size`` is the edge of cubic chunks (ignored for tilt series) or (z, y, x).
+    ``voxel_spacing`` is in Å. ``ngff`` is the version of OME-Zarr: 0.4 (Zarr version 2, one object per chunk) or 0.5
+    (Zarr version 3, chunks in shards of 4×4×4). ``chunk_size`` is the edge of cubic chunks (ignored for tilt series)
+    or (z, y, x); by default 128, or 64 in shards.
     ``dtype="float32"`` widens whole numbers; by default the source's type is kept where both formats can hold it.
     ``jobs`` is the number of threads; fewer are used where their chunks would not fit into 300 MB. ``timestamp``
     (seconds since the epoch) goes into the MRC label. ``nan="zero"`` stores NaN and infinite voxels as 0 instead of
@@ -97,7 +110,7 @@ def convert_volume(
     Objects are written without a flush to disk each; call ``store.sync(zarr_prefix)`` for that, or let publishing do
     it. Raises :class:`FormatError` before anything is written if the voxels cannot be stored as they are.
     """
-    chunks = _chunk_shape(chunk_size, kind)
+    chunks = _chunk_shape(chunk_size, kind, ngff)
     notes = [*volume.notes, *_check_spacing(volume, voxel_spacing, kind, allow_anisotropic)]
     with Source(volume, kind, dtype=dtype, nan=nan, workers=_workers(jobs, BLOCK_BYTES)) as source:
         notes += [*source.notes, *_check_bytes(volume, source.statistics, kind)]
@@ -107,7 +120,12 @@ def convert_volume(
         records: list[FileRecord] = []
         if not (skip_empty and source.statistics.min == source.statistics.max == 0):
             codec = codec_for(source.dtype, is_mask=kind in ("semantic_mask", "instance_mask"))
-            writer = PyramidWriter(source, store, zarr_prefix, pyramid, chunks, codec, progress)
+            layout = (
+                ChunkLayout(store, zarr_prefix, chunks, codec)
+                if ngff == "0.4"
+                else ShardLayout(store, zarr_prefix, chunks, codec, pyramid)
+            )
+            writer = PyramidWriter(source, layout, pyramid, progress)
             tasks: list[Task] = []
             if max(source.labels, default=0) <= _LARGEST_MRC_LABEL:
                 dtype_of_mrc = np.dtype("uint16") if kind == "instance_mask" else source.dtype
@@ -123,11 +141,17 @@ def convert_volume(
                 tasks.append(lambda _: records.append(_write_mrc(source, store, mrc_key, start, dtype_of_mrc)))
             else:
                 notes.append(f"no MRC file: labels reach {source.labels[-1]}, MRC holds up to {_LARGEST_MRC_LABEL}")
-            _run(itertools.chain(tasks, writer.tasks()), writer.scratch, _workers(jobs, writer.chunk_bytes))
+            try:
+                _run(itertools.chain(tasks, writer.tasks()), writer.scratch, _workers(jobs, writer.block_bytes))
+            except BaseException:
+                layout.abort()
+                raise
             if kind in ("tomogram", "tiltseries"):
                 contrast = writer.contrast()
-            records += writer.records
-            records += _write_metadata(store, zarr_prefix, pyramid, chunks, source, codec, kind)
+            records += layout.records
+            labels = source.labels if kind == "instance_mask" else None
+            documents = _documents(pyramid, layout, source.dtype, codec, labels)
+            records += [write_object(store, f"{zarr_prefix}/{name}", data) for name, data in documents.items()]
     return Converted(
         shape=volume.shape,
         scales=tuple(level.shape for level in pyramid.levels),
@@ -141,13 +165,17 @@ def convert_volume(
     )
 
 
-def _chunk_shape(chunk_size: int | tuple[int, int, int], kind: Kind) -> tuple[int, int, int]:
+def _chunk_shape(chunk_size: int | tuple[int, int, int] | None, kind: Kind, ngff: Ngff) -> Index:
+    if ngff not in _TILT_SERIES_CHUNKS:
+        raise SettingsError(f"OME-Zarr {ngff} cannot be written", where="ngff", fix="choose 0.4 or 0.5")
     if isinstance(chunk_size, tuple):
         chunks = chunk_size
     elif kind == "tiltseries":
-        chunks = _TILT_SERIES_CHUNKS
+        chunks = _TILT_SERIES_CHUNKS[ngff]
     else:
-        chunks = (chunk_size, chunk_size, chunk_size)
+        default = DEFAULT_CHUNK_SIZE if ngff == "0.4" else _CHUNK_SIZE_IN_SHARDS
+        edge = default if chunk_size is None else chunk_size
+        chunks = (edge, edge, edge)
     halved = chunks[1:] if kind == "tiltseries" else chunks
     if min(chunks) < 1 or any(size % 4 for size in halved):
         raise SettingsError(
@@ -201,26 +229,32 @@ def _write_mrc(source: Source, store: Store, key: str, start: bytes, dtype: np.d
     return writer.record
 
 
-def _write_metadata(
-    store: Store,
-    prefix: str,
+def _documents(
     pyramid: Pyramid,
-    chunks: tuple[int, int, int],
-    source: Source,
+    layout: ChunkLayout | ShardLayout,
+    dtype: np.dtype[Any],
     codec: ChunkCodec,
-    kind: Kind,
-) -> list[FileRecord]:
-    """The JSON documents; ``.zgroup`` last, so that a group that can be opened is complete."""
-    labels = source.labels if kind == "instance_mask" else None
-    documents = {
+    labels: tuple[int, ...] | None,
+) -> dict[str, bytes]:
+    """The JSON documents by name; the group's own comes last, so that a group that can be opened is complete."""
+    levels = list(enumerate(pyramid.levels))
+    if isinstance(layout, ChunkLayout):
+        return {
+            **{
+                f"{number}/.zarray": array_metadata(level.shape, layout.block, dtype, codec.config)
+                for number, level in levels
+            },
+            ".zattrs": group_attributes(pyramid.levels, labels=labels),
+            ".zgroup": group_metadata(),
+        }
+    compressor = codec.version_3(dtype)
+    return {
         **{
-            f"{number}/.zarray": array_metadata(level.shape, chunks, source.dtype, codec.config)
-            for number, level in enumerate(pyramid.levels)
+            f"{number}/zarr.json": array_document(level.shape, layout.chunks, layout.shard, dtype, compressor)
+            for number, level in levels
         },
-        ".zattrs": group_attributes(pyramid.levels, labels=labels),
-        ".zgroup": group_metadata(),
+        "zarr.json": group_document(pyramid.levels, labels=labels),
     }
-    return [write_object(store, f"{prefix}/{name}", data) for name, data in documents.items()]
 
 
 def _run(tasks: Iterator[Task], scratch: Callable[[], Scratch], workers: int) -> None:

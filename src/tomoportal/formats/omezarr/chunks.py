@@ -13,6 +13,7 @@ from tomoportal.formats.volumes import Voxels
 __all__ = ["ChunkCodec", "chunk_key", "codec_for"]
 
 _BIT_SHUFFLE = 2
+_SHUFFLES = ("noshuffle", "shuffle", "bitshuffle")
 
 
 @dataclass(frozen=True)
@@ -20,6 +21,15 @@ class ChunkCodec:
     """A compressor by its configuration as ``.zarray`` names it."""
 
     config: dict[str, Any]
+
+    def version_3(self, dtype: np.dtype[Any]) -> dict[str, Any]:
+        """The same compressor as the metadata of Zarr version 3 name it, for voxels of ``dtype``."""
+        settings = {key: value for key, value in self.config.items() if key != "id"}
+        if self.config["id"] == "blosc":
+            settings |= {"shuffle": _SHUFFLES[settings["shuffle"]], "typesize": dtype.itemsize}
+        else:
+            settings["checksum"] = False
+        return {"configuration": settings, "name": self.config["id"]}
 
     def encode(self, chunk: Voxels) -> bytes:
         """The bytes of one chunk in C order.

@@ -14,7 +14,7 @@ from tomoportal.formats.omezarr.array import ZarrArray, read_document
 from tomoportal.formats.volumes import Voxels
 from tomoportal.storage import Store
 
-__all__ = ["OmeZarrVolume", "is_zarr", "open_omezarr"]
+__all__ = ["OmeZarrVolume", "is_zarr", "level_shapes", "open_omezarr"]
 
 _ANGSTROM = {
     "angstrom": 1.0,
@@ -33,6 +33,7 @@ _ANGSTROM = {
     "um": 1e4,
     "µm": 1e4,
 }
+_MOST_LEVELS = 64
 _FIRST_AXES = ("t", "c", "z", "y", "x")
 _METADATA = (".zgroup", ".zattrs", ".zarray", ".zmetadata", "zarr.json")
 
@@ -99,37 +100,58 @@ def open_omezarr(store: Store, key: str) -> OmeZarrVolume:
     any volume has, and for images with several channels or times.
     """
     where = key or store.url
-    document = read_document(store, _join(key, "zarr.json"))
-    if document is None:
-        arrays = read_document(store, _join(key, ".zarray"))
-        attributes = read_document(store, _join(key, ".zattrs"))
-        if arrays is not None:
-            return _open_bare(store, key, arrays, where)
-        if attributes is None:
-            raise FormatError("this is no OME-Zarr image", where=where, fix="name the folder that holds .zattrs")
-        document = attributes
-    elif document.get("node_type") == "array":
-        return _open_bare(store, key, document, where)
-    else:
-        attributes = document.get("attributes")
-        document = attributes.get("ome", attributes) if isinstance(attributes, dict) else {}
+    attributes, bare = _documents(store, key, where)
+    if bare is not None:
+        return _open_bare(store, key, bare, where)
     try:
-        image = _first_image(document if isinstance(document, dict) else {})
+        image = _first_image(attributes)
     except _Refused as refused:
         raise FormatError(refused.what, where=where, fix=refused.fix) from None
     folder = _join(key, image.path)
-    description = read_document(store, _join(folder, "zarr.json")) or read_document(store, _join(folder, ".zarray"))
-    if description is None:
-        raise FormatError(
-            f"the image names the array {image.path!r}, which is not there",
-            where=where,
-            fix="copy the whole folder again",
-        )
-    array = ZarrArray(store, folder, description, where if not image.path else f"{where}/{image.path}")
+    array = _open_array(store, folder, where if not image.path else f"{where}/{image.path}")
     if image.axes is None:
         image = _without_axes(image, len(array.shape), where)
     _check_axes(image, array.shape, where)
     return _volume(store, folder, array, image)
+
+
+def level_shapes(store: Store, key: str) -> tuple[tuple[int, ...], ...]:
+    """The shapes of all levels of an image, finest first, axes as they are stored: ``(z, y, x)`` in an archive."""
+    where = key or store.url
+    attributes, bare = _documents(store, key, where)
+    if bare is not None:
+        return (ZarrArray(store, key, bare, where).shape,)
+    try:
+        _, multiscale = _first_multiscale(attributes)
+        paths = [_checked_path(dataset.get("path")) for dataset in _datasets(multiscale)]
+    except _Refused as refused:
+        raise FormatError(refused.what, where=where, fix=refused.fix) from None
+    return tuple(_open_array(store, _join(key, path), f"{where}/{path}").shape for path in paths)
+
+
+def _documents(store: Store, key: str, where: str) -> tuple[dict[str, Any], dict[str, Any] | None]:
+    """The attributes of a group (NGFF's part of them), and the metadata of an array where there is no group."""
+    document = read_document(store, _join(key, "zarr.json"))
+    if document is not None:
+        if document.get("node_type") == "array":
+            return {}, document
+        attributes = document.get("attributes")
+        found = attributes.get("ome", attributes) if isinstance(attributes, dict) else None
+        return found if isinstance(found, dict) else {}, None
+    array = read_document(store, _join(key, ".zarray"))
+    attributes = read_document(store, _join(key, ".zattrs"))
+    if array is None and attributes is None:
+        raise FormatError(
+            "this is no OME-Zarr image", where=where, fix="name the folder that holds .zattrs or zarr.json"
+        )
+    return attributes or {}, array
+
+
+def _open_array(store: Store, folder: str, where: str) -> ZarrArray:
+    document = read_document(store, _join(folder, "zarr.json")) or read_document(store, _join(folder, ".zarray"))
+    if document is None:
+        raise FormatError("the array that the image names is not there", where=where, fix="copy the whole folder again")
+    return ZarrArray(store, folder, document, where)
 
 
 def _open_bare(store: Store, key: str, document: dict[str, Any], where: str) -> OmeZarrVolume:
@@ -160,18 +182,28 @@ class _Refused(Exception):
         self.what, self.fix = what, fix
 
 
-def _first_image(attributes: Mapping[str, Any]) -> _Image:
+def _first_multiscale(attributes: Mapping[str, Any]) -> tuple[int, dict[str, Any]]:
+    """How many images a group holds, and the first."""
     multiscales = attributes.get("multiscales")
     if not isinstance(multiscales, list) or not multiscales or not isinstance(multiscales[0], dict):
         raise _Refused(
             "there is no image in this Zarr group: it has no multiscales",
             "name the group of one image, for instance a folder below this one",
         )
-    notes = [f"{len(multiscales)} images in one group; the first is read"] if len(multiscales) > 1 else []
-    multiscale = multiscales[0]
+    return len(multiscales), multiscales[0]
+
+
+def _datasets(multiscale: Mapping[str, Any]) -> list[dict[str, Any]]:
     datasets = multiscale.get("datasets")
-    if not isinstance(datasets, list) or not datasets or not isinstance(datasets[0], dict):
+    if not isinstance(datasets, list) or not datasets or any(not isinstance(each, dict) for each in datasets):
         raise _Refused("the image lists no datasets")
+    return datasets[:_MOST_LEVELS]
+
+
+def _first_image(attributes: Mapping[str, Any]) -> _Image:
+    count, multiscale = _first_multiscale(attributes)
+    notes = [f"{count} images in one group; the first is read"] if count > 1 else []
+    datasets = _datasets(multiscale)
     path = _checked_path(datasets[0].get("path"))
     axes = multiscale.get("axes")
     if axes is None:

@@ -13,25 +13,16 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from tomoportal.formats.omezarr.chunks import ChunkCodec, chunk_key
+from tomoportal.formats.omezarr.layouts import Index, PyramidLayout
 from tomoportal.formats.pyramid import Halving, Pyramid
 from tomoportal.formats.source import Source
 from tomoportal.formats.volumes import Voxels
-from tomoportal.storage import FileRecord, Store
 
-__all__ = ["Progress", "PyramidWriter", "Scratch", "Task", "write_object"]
+__all__ = ["Progress", "PyramidWriter", "Scratch", "Task"]
 
 _CONTRAST_SAMPLES = 2 * 1024 * 1024
 
-Index: TypeAlias = tuple[int, int, int]
 Progress: TypeAlias = Callable[[int, int], None]
-
-
-def write_object(store: Store, key: str, data: bytes) -> FileRecord:
-    """Write one object whole, without a flush to disk of its own, and return its record."""
-    with store.open_writer(key, durable=False) as writer:
-        writer.write(data)
-    return writer.record
 
 
 class Scratch:
@@ -54,20 +45,11 @@ class _OpenChunk:
 
 
 class PyramidWriter:
-    """Divides the volume into level-0 chunks and puts the pyramid together."""
+    """Divides the volume into level-0 blocks and puts the pyramid together; ``layout`` makes files of it."""
 
-    def __init__(
-        self,
-        source: Source,
-        store: Store,
-        prefix: str,
-        pyramid: Pyramid,
-        chunks: tuple[int, int, int],
-        codec: ChunkCodec,
-        progress: Progress | None,
-    ) -> None:
-        self._source, self._store, self._prefix, self._codec = source, store, prefix, codec
-        self._pyramid, self._chunks, self._factors = pyramid, chunks, pyramid.factors
+    def __init__(self, source: Source, layout: PyramidLayout, pyramid: Pyramid, progress: Progress | None) -> None:
+        self._source, self._layout = source, layout
+        self._pyramid, self._chunks, self._factors = pyramid, layout.block, pyramid.factors
         self._shapes = [level.shape for level in pyramid.levels]
         self._dtype = source.dtype.newbyteorder("<")
         self._progress = progress
@@ -75,8 +57,7 @@ class PyramidWriter:
         self._total = int(np.prod(source.shape, dtype=object))
         self._lock = Lock()
         self._open: dict[tuple[int, Index], _OpenChunk] = {}
-        self.records: list[FileRecord] = []
-        self.chunk_bytes = int(np.prod(chunks, dtype=object)) * self._dtype.itemsize
+        self.block_bytes = int(np.prod(layout.block, dtype=object)) * self._dtype.itemsize
         self._step, self._samples = _sampling(self._shapes[-1], self._dtype)
 
     def scratch(self) -> Scratch:
@@ -88,10 +69,14 @@ class PyramidWriter:
         return float(low), float(high)
 
     def tasks(self) -> Iterator[Task]:
-        """One task per level-0 chunk, sorted so that few chunks of the lower levels are open at a time."""
+        """One task per level-0 block, sorted so that few blocks and files of the lower levels are open at a time.
+
+        At every level the blocks that belong together in the next (and in a shard) come one after the other.
+        """
         last = len(self._shapes) - 1
-        for coarse in self._grid(last):
-            for index in self._children((coarse,), last):
+        z, y, x = (-(-count // factor) for count, factor in zip(self._counts(last), self._factors, strict=True))
+        for group in _indices(range(z), range(y), range(x)):
+            for index in self._children((group,), last + 1):
                 yield lambda scratch, index=index: self._convert(index, scratch)  # type: ignore[misc]
 
     def _children(self, indices: Iterable[Index], level: int) -> Iterator[Index]:
@@ -110,10 +95,6 @@ class PyramidWriter:
         z, y, x = (-(-size // chunk) for size, chunk in zip(self._shapes[level], self._chunks, strict=True))
         return z, y, x
 
-    def _grid(self, level: int) -> Iterator[Index]:
-        z, y, x = self._counts(level)
-        return _indices(range(z), range(y), range(x))
-
     def _convert(self, index: Index, scratch: Scratch) -> None:
         """Read one level-0 chunk, write it, and add its part to the lower levels."""
         (z0, y0, x0), (nz, ny, nx) = self._box(0, index)
@@ -123,7 +104,7 @@ class PyramidWriter:
             scratch.block[nz:] = 0
             scratch.block[:, ny:] = 0
             scratch.block[:, :, nx:] = 0
-        self._write_chunk(0, index, scratch.block)
+        self._layout.put(0, index, scratch.block)
         finished = []
         for level in range(1, len(self._shapes)):
             parent, target = self._target(level, index)
@@ -175,7 +156,7 @@ class PyramidWriter:
             if chunk.waiting:
                 return
             del self._open[level, parent]
-        self._write_chunk(level, parent, chunk.voxels)
+        self._layout.put(level, parent, chunk.voxels)
         if level == len(self._shapes) - 1:
             self._sample(parent, chunk.voxels)
 
@@ -186,14 +167,6 @@ class PyramidWriter:
         found = voxels[tuple(slice(begin, size, step) for begin, size in zip(first, held, strict=True))]
         place = [-(-start // step) for start in starts]
         self._samples[tuple(slice(p, p + n) for p, n in zip(place, found.shape, strict=True))] = found
-
-    def _write_chunk(self, level: int, index: Index, voxels: Voxels) -> None:
-        """Compress and store a chunk; one that holds nothing but the fill value 0 is left out."""
-        if not (voxels[0, 0].view(np.uint8).any() or voxels.view(np.uint8).any()):
-            return
-        record = write_object(self._store, f"{self._prefix}/{chunk_key(level, index)}", self._codec.encode(voxels))
-        with self._lock:
-            self.records.append(record)
 
 
 def _indices(zs: range, ys: range, xs: range) -> Iterator[Index]:
