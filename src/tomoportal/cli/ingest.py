@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 import click
 
 if TYPE_CHECKING:
-    pass
+    from tomoportal.archive import Archive
+    from tomoportal.ingest import Item, Plan, Report
 
 __all__ = ["command"]
 
@@ -83,7 +84,7 @@ def command(
     return 0
 
 
-def _plan_archive(url: str):  # type: ignore[no-untyped-def]
+def _plan_archive(url: str) -> Archive:
     """The archive to plan against; one that does not exist yet is planned as an empty one, and not made."""
     from tomoportal.archive import Archive
     from tomoportal.errors import NotFoundError
@@ -92,6 +93,16 @@ def _plan_archive(url: str):  # type: ignore[no-untyped-def]
         return Archive.open(url, read_only=True)
     except NotFoundError:
         return Archive.open("memory://", read_only=True)
+
+
+def _written(item: Item) -> str:
+    """What an item writes, below its container: the document, else the first file and how many more."""
+    if item.document is not None:
+        return item.document.removeprefix("/".join(item.place[1:]) + "/")
+    if not item.outputs:
+        return ""
+    first = item.outputs[0].removeprefix("/".join(item.place[1:]) + "/")
+    return first if len(item.outputs) == 1 else f"{first} + {len(item.outputs) - 1}"
 
 
 def _show_plan(plan: Plan) -> None:
@@ -105,11 +116,12 @@ def _show_plan(plan: Plan) -> None:
             item.archive_id,
             item.title,
             len(item.sources),
-            item.document or ", ".join(item.outputs),
+            _written(item),
         )
         for item in plan.items
     ]
-    table(("action", "container", "kind", "id", "what", "sources", "writes"), rows, title=f"Plan of {plan.config}")
+    columns = ("action", "container", "kind", "id", "what", "sources", "writes")
+    table(columns, rows, title=f"Plan of {plan.config}")
     _show_remarks(plan)
     counts = ", ".join(f"{count} {action}" for action, count in plan.counts.items() if count)
     console().print(f"[bold]{counts or 'nothing to do'}[/]; nothing was written", soft_wrap=True)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 if TYPE_CHECKING:
-    from tomoportal.ingest.drafting import Answers, Survey
+    from tomoportal.ingest.drafting import Survey
 
 __all__ = ["command"]
 
@@ -80,7 +80,7 @@ def command(
     for error in plan.errors:
         screen.print(f"[red]error[/] {error}", soft_wrap=True)
     screen.print(
-        f"wrote [bold]{target}[/]: {len(draft.runs.names)} runs, {len(plan.items)} items; look through its comments, then",
+        f"wrote [bold]{target}[/]: {len(draft.runs.names)} runs, {len(plan.items)} items; read its comments, then",
         soft_wrap=True,
     )
     screen.print(f"  tomoportal ingest {target} --archive {archive_url or 'ARCHIVE'}", soft_wrap=True)

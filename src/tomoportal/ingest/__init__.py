@@ -14,6 +14,15 @@ report.ok
 from __future__ import annotations
 
 import importlib
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from tomoportal.ingest.config import Config, load_config
+    from tomoportal.ingest.plan import Item, Options, Plan
+    from tomoportal.ingest.planner import make_plan
+    from tomoportal.ingest.report import Report, Result
+    from tomoportal.ingest.running import run_plan
+    from tomoportal.ingest.sources import SourceRoot, open_source
 
 _HOMES = {
     "Config": "config",
@@ -29,7 +38,19 @@ _HOMES = {
     "run_plan": "running",
 }
 
-__all__ = sorted(_HOMES)
+__all__ = [
+    "Config",
+    "Item",
+    "Options",
+    "Plan",
+    "Report",
+    "Result",
+    "SourceRoot",
+    "load_config",
+    "make_plan",
+    "open_source",
+    "run_plan",
+]
 
 
 def __getattr__(name: str) -> object:

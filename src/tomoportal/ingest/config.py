@@ -97,7 +97,7 @@ def parse_config(data: bytes, name: str, *, folder: Store | None = None) -> Conf
 
 def _version_problem(yaml: PlacedYaml, version: str, count: int) -> Problem:
     if version in _OLDER_VERSIONS:
-        what = f"config version {version} needs migration to {CURRENT_VERSION}: {count} fields do not have the shape of {CURRENT_VERSION}"
+        what = f"config version {version} needs migration to {CURRENT_VERSION}: {count} fields have another shape"
     else:
         what = f"unknown config version {version}"
     return Problem(

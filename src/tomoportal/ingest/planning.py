@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NoReturn
 
 from tomoportal.archive import Archive
 from tomoportal.errors import ConfigError, Problem
@@ -22,7 +22,7 @@ from tomoportal.ingest.trees import Tree
 __all__ = ["Entry", "Planning", "RunPlan", "Stop"]
 
 
-class Stop(Exception):  # noqa: N818 - not an error of its own: the problem is on record when it is raised
+class Stop(Exception):
     """The current run cannot be planned any further; the problem has been recorded."""
 
 
@@ -114,7 +114,7 @@ class Planning:
         except TemplateError as error:
             self.fail(run, path, error.what, error.fix)
 
-    def fail(self, run: str, path: Path | str, what: str, fix: str | None = None) -> Any:
+    def fail(self, run: str, path: Path | str, what: str, fix: str | None = None) -> NoReturn:
         """Record a problem, of a run or (run empty) of the whole config, and stop the current run."""
         problem = Problem(self.config.place(path), what, fix)
         if run:
@@ -222,9 +222,9 @@ class RunPlan:
         """Sources of a section for this run; see `Planning.entries`."""
         return self.planning.entries(section, scope or self.scope, self.name)
 
-    def fail(self, path: Path | str, what: str, fix: str | None = None) -> Any:
+    def fail(self, path: Path | str, what: str, fix: str | None = None) -> NoReturn:
         """Record a problem of this run and stop planning it."""
-        return self.planning.fail(self.name, path, what, fix)
+        self.planning.fail(self.name, path, what, fix)
 
     def warn(self, path: Path | str, what: str, fix: str | None = None) -> None:
         """Record a warning about this run."""
@@ -237,9 +237,9 @@ class RunPlan:
             if other is not item:
                 self.fail(
                     item.config_path,
-                    f"{item.kind} {item.title!r} and {other.kind} {other.title!r} (from {other.config_path}) are one object: "
-                    f"both have the {claim}",
-                    "make them differ in a field of the identity, or bind each to its runs or spacings with parent_filters",
+                    f"{item.kind} {item.title!r} and {other.kind} {other.title!r} (from {other.config_path})"
+                    f" are one object: both have the {claim}",
+                    "make them differ in a field of the identity, or bind each to its runs with parent_filters",
                 )
         self.items.append(item)
         return item

@@ -75,7 +75,7 @@ class Records:
         self, place: tuple[str, ...], kind: str, *, other_than: int | None = None
     ) -> list[tuple[str, Mapping[str, Any]]]:
         """Documents of a kind in a run, sorted by key; without those of the deposition ``other_than``."""
-        found = []
+        found: list[tuple[str, Mapping[str, Any]]] = []
         for key in self._tree.glob(f"{'/'.join(place[1:])}/{_DOCUMENTS[kind]}"):
             document = self.document(key)
             if document is not None and (other_than is None or document.get("deposition_id") != other_than):

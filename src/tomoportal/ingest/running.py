@@ -112,7 +112,8 @@ class _Ids:
                 continue
             if number != numbered.archive_id:
                 self._wrong[numbered.label] = (
-                    f"the archive changed since the plan was made: id {number} instead of {numbered.archive_id}; run the command again"
+                    f"the archive changed since the plan was made: id {number} instead of {numbered.archive_id};"
+                    " run the command again"
                 )
         why = self._wrong.get(item.label)
         return Result.of(item, "failed", why) if why else None

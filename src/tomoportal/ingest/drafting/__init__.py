@@ -9,6 +9,11 @@ draft = draft_config(survey, Answers())   # text of a commented config, text of 
 from __future__ import annotations
 
 import importlib
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from tomoportal.ingest.drafting.draft import Answers, Draft, draft_config, free_ids
+    from tomoportal.ingest.drafting.survey import Survey, survey_folder
 
 _HOMES = {
     "Answers": "draft",
@@ -19,7 +24,7 @@ _HOMES = {
     "survey_folder": "survey",
 }
 
-__all__ = sorted(_HOMES)
+__all__ = ["Answers", "Draft", "Survey", "draft_config", "free_ids", "survey_folder"]
 
 
 def __getattr__(name: str) -> object:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import statistics
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import Any
 
 from tomoportal.formats.mdoc import Mdoc
@@ -43,9 +44,7 @@ def read_acquisition(mdoc: Mdoc, spacing: float | None) -> Acquisition:
     sections = mdoc.exposures
     titles = " ".join(mdoc.titles)
     angles = sorted(section.tilt_angle for section in sections if section.tilt_angle is not None)
-    steps = [
-        round(after - before, 1) for before, after in zip(angles, angles[1:], strict=False) if after - before > 0.2
-    ]
+    steps = [round(after - before, 1) for before, after in pairwise(angles) if after - before > 0.2]
     voltage = mdoc.number("Voltage") or next(
         (value for section in sections if (value := section.number("Voltage"))), None
     )

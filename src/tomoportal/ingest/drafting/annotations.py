@@ -5,16 +5,14 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 
 from tomoportal.formats.relion_star import FILTER_COLUMNS
 from tomoportal.ingest.drafting.grouping import Runs
+from tomoportal.ingest.drafting.parts import Table
 from tomoportal.ingest.drafting.survey import SurveyedFile
-
-if TYPE_CHECKING:
-    from tomoportal.ingest.drafting.draft import Table
 
 __all__ = ["annotation_blocks"]
 
@@ -112,7 +110,8 @@ def _particles(runs: Runs, spacings: Mapping[float, list[str]], table: Table) ->
     ]
     files += [(group.template, group.first(), sorted(group.files), True) for group in runs.groups.get("particles", [])]
     for number, (template, file, names, named) in enumerate(files):
-        assert file.star is not None and file.star_format is not None
+        assert file.star is not None
+        assert file.star_format is not None
         chosen = _filter(file, names, table, number)
         if chosen is None and named and len(names) == 1 and _one_micrograph(file):
             chosen = names, ""  # the file's own name says which run it is of
@@ -147,17 +146,19 @@ def _particle_source(
     locations = np.column_stack([file.star.numbers(f"rlnCoordinate{axis}") for axis in "XYZ"])
     binning, comment = _fit(locations, _largest_shape(runs, names), spacing)
     chosen = f"\n      filter_value: {json.dumps(filter_value)}" if filter_value else ""
+    shown = "false" if shape == "Point" and file.oriented else "true"
     return f"""  - {shape}:
       file_format: {file.star_format}
       glob_string: {json.dumps(template)}{chosen}
       binning: {binning:g}  # {comment}
       {"columns" if shape == "Point" else "order"}: xyz
-      is_visualization_default: {"false" if shape == "Point" and file.oriented else "true"}{_bound(names, spacings, spacing)}"""
+      is_visualization_default: {shown}{_bound(names, spacings, spacing)}"""
 
 
 def _filter(file: SurveyedFile, names: list[str], table: Table, number: int) -> tuple[list[str], str] | None:
-    """The runs whose particles a star file holds, and the ``filter_value`` that picks them: a template, a map column."""
-    assert file.star is not None and file.star_format is not None
+    """The runs whose particles a star file holds, and the template of ``filter_value`` that picks them."""
+    assert file.star is not None
+    assert file.star_format is not None
     column = FILTER_COLUMNS[file.star_format]
     if column not in file.star:
         return (names, "") if len(names) == 1 else None
@@ -172,7 +173,8 @@ def _filter(file: SurveyedFile, names: list[str], table: Table, number: int) -> 
 
 
 def _one_micrograph(file: SurveyedFile) -> bool:
-    assert file.star is not None and file.star_format is not None
+    assert file.star is not None
+    assert file.star_format is not None
     return len(file.star.counts(FILTER_COLUMNS[file.star_format])) == 1
 
 
@@ -187,7 +189,7 @@ def _fit(locations: np.ndarray[Any, Any], shape: tuple[int, int, int] | None, sp
     size = np.array(shape[::-1])
     largest = locations.max(axis=0)
     for binning in _BINNINGS:
-        if np.all(largest / binning <= size - 0.5):
+        if np.all(largest / binning <= size):
             if binning > 1 and np.all(largest / spacing <= size) and np.any(largest / spacing > 0.8 * size):
                 return spacing, "the range of the coordinates fits Å: check it"
             how = (

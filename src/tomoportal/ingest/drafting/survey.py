@@ -97,10 +97,7 @@ def survey_folder(folder: str | os.PathLike[str] | Store, *, ignore: Collection[
     store = folder if isinstance(folder, Store) else open_store(folder, read_only=True, follow_links=True)
     survey = Survey(store)
     stats = [stat for stat in store.list() if stat.key not in ignore and "/." not in f"/{stat.key}"]
-    mdocs: list[SurveyedFile] = []
-    for stat in stats:
-        if stat.key.lower().endswith(".mdoc"):
-            mdocs.append(_look_at(stat, _mdoc, store))
+    mdocs = [_look_at(stat, _mdoc, store) for stat in stats if stat.key.lower().endswith(".mdoc")]
     movies = {section.frame_name for file in mdocs if file.mdoc is not None for section in file.mdoc.exposures}
     known = {file.key: file for file in mdocs}
     for stat in stats:
@@ -199,7 +196,7 @@ def _labels(volume: MrcVolume, *, named: bool) -> tuple[int, ...]:
         if len(found) > _MOST_LABELS or min(found) < 0:
             return ()
     labels = tuple(sorted(found - {0}))
-    return labels if named or len(labels) == 1 else ()
+    return labels if named or (len(labels) == 1 and 0 in found) else ()
 
 
 def _raw_tilts(stat: Stat, store: Store) -> SurveyedFile:

@@ -21,6 +21,7 @@ __all__ = ["make", "plan"]
 
 KIND = "alignment"
 VERSION = 1
+_TILT = (".tlt", ".rawtlt")
 _X_TILT = (".xtilt", ".tltx")
 
 
@@ -105,7 +106,7 @@ def _plan_own(run: RunPlan, entry: Entry | None, volume: tuple[str, float] | Non
     if files and metadata.get("format") != "IMOD":
         run.warn(
             path,
-            f"alignment files of {metadata.get('format')} are kept; their per-section parameters are not read by this version",
+            f"{metadata.get('format')} alignment files are kept; this version reads no per-section parameters of them",
         )
     run.alignment = document
     run.alignment_item = run.add(
@@ -151,6 +152,7 @@ def make(item: Item, bench: Bench) -> Made:
     spacing = settings["pixel_spacing"]
     if metadata.get("format") == "IMOD" and item.sources:
         rows = _imod_rows(by_extension, com, spacing or 1.0, bench)
+    tilt = next((by_extension[extension][1] for extension in _TILT if extension in by_extension), None)
     x_tilt = next((by_extension[extension][1] for extension in _X_TILT if extension in by_extension), None)
     main = by_extension.get(".xf") or by_extension.get(".aln")
     document: dict[str, Any] = {
@@ -158,7 +160,7 @@ def make(item: Item, bench: Bench) -> Made:
         "per_section_alignment_parameters": rows,
         "offset_unit": "angstrom" if spacing or not rows else "pixel",
         "alignment_path": main[1] if main else None,
-        "tilt_path": by_extension[".tlt"][1] if ".tlt" in by_extension else None,
+        "tilt_path": tilt,
         "tiltx_path": x_tilt,
         "tiltseries_path": settings["tiltseries_path"],
         "files": list(item.outputs),
@@ -175,7 +177,7 @@ def make(item: Item, bench: Bench) -> Made:
     }
     if not document.get("volume_dimension"):
         document.pop("volume_dimension", None)
-        defaults["volume_dimension"] = _dimension(*settings["volume"], bench)
+        defaults["volume_dimension"] = _dimension(settings["volume"][0], settings["volume"][1], bench)
     for key, value in defaults.items():
         document.setdefault(key, value)
     return Made({**document, "deposition_id": settings["deposition_id"], "last_updated_at": settings["stamp"]})
@@ -198,13 +200,15 @@ def _targets(run: RunPlan, entry: Entry) -> dict[str, str]:
                 "narrow the globs to one of them",
             )
         files[key] = extension
-    if (entry.metadata or {}).get("format") == "IMOD" and files and not {".xf", ".tlt"} <= set(files.values()):
-        missing = " and ".join(extension for extension in (".xf", ".tlt") if extension not in files.values())
-        run.fail(
-            entry.source_path,
-            f"an IMOD alignment needs .xf and .tlt; {missing} is missing (found {', '.join(files)})",
-            "add it to the globs",
-        )
+    if (entry.metadata or {}).get("format") == "IMOD" and files:
+        known = set(files.values())
+        missing = [name for name, found in ((".xf", ".xf" in known), (".tlt", known & set(_TILT))) if not found]
+        if missing:
+            run.fail(
+                entry.source_path,
+                f"an IMOD alignment needs .xf and .tlt; {' and '.join(missing)} is missing (found {', '.join(files)})",
+                "add it to the globs",
+            )
     return files
 
 
@@ -218,7 +222,8 @@ def _command(files: Mapping[str, tuple[str, str]], bench: Bench) -> TiltCom | No
 def _imod_rows(
     files: Mapping[str, tuple[str, str]], com: TiltCom | None, spacing: float, bench: Bench
 ) -> list[dict[str, Any]]:
-    xf, tlt = files[".xf"][0], files[".tlt"][0]
+    xf = files[".xf"][0]
+    tlt = next(files[extension][0] for extension in _TILT if extension in files)
     x_tilt = next((files[extension][0] for extension in _X_TILT if extension in files), None)
     sections = imod_sections(
         read_xf(bench.read(xf), xf),

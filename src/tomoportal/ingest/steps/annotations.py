@@ -207,7 +207,8 @@ def _make_points(shape: Mapping[str, Any], item: Item, bench: Bench, warnings: l
         if outside:
             nz, ny, nx = size
             warnings.append(
-                f"{shape['key']}: {outside} of {len(points)} points lie outside the tomogram ({nx} × {ny} × {nz} voxels)"
+                f"{shape['key']}: {outside} of {len(points)} points lie outside the tomogram"
+                f" ({nx} × {ny} × {nz} voxels)"
             )
     target = shape["targets"]["ndjson"]
     bench.target.put(target, write_points(points))

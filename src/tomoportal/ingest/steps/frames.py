@@ -28,12 +28,17 @@ def plan(run: RunPlan) -> None:
     if not keys and run.mdoc is None:
         return  # ``literal [default]`` needs the mdoc for its document; that it is missing is listed already
     metadata = _metadata(run, entries)
-    if metadata is not None and run.mdoc is None:
-        run.fail(
-            entries[0].path,
-            "the run has frames but no mdoc, which gives the dose of each",
-            "add its mdoc to collection_metadata",
+    if run.mdoc is None:
+        if run.planning.config.section("collection_metadata"):
+            run.fail(
+                entries[0].path,
+                "the run has frames but no mdoc, which gives the dose of each",
+                "add its mdoc to collection_metadata",
+            )
+        run.planning.warn(
+            entries[0].path, "without mdocs the frame files are kept, but there is no frames_metadata.json"
         )
+        metadata = None
     outputs: dict[str, str] = {}
     for key in keys:
         name = key.rpartition("/")[2]

@@ -12,12 +12,13 @@ from tomoportal.formats.mrc import MrcVolume, open_mrc
 from tomoportal.formats.ndjson import read_points
 from tomoportal.formats.neuroglancer.palette import color_of, rgb
 from tomoportal.formats.neuroglancer.state import Layer, MaskLayer, PointLayer, layer_name
+from tomoportal.formats.points import PointKind
 from tomoportal.ingest.bench import Bench
 from tomoportal.ingest.plan import Item
 
 __all__ = ["AnnotationFile", "annotation_files", "overlays", "viewer_layers"]
 
-_POINT_KINDS = {"Point": "point", "OrientedPoint": "orientedPoint"}
+_POINT_KINDS: dict[str, PointKind] = {"Point": "point", "OrientedPoint": "orientedPoint"}
 
 
 class AnnotationFile:
@@ -80,7 +81,7 @@ def viewer_layers(item: Item, bench: Bench) -> list[Layer]:
             if kind is not None:
                 layers.append(
                     PointLayer(name, precompute_of(file), file.spacing, file.color, kind=kind, visible=file.visible)
-                )  # type: ignore[arg-type]
+                )
             elif file.entry["format"] == "zarr" and file.shape == "SegmentationMask":
                 layers.append(MaskLayer(name, file.key, file.spacing, color=file.color, visible=file.visible))
     return layers

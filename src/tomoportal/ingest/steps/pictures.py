@@ -48,7 +48,7 @@ def picture_settings(planning: Planning, section: str, scope: Scope, runs: list[
                 where = next(iter(planning.config.section(section)), None)
                 planning.warn(
                     (section, 0) if where else section,
-                    f"key photo {path_or_url!r} does not exist below the source root; the first tomogram is shown instead",
+                    f"key photo {path_or_url!r} is not below the source root; the first tomogram is shown instead",
                 )
                 pictures[name] = {"extension": ".png"}
         else:

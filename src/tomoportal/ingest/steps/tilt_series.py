@@ -40,9 +40,15 @@ def _plan_one(run: RunPlan, entry: Entry, key: str, raw_tilts: str | None) -> No
             f"two tilt series for one run: {run.tilt_series.title} and {key}",
             "narrow the glob, or bind each entry to its runs with parent_filters",
         )
-    if run.mdoc is None:
-        run.fail(entry.source_path, "the run has a tilt series but no mdoc", "add its mdoc to collection_metadata")
-    assert run.mdoc is not None
+    mdoc = run.mdoc
+    if mdoc is None:
+        if run.planning.config.section("collection_metadata"):
+            run.fail(entry.source_path, "the run has a tilt series but no mdoc", "add its mdoc to collection_metadata")
+        if raw_tilts is None:
+            why = "tilt series are left out: neither an mdoc nor a raw tilt list gives their angles"
+            run.planning.warn(entry.path, why, "add the sections collection_metadata and rawtilts")
+            return
+        run.planning.warn(entry.path, "without mdocs tilt series have no per-section parameters")
     metadata = run.expand(dict(entry.metadata or {}), (*entry.path, "metadata"))
     spacing = metadata.get("pixel_spacing")
     if not isinstance(spacing, (int, float)) or not spacing > 0:
@@ -87,14 +93,14 @@ def _plan_one(run: RunPlan, entry: Entry, key: str, raw_tilts: str | None) -> No
             title=key,
             sources=(raw_tilts,) if raw_tilts else (),
             outputs=(rawtlt,),
-            extra_sources=run.mdoc.sources,
+            extra_sources=mdoc.sources if mdoc else (),
             document=layout.tiltseries_document(run.dataset, run.run, archive_id),
             archive_id=archive_id,
             id_scope=run.key,
             config_path=where,
             settings={
                 "metadata": metadata,
-                "mdoc": run.mdoc.sources[0],
+                "mdoc": mdoc.sources[0] if mdoc else None,
                 "raw_tilts": raw_tilts,
                 "rawtlt": rawtlt,
                 "mrc": mrc,
@@ -104,7 +110,7 @@ def _plan_one(run: RunPlan, entry: Entry, key: str, raw_tilts: str | None) -> No
                 "stamp": run.stamp,
                 "frames_count": _frames_count(run),
             },
-            needs=(volume.label, run.mdoc.label),
+            needs=(volume.label, *((mdoc.label,) if mdoc else ())),
             derives_from=(volume.label,),
         )
     )
@@ -115,14 +121,14 @@ def make(item: Item, bench: Bench) -> Made:
     settings = item.settings
     facts = volume_facts(bench.archive.store, settings["mrc"], settings["zarr"])
     sections = facts["size"]["z"]
-    mdoc = read_mdoc(bench.read(settings["mdoc"]), settings["mdoc"])
+    mdoc = read_mdoc(bench.read(settings["mdoc"]), settings["mdoc"]) if settings["mdoc"] else None
     warnings: list[str] = []
     if settings["raw_tilts"]:
         angles = read_tilt_angles(bench.read(settings["raw_tilts"]), settings["raw_tilts"])
         name = settings["raw_tilts"]
         bench.copy(settings["raw_tilts"], settings["rawtlt"])
     else:
-        exposures = mdoc.exposures
+        exposures = mdoc.exposures if mdoc else ()
         listed = [section.tilt_angle for section in sorted(exposures, key=lambda section: section.index)]
         angles_known = [angle for angle in listed if angle is not None]
         if len(angles_known) != sections:
@@ -154,7 +160,7 @@ def make(item: Item, bench: Bench) -> Made:
             "minor_defocus": None,
             "phase_shift": None,
         }
-        for match in match_sections(angles, mdoc, name=name)
+        for match in (match_sections(angles, mdoc, name=name) if mdoc else ())
     ]
     document = {
         **settings["metadata"],

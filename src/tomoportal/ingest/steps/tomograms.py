@@ -53,7 +53,7 @@ def candidates(run: RunPlan, scope: Scope, spacing: float) -> list[Candidate]:
 
 
 def plan(run: RunPlan, candidate: Candidate) -> Item:
-    """Plan the volume and reserve the document; `finish` adds previews, viewer file and document. Returns the volume."""
+    """Plan the volume and its id; `finish` adds previews, viewer file and document. Returns the volume."""
     metadata, spacing, entry = candidate.metadata, candidate.spacing, candidate.entry
     identity = identities.tomogram(
         spacing,

@@ -18,12 +18,11 @@ from tomoportal.storage import Store
 __all__ = ["VERSION", "is_mrc_name", "make", "volume_facts"]
 
 VERSION = 1
-_MRC_ENDINGS = (".mrc", ".rec", ".st", ".ali", ".mrcs", ".map", ".preali", ".xyzw")
 
 
 def is_mrc_name(key: str) -> bool:
-    """Whether a source is read as an MRC volume."""
-    return key.lower().endswith(_MRC_ENDINGS)
+    """Whether a source is read as an MRC volume: everything but OME-Zarr; the header tells the rest."""
+    return not key.lower().endswith(".zarr")
 
 
 def make(item: Item, bench: Bench) -> Made:
@@ -56,7 +55,7 @@ def make(item: Item, bench: Bench) -> Made:
 
 
 def volume_facts(store: Store, mrc: str, zarr: str) -> dict[str, Any]:
-    """``scales`` and ``size`` of a volume of the archive as its document states them, read back from what was written."""
+    """``scales`` and ``size`` of a volume for its document, read back from what was written."""
     attributes = json.loads(store.get(f"{zarr}/.zattrs"))
     scales = []
     for level in attributes["multiscales"][0]["datasets"]:
