@@ -237,6 +237,7 @@ def test_folders_are_listed(http: httpx.Client) -> None:
     assert page.headers["content-type"] == "text/html; charset=utf-8"
     assert 'href="./100%25%20%26%20%C3%BCmlaut%20%231%3F.txt"' in page.text
     assert http.get("/files/10001/nothing/").status_code == 404
+    assert http.get("/files", follow_redirects=True).status_code == 200
 
 
 def test_many_readers_at_once(server: LiveServer, folder: Path) -> None:

@@ -11,6 +11,7 @@ from contextlib import asynccontextmanager
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
+from starlette.responses import RedirectResponse
 from starlette.routing import BaseRoute, Route
 
 from tomoportal import web
@@ -85,6 +86,7 @@ def _routes(context: Context) -> list[BaseRoute]:
         Route("/graphql", graphql, middleware=cors),
         Route("/graphql/", graphql, middleware=cors),
         Route("/graphql/{name}", explorer_asset, methods=["GET"]),
+        Route("/files", lambda request: RedirectResponse("/files/"), methods=["GET"]),
         Route("/files/{key:path}", Files(context)),
         Route("/viewer/v/portal/{name:path}", ViewerClient(context)),
         Route("/viewer/runs/{run:int}/state.json", states.respond, methods=["GET", "OPTIONS"]),

@@ -60,15 +60,16 @@ class GraphQLTransport:
         if request.method == "GET":
             if prefers_html(request.headers.get("accept")):
                 return _explorer_file("explorer.html", "text/html")
-            question = _from_address(request)
+            body = None
         elif request.method == "POST":
-            question = _from_body(request, await _body(request, self._context.settings.max_body_mb))
+            body = await _body(request, self._context.settings.max_body_mb)
         else:
             return PlainTextResponse("GraphQL is asked with GET or POST.", 405, {"Allow": "GET, POST, OPTIONS"})
-        return await self._context.run(self._answer, request, question)
+        return await self._context.run(self._answer, request, body)
 
-    def _answer(self, request: Request, question: _Question) -> Response:
-        """Run the query in a thread: compile, one statement per root field, compress."""
+    def _answer(self, request: Request, body: bytes | None) -> Response:
+        """All that takes time, in a thread: parse, compile, one statement per root field, compress."""
+        question = _from_address(request) if body is None else _from_body(request, body)
         bases, viewer = self._context.bases(request.scope), self._context.viewer(request.scope)
         reading = request.method == "GET"
         headers = {"Vary": "Accept, Accept-Encoding", "Cache-Control": "no-cache"}
@@ -82,10 +83,10 @@ class GraphQLTransport:
             return Response(answer.body, answer.status, media_type=answer.content_type)
         if etag is not None and b'"errors"' not in answer.body:  # an error may pass, such as a time limit
             headers["ETag"] = etag
-        body, compressed = compress(answer.body, request.headers.get("accept-encoding"))
+        packed, compressed = compress(answer.body, request.headers.get("accept-encoding"))
         if compressed:
             headers["Content-Encoding"] = "gzip"
-        return Response(body, 200, headers, answer.content_type)
+        return Response(packed, 200, headers, answer.content_type)
 
 
 def explorer_asset(request: Request) -> Response:
