@@ -3,6 +3,7 @@
 import json
 import struct
 import time
+from typing import get_args
 
 import numpy as np
 import pytest
@@ -17,6 +18,7 @@ from tomoportal.formats.point_formats import POINT_FORMATS, PointRequest, matchi
 from tomoportal.formats.point_selection import Condition, parse_conditions, selected
 from tomoportal.formats.points import KINDS
 from tomoportal.formats.star import read_star
+from tomoportal.model import config
 
 
 def star(block, columns, *rows):
@@ -232,3 +234,11 @@ def test_fuzz_alignments_and_ctfs(kind, data):
         survives(dynamo_tomograms, blob, "file")
     else:
         survives(lambda: read_aretomo(blob, "file").sections(2.0))
+
+
+def test_configs_may_name_every_format_that_is_read():
+    """The schema's enums and the registry say the same; tloc is only there to be refused with a way out."""
+    for shape in ("Point", "OrientedPoint", "InstanceSegmentation"):
+        named = set(get_args(getattr(config, f"Annotation{shape}FileFormat")))
+        assert named == {name for name, known in POINT_FORMATS.items() if shape in known.shapes} - {"tloc"}
+    assert set(get_args(config.CtfFormat)) == set(CTF_FORMATS)

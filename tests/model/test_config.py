@@ -103,8 +103,9 @@ def test_sources_survive_validation(config: Config) -> None:
          "dataset_keyphotos[0].sources[0].literal.value.snapshot",
          "must be an address such as https://example.org/photo.png; found 'ftp://h/a'"),
         ("annotations.0.sources.0.Point.file_format", "star", "annotations[0].sources[0].Point.file_format",
-         "must be one of csv, csv_with_header, tsv, mod, relion3_star, relion4_star, tomoman_relion_star, copick; "
-         "found 'star'"),
+         "must be one of csv, csv_with_header, tsv, mod, relion3_star, relion4_star, tomoman_relion_star, copick, "
+         "stopgap_star, relion5_star, warp_star, dynamo, motivelist, cbox, coords, box, eman2, pytom, deepfinder, "
+         "ndjson; found 'star'"),
         ("annotations.0.sources.0.Point.order", "xyz", "annotations[0].sources[0].Point.order", "is not a known key"),
         ("annotations.0.metadata", REMOVED, "annotations[0].metadata", "is missing"),
         ("annotations.0.sources.1.parent_filters.include.tomogram", ["x"],

@@ -69,7 +69,8 @@ def read_imod_model(data: bytes, name: str) -> ImodModel:
         elif tag == b"CONT":
             if not names:
                 raise FormatError("The model has a contour before its first object.", where=name)
-            points = np.frombuffer(body, ">f4", offset=_CONTOUR.size).reshape(-1, 3).astype(np.float64)
+            with np.errstate(invalid="ignore"):  # a signalling nan is refused in the next line
+                points = np.frombuffer(body, ">f4", offset=_CONTOUR.size).reshape(-1, 3).astype(np.float64)
             if not np.isfinite(points).all():
                 raise FormatError(f"Contour {len(contours) + 1} holds a number that is not finite.", where=name)
             contours.append(points)

@@ -64,7 +64,8 @@ def _table(data: bytes, name: str) -> NDArray[np.float64]:
     expected = _HEADER + _ROWS * ny * dtype.itemsize
     if len(data) != expected:
         raise FormatError(f"The header promises {expected} bytes, the file has {len(data)}.", where=name)
-    table = np.frombuffer(data, dtype, offset=_HEADER).reshape(ny, _ROWS).astype(np.float64)
+    with np.errstate(invalid="ignore"):  # a signalling nan is refused below
+        table = np.frombuffer(data, dtype, offset=_HEADER).reshape(ny, _ROWS).astype(np.float64)
     used = table[:, [0, 3, 4, 5, *range(7, 13), 16, 17, 18, 19]]
     if not np.isfinite(used).all():
         row = int(np.argmax(~np.isfinite(used).all(axis=1)))

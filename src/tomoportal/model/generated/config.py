@@ -164,7 +164,7 @@ AlignmentType = Literal["LOCAL", "GLOBAL"]
 _AlignmentType = Choice(*get_args(AlignmentType))
 AnnotationCaptionFileFormat = Literal["saber"]
 _AnnotationCaptionFileFormat = Choice(*get_args(AnnotationCaptionFileFormat))
-AnnotationInstanceSegmentationFileFormat = Literal["tardis", "copick"]
+AnnotationInstanceSegmentationFileFormat = Literal["tardis", "copick", "mod", "cbox", "deepfinder", "ndjson"]
 _AnnotationInstanceSegmentationFileFormat = Choice(*get_args(AnnotationInstanceSegmentationFileFormat))
 AnnotationMaskFileFormat = Literal["mrc", "zarr"]
 _AnnotationMaskFileFormat = Choice(*get_args(AnnotationMaskFileFormat))
@@ -173,11 +173,42 @@ _AnnotationMethodLinkType = Choice(*get_args(AnnotationMethodLinkType))
 AnnotationMethodType = Literal["manual", "automated", "hybrid", "simulated"]
 _AnnotationMethodType = Choice(*get_args(AnnotationMethodType))
 AnnotationOrientedPointFileFormat = Literal[
-    "mod", "relion3_star", "relion4_star", "tomoman_relion_star", "copick", "stopgap_star"
+    "mod",
+    "relion3_star",
+    "relion4_star",
+    "tomoman_relion_star",
+    "copick",
+    "stopgap_star",
+    "relion5_star",
+    "warp_star",
+    "dynamo",
+    "motivelist",
+    "pytom",
+    "deepfinder",
+    "ndjson",
 ]
 _AnnotationOrientedPointFileFormat = Choice(*get_args(AnnotationOrientedPointFileFormat))
 AnnotationPointFileFormat = Literal[
-    "csv", "csv_with_header", "tsv", "mod", "relion3_star", "relion4_star", "tomoman_relion_star", "copick"
+    "csv",
+    "csv_with_header",
+    "tsv",
+    "mod",
+    "relion3_star",
+    "relion4_star",
+    "tomoman_relion_star",
+    "copick",
+    "stopgap_star",
+    "relion5_star",
+    "warp_star",
+    "dynamo",
+    "motivelist",
+    "cbox",
+    "coords",
+    "box",
+    "eman2",
+    "pytom",
+    "deepfinder",
+    "ndjson",
 ]
 _AnnotationPointFileFormat = Choice(*get_args(AnnotationPointFileFormat))
 AnnotationTriangularMeshFileFormat = Literal["obj", "stl", "vtk", "glb"]
