@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from tomoportal.formats.ctf import CtfSection, CtfTable, read_ctf
     from tomoportal.formats.deepfinder_xml import deepfinder_points
     from tomoportal.formats.dynamo import dynamo_points, dynamo_tomograms
+    from tomoportal.formats.em import EmHeader, open_em
     from tomoportal.formats.eman2 import eman2_points
     from tomoportal.formats.imod import export_imod, imod_sections, read_tilt_com, read_xf
     from tomoportal.formats.imod_model import imod_points, read_imod_model
@@ -29,6 +30,8 @@ if TYPE_CHECKING:
     from tomoportal.formats.motivelist import motivelist_points
     from tomoportal.formats.mrc import MrcHeader, MrcVolume, open_mrc
     from tomoportal.formats.ndjson import read_points, write_points
+    from tomoportal.formats.omezarr import OmeZarrVolume, level_shapes, open_omezarr
+    from tomoportal.formats.opening import open_volume, volume_format
     from tomoportal.formats.point_formats import (
         POINT_FORMATS,
         PointFormat,
@@ -40,9 +43,11 @@ if TYPE_CHECKING:
     from tomoportal.formats.points_csv import csv_points
     from tomoportal.formats.pytom_xml import pytom_points
     from tomoportal.formats.relion_star import filter_counts, relion5_points, relion_points, relion_tomograms
+    from tomoportal.formats.spool import spooled
     from tomoportal.formats.star import StarFile, read_star
     from tomoportal.formats.stopgap import stopgap_points
     from tomoportal.formats.tardis import tardis_points
+    from tomoportal.formats.tiff import TiffVolume, open_tiff
     from tomoportal.formats.tilt_angles import read_tilt_angles, write_tilt_angles
     from tomoportal.formats.volumes import ArrayVolume, Volume, header_spacing
     from tomoportal.formats.warp_star import warp_points
@@ -56,14 +61,17 @@ __all__ = [
     "CopickPicks",
     "CtfSection",
     "CtfTable",
+    "EmHeader",
     "Mdoc",
     "MrcHeader",
     "MrcVolume",
+    "OmeZarrVolume",
     "PointFormat",
     "PointRequest",
     "Points",
     "SectionAlignment",
     "StarFile",
+    "TiffVolume",
     "Volume",
     "VoxelPoints",
     "box_points",
@@ -83,10 +91,15 @@ __all__ = [
     "identity_affine",
     "imod_points",
     "imod_sections",
+    "level_shapes",
     "match_sections",
     "matching_counts",
     "motivelist_points",
+    "open_em",
     "open_mrc",
+    "open_omezarr",
+    "open_tiff",
+    "open_volume",
     "pytom_points",
     "read_aretomo",
     "read_copick_picks",
@@ -104,14 +117,26 @@ __all__ = [
     "relion_tomograms",
     "render_key_photos",
     "semantic_mask",
+    "spooled",
     "stopgap_points",
     "tardis_points",
+    "volume_format",
     "warp_points",
     "write_points",
     "write_tilt_angles",
 ]
 
 _HOMES = {
+    "EmHeader": "em",
+    "open_em": "em",
+    "OmeZarrVolume": "omezarr",
+    "open_omezarr": "omezarr",
+    "level_shapes": "omezarr",
+    "open_tiff": "tiff",
+    "TiffVolume": "tiff",
+    "open_volume": "opening",
+    "volume_format": "opening",
+    "spooled": "spool",
     "POINT_FORMATS": "point_formats",
     "AngstromPoints": "points",
     "AretomoAlignment": "aretomo",
