@@ -106,15 +106,18 @@ def test_unquoted_dates_and_orcid_links_become_canonical(raw: Path) -> None:
     assert metadata["authors"][0]["ORCID"] == "0000-0002-1825-0097"
 
 
-def test_sections_that_are_not_ingested_are_named(raw: Path, edit: Edit) -> None:
+def test_what_is_not_ingested_is_named(raw: Path, edit: Edit) -> None:
     def change(config: dict[str, Any]) -> None:
-        config["ctfs"] = [{"metadata": {"format": "CTFFIND"}, "sources": [{"source_glob": {"list_glob": "x"}}]}]
-        source = {"OrientedPoint": {"file_format": "copick", "glob_string": "x.json"}}
-        config["annotations"][0]["sources"].append({**source, "parent_filters": {"include": {"run": ["x"]}}})
+        config["key_images"] = [{"sources": [{"source_glob": {"list_glob": "x"}}]}]
+        source = {"TriangularMesh": {"file_format": "stl", "glob_string": "x.stl"}}
+        config["annotations"][0]["sources"].append(source)
+        mask = {"InstanceSegmentationMask": {"file_format": "mrc", "glob_string": "x.mrc", "rescale": True}}
+        config["annotations"][1]["sources"].append(mask)
 
     warnings = [str(warning) for warning in load_config(edit(raw, change)).warnings]
-    assert any("section ctfs is not ingested by this version" in warning for warning in warnings)
-    assert any("OrientedPoint in format copick is not ingested" in warning for warning in warnings)
+    assert any("section key_images is not ingested by this version" in warning for warning in warnings)
+    assert any("TriangularMesh in format stl is not ingested" in warning for warning in warnings)
+    assert any("InstanceSegmentationMask in format mrc is not ingested" in warning for warning in warnings)
 
 
 @pytest.mark.real_data

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -330,6 +331,82 @@ def test_rescaled_masks_take_the_tomograms_grid(raw: Path, edit: Edit, ingest: I
     assert ingest(config, tmp_path / "archive").ok
     with mrcfile.open(tmp_path / "archive" / FOLDER / "Annotations/101/membrane-1.0_segmentationmask.mrc") as volume:
         assert np.array_equal(volume.data, labels.repeat(2, 0).repeat(2, 1).repeat(2, 2))
+
+
+# --- more sources
+
+
+def test_ctf_objects_zarr_instances_copick_and_aretomo(
+    raw: Path, edit: Edit, ingest: Ingest, tmp_path: Path, done: Path
+) -> None:
+    """Sources beyond those of the sample: each gives what its format's own tests promise."""
+    (raw / "zarr").mkdir()
+    shutil.copytree(done / FOLDER / "Tomograms/100/TS_01.zarr", raw / "zarr" / "TS_01.zarr")
+    labels = np.zeros(SHAPE, np.int16)
+    labels[1:3, 1:3, 1:3], labels[6:8, 6:8, 6:8] = 7, 300
+    write_mrc(raw / "masks" / "TS_01_instances.mrc", labels, SPACING)
+    ctf = ["# Columns: section, defocus 1, defocus 2, azimuth, phase shift, cross correlation, resolution"]
+    ctf += [f"{n}.0 {20000 + n}.0 19000.0 10.0 0.0 0.1 8.0" for n in (1, 2, 4)]
+    (raw / "stacks" / "TS_01_ctf.txt").write_text("\n".join(ctf) + "\n")
+    aln = [
+        "# AreTomo Alignment / Priims bprmMn",
+        "# RawSize = 48 32 4",
+        "# NumPatches = 0",
+        "# AlphaOffset = 1.50",
+        "# BetaOffset = -0.50",
+    ]
+    aln += ["# SEC ROT GMAG TX TY SMEAN SFIT SCALE BASE TILT"]
+    aln += [f"{n} 84.7 1.0 {n}.5 -1.0 1.0 1.0 1.0 0.0 {angle}" for n, angle in enumerate(TILTS)]
+    (raw / "stacks" / "TS_01.aln").write_text("\n".join(aln) + "\n")
+    (raw / "objects.csv").write_text("run_name,object_id,object_name\nTS_01,GO:0005739,mitochondrion\nTS_09,GO:1,x\n")
+    picks = {
+        "pickable_object_name": "ribosome", "user_id": "u", "session_id": "1", "run_name": "TS_01", "voxel_spacing": SPACING, "unit": "angstrom",
+        "points": [{"location": {"x": SPACING, "y": 2 * SPACING, "z": 3 * SPACING}, "transformation_": np.eye(4).tolist(), "instance_id": 0, "score": 1.0}],
+    }  # fmt: skip
+    (raw / "points" / "TS_01.json").write_text(json.dumps(picks))
+
+    def change(config: dict[str, Any]) -> None:
+        config["runs"] = [{"sources": [{"literal": {"value": ["TS_01"]}}]}]
+        config["ctfs"] = [
+            {
+                "metadata": {"format": "CTFFIND"},
+                "sources": [{"source_glob": {"list_glob": "stacks/{run_name}_ctf.txt"}}],
+            }
+        ]
+        config["identified_objects"] = [{"sources": [{"source_glob": {"list_glob": "objects.csv"}}]}]
+        config["alignments"][0]["metadata"] = {"format": "ARETOMO3"}
+        config["alignments"][0]["sources"] = [{"source_glob": {"list_glob": "stacks/{run_name}.aln"}}]
+        config["tomograms"][0]["sources"] = [{"source_glob": {"list_glob": "zarr/{run_name}.zarr"}}]
+        mask = {"InstanceSegmentationMask": {"file_format": "mrc", "glob_string": "masks/{run_name}_instances.mrc"}}
+        config["annotations"][2]["sources"] = [mask]
+        config["annotations"][0]["sources"] = [
+            {"OrientedPoint": {"file_format": "copick", "glob_string": "points/{run_name}.json", "binning": SPACING}}
+        ]
+
+    archive = tmp_path / "archive"
+    report = ingest(edit(raw, change), archive)
+    assert report.ok, report.failures
+    written = archive / FOLDER / "Tomograms/100/TS_01.mrc"
+    assert written.read_bytes()[1024:] == (done / FOLDER / "Tomograms/100/TS_01.mrc").read_bytes()[1024:]
+    tilt_series = _load(archive, f"{RUN}/TiltSeries/100/tiltseries_metadata.json")
+    assert tilt_series["ctf_path"] == f"{RUN}/TiltSeries/100/TS_01_CTFFIND_ctf.txt"
+    assert [row["major_defocus"] for row in tilt_series["per_section_parameter"]] == [20001, 20002, None, 20004]
+    alignment = _load(archive, f"{RUN}/Alignments/100/alignment_metadata.json")
+    assert (alignment["tilt_offset"], alignment["x_rotation_offset"]) == (1.5, -0.5)  # F23
+    assert alignment["per_section_alignment_parameters"][2]["x_offset"] == pytest.approx(2.5 * PIXEL)
+    assert alignment["alignment_path"] == f"{RUN}/Alignments/100/TS_01.aln"
+    objects = _load(archive, f"{RUN}/IdentifiedObjects/identified_objects_metadata.json")
+    assert objects["object_count"] == 1
+    instances = _load(archive, f"{FOLDER}/Annotations/102/vesicle-1.0.json")
+    assert instances["object_count"] == 2
+    with mrcfile.open(archive / instances["files"][1]["path"]) as volume:
+        assert set(np.unique(volume.data)) == {0, 7, 300}
+    picked = _load(archive, f"{FOLDER}/Annotations/100/cytosolic_ribosome-1.0.json")
+    row = json.loads((archive / picked["files"][0]["path"]).read_text())
+    assert row["location"] == pytest.approx({"x": 1.0, "y": 2.0, "z": 3.0})
+    before = {path: path.read_bytes() for path in archive.rglob("*") if path.is_file()}
+    assert ingest(raw / "config.yaml", archive).counts["replaced"] == 0
+    assert all(path.read_bytes() == data for path, data in before.items() if "cache" not in path.parts)
 
 
 # --- a second deposition

@@ -22,6 +22,7 @@ from tomoportal.ingest.steps import (
     depositions,
     frames,
     gains,
+    identified_objects,
     mdocs,
     runs,
     tilt_series,
@@ -138,6 +139,7 @@ def _plan_run(run: RunPlan, found: Found) -> None:
     spacings = _spacings(run)
     candidates = [candidate for spacing, scope in spacings for candidate in tomograms.candidates(run, scope, spacing)]
     alignments.plan(run, (candidates[0].key, candidates[0].spacing) if candidates else None)
+    identified_objects.plan(run)
     volumes = [tomograms.plan(run, candidate) for candidate in candidates]
     drawn: list[Item] = []
     for spacing, scope in spacings:

@@ -6,7 +6,9 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-__all__ = ["POINT_FORMATS", "SECTIONS", "SHAPES", "Section", "not_ingested", "shape_is_ingested"]
+from tomoportal.formats.point_formats import POINT_FORMATS
+
+__all__ = ["MASK_SHAPES", "POINT_SHAPES", "SECTIONS", "SHAPES", "Section", "not_ingested", "shape_is_ingested"]
 
 
 @dataclass(frozen=True)
@@ -33,9 +35,9 @@ SECTIONS = {
         Section("frames", "frame"),
         Section("tiltseries", "tiltseries"),
         Section("rawtilts", "rawtilt"),
-        Section("ctfs", "ctf", ingested=False),
+        Section("ctfs", "ctf"),
         Section("alignments", "alignment"),
-        Section("identified_objects", "identified_object", ingested=False),
+        Section("identified_objects", "identified_object"),
         Section("voxel_spacings", "voxel_spacing", required=True),
         Section("tomograms", "tomogram"),
         Section("annotations", "annotation"),
@@ -58,20 +60,21 @@ SHAPES = {
 }
 """Shape key of an annotation source → shape stored in documents (F78)."""
 
-POINT_FORMATS = {
-    "Point": frozenset({"csv", "csv_with_header", "tsv", "relion3_star", "relion4_star", "tomoman_relion_star"}),
-    "OrientedPoint": frozenset({"relion3_star", "relion4_star", "tomoman_relion_star"}),
-}
-"""Point formats that this version reads, by shape."""
+POINT_SHAPES = ("Point", "OrientedPoint", "InstanceSegmentation")
+"""Shapes that are stored as rows of points."""
 
-_MASK_SHAPES = frozenset({"SegmentationMask", "SemanticSegmentationMask"})
+MASK_SHAPES = ("SegmentationMask", "SemanticSegmentationMask", "InstanceSegmentationMask")
+"""Shapes that are stored as volumes."""
 
 
-def shape_is_ingested(shape: str, file_format: str) -> bool:
-    """Whether this version ingests annotation files of a shape and format."""
-    if shape in POINT_FORMATS:
-        return file_format in POINT_FORMATS[shape]
-    return shape in _MASK_SHAPES and file_format == "mrc"
+def shape_is_ingested(shape: str, arguments: Mapping[str, Any]) -> bool:
+    """Whether this version ingests annotation files of a shape, with the arguments that the config gives it."""
+    file_format = arguments.get("file_format", "")
+    if shape == "InstanceSegmentationMask" and arguments.get("rescale"):
+        return False
+    if shape in POINT_SHAPES:
+        return file_format in POINT_FORMATS and shape in POINT_FORMATS[file_format].shapes
+    return shape in MASK_SHAPES and file_format in ("mrc", "zarr")
 
 
 def not_ingested(data: Mapping[str, Any]) -> Iterator[tuple[tuple[str | int, ...], str]]:
@@ -84,6 +87,6 @@ def not_ingested(data: Mapping[str, Any]) -> Iterator[tuple[tuple[str | int, ...
         for number, source in enumerate(entry.get("sources") or []):
             for shape in SHAPES:
                 arguments = source.get(shape)
-                if arguments is not None and not shape_is_ingested(shape, arguments.get("file_format", "")):
+                if arguments is not None and not shape_is_ingested(shape, arguments):
                     place = ("annotations", index, "sources", number, shape)
                     yield place, f"annotation shape {shape} in format {arguments.get('file_format')}"

@@ -1,21 +1,22 @@
-"""Alignments: the files of IMOD, per-section parameters in Å, or the identity when a run has none."""
+"""Alignments: the files of IMOD and AreTomo, per-section parameters in Å, or the identity when a run has none."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import asdict
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from tomoportal.archive import identity as identities
 from tomoportal.archive import layout
 from tomoportal.errors import FormatError
-from tomoportal.formats.alignments import identity_affine
-from tomoportal.formats.imod import TiltCom, imod_sections, read_tilt_com, read_xf
-from tomoportal.formats.mrc import open_mrc
+from tomoportal.formats.alignments import SectionAlignment, identity_affine
+from tomoportal.formats.aretomo import read_aretomo
+from tomoportal.formats.imod import imod_sections, read_tilt_com, read_xf
 from tomoportal.formats.tilt_angles import read_tilt_angles
 from tomoportal.ingest.bench import Bench, Made
 from tomoportal.ingest.plan import Item
 from tomoportal.ingest.planning import Entry, RunPlan
+from tomoportal.ingest.steps.source_volumes import open_source_volume
 
 __all__ = ["make", "plan"]
 
@@ -101,13 +102,11 @@ def _plan_own(run: RunPlan, entry: Entry | None, volume: tuple[str, float] | Non
     document = layout.alignment_document(run.dataset, run.run, archive_id)
     keys = tuple(files)
     pixel_spacing = run.pixel_spacing
-    if files and pixel_spacing is None and metadata.get("format") == "IMOD":
+    readable = metadata.get("format") == "IMOD" or ".aln" in files.values()
+    if files and pixel_spacing is None and readable:
         run.warn(path, "no tilt series gives the pixel spacing: alignment offsets stay in pixels")
-    if files and metadata.get("format") != "IMOD":
-        run.warn(
-            path,
-            f"{metadata.get('format')} alignment files are kept; this version reads no per-section parameters of them",
-        )
+    if files and not readable:
+        run.warn(path, f"{', '.join(files)} are kept, but give no per-section parameters (an .aln file would)")
     run.alignment = document
     run.alignment_item = run.add(
         Item(
@@ -147,18 +146,20 @@ def make(item: Item, bench: Bench) -> Made:
     }
     for source, target in by_extension.values():
         bench.copy(source, target)
-    com = _command(by_extension, bench)
-    rows: list[dict[str, Any]] = []
     spacing = settings["pixel_spacing"]
-    if metadata.get("format") == "IMOD" and item.sources:
-        rows = _imod_rows(by_extension, com, spacing or 1.0, bench)
+    if ".aln" in by_extension:
+        parsed = _aretomo(by_extension[".aln"][0], spacing or 1.0, bench)
+    elif metadata.get("format") == "IMOD" and item.sources:
+        parsed = _imod(by_extension, spacing or 1.0, bench)
+    else:
+        parsed = _Parsed()
     tilt = next((by_extension[extension][1] for extension in _TILT if extension in by_extension), None)
     x_tilt = next((by_extension[extension][1] for extension in _X_TILT if extension in by_extension), None)
     main = by_extension.get(".xf") or by_extension.get(".aln")
     document: dict[str, Any] = {
         **metadata,
-        "per_section_alignment_parameters": rows,
-        "offset_unit": "angstrom" if spacing or not rows else "pixel",
+        "per_section_alignment_parameters": parsed.rows,
+        "offset_unit": "angstrom" if spacing or not parsed.rows else "pixel",
         "alignment_path": main[1] if main else None,
         "tilt_path": tilt,
         "tiltx_path": x_tilt,
@@ -168,11 +169,11 @@ def make(item: Item, bench: Bench) -> Made:
     defaults: dict[str, Any] = {
         "volume_dimension": None,
         "affine_transformation_matrix": identity_affine(),
-        "alignment_type": "GLOBAL",
+        "alignment_type": parsed.alignment_type,
         "is_portal_standard": False,
         "volume_offset": {"x": 0, "y": 0, "z": 0},
-        "tilt_offset": com.tilt_offset if com else 0,
-        "x_rotation_offset": com.x_axis_tilt if com else 0,
+        "tilt_offset": parsed.tilt_offset,
+        "x_rotation_offset": parsed.x_rotation_offset,
         "method_type": "undefined",
     }
     if not document.get("volume_dimension"):
@@ -181,6 +182,16 @@ def make(item: Item, bench: Bench) -> Made:
     for key, value in defaults.items():
         document.setdefault(key, value)
     return Made({**document, "deposition_id": settings["deposition_id"], "last_updated_at": settings["stamp"]})
+
+
+@dataclass(frozen=True)
+class _Parsed:
+    """What alignment files say: rows in Å (pixels without a pixel spacing), offsets in degrees."""
+
+    rows: list[dict[str, Any]] = field(default_factory=list)
+    tilt_offset: float = 0
+    x_rotation_offset: float = 0
+    alignment_type: str = "GLOBAL"
 
 
 _NO_ENTRY = Entry("alignments", 0, 0, None, {}, ())
@@ -212,16 +223,8 @@ def _targets(run: RunPlan, entry: Entry) -> dict[str, str]:
     return files
 
 
-def _command(files: Mapping[str, tuple[str, str]], bench: Bench) -> TiltCom | None:
-    if ".com" not in files:
-        return None
-    source = files[".com"][0]
-    return read_tilt_com(bench.read(source), source)
-
-
-def _imod_rows(
-    files: Mapping[str, tuple[str, str]], com: TiltCom | None, spacing: float, bench: Bench
-) -> list[dict[str, Any]]:
+def _imod(files: Mapping[str, tuple[str, str]], spacing: float, bench: Bench) -> _Parsed:
+    com = read_tilt_com(bench.read(files[".com"][0]), files[".com"][0]) if ".com" in files else None
     xf = files[".xf"][0]
     tlt = next(files[extension][0] for extension in _TILT if extension in files)
     x_tilt = next((files[extension][0] for extension in _X_TILT if extension in files), None)
@@ -233,6 +236,18 @@ def _imod_rows(
         name=xf,
         excluded_views=com.excluded_views if com else (),
     )
+    if com is None:
+        return _Parsed(_rows(sections))
+    return _Parsed(_rows(sections), com.tilt_offset, com.x_axis_tilt)
+
+
+def _aretomo(key: str, spacing: float, bench: Bench) -> _Parsed:
+    alignment = read_aretomo(bench.read(key), key)
+    rows = _rows(alignment.sections(spacing))
+    return _Parsed(rows, alignment.tilt_offset, alignment.x_rotation_offset, alignment.alignment_type)
+
+
+def _rows(sections: Iterable[SectionAlignment]) -> list[dict[str, Any]]:
     return [
         {**asdict(section), "in_plane_rotation": [list(row) for row in section.in_plane_rotation]}
         for section in sections
@@ -241,7 +256,7 @@ def _imod_rows(
 
 def _dimension(key: str, spacing: float, bench: Bench) -> dict[str, float]:
     """Size of the tomogram in Å: voxels × spacing, three decimals."""
-    volume = open_mrc(bench.source, key)
+    volume = open_source_volume(bench.source, key)
     try:
         nz, ny, nx = volume.shape
     finally:

@@ -1,4 +1,4 @@
-"""Annotations: points, oriented points and semantic masks; several files share one document and one id."""
+"""Annotations: points, oriented points and masks; several files share one document and one id."""
 
 from __future__ import annotations
 
@@ -10,25 +10,26 @@ from tomoportal.archive import layout
 from tomoportal.errors import IngestError
 from tomoportal.formats.convert import convert_volume
 from tomoportal.formats.masks import semantic_mask
-from tomoportal.formats.mrc import MrcHeader, open_mrc
+from tomoportal.formats.mrc import MrcHeader
 from tomoportal.formats.ndjson import write_points
 from tomoportal.formats.neuroglancer.annotations import annotation_layer, write_point_layer
 from tomoportal.formats.neuroglancer.palette import color_of
+from tomoportal.formats.volumes import Volume
 from tomoportal.ingest.bench import Bench, Made
 from tomoportal.ingest.finders import Found, compile_rule, passes_filters
 from tomoportal.ingest.lines import Path
 from tomoportal.ingest.plan import Item
 from tomoportal.ingest.planning import RunPlan
 from tomoportal.ingest.scope import Scope
-from tomoportal.ingest.sections import SHAPES, shape_is_ingested
+from tomoportal.ingest.sections import POINT_SHAPES, SHAPES, shape_is_ingested
 from tomoportal.ingest.steps.point_files import read_source_points
+from tomoportal.ingest.steps.source_volumes import open_source_volume
 from tomoportal.ingest.trees import OutsideError
 
 __all__ = ["make", "plan"]
 
 KIND = "annotation"
 VERSION = 1
-POINT_SHAPES = ("Point", "OrientedPoint")
 
 
 def plan(run: RunPlan, scope: Scope, spacing: float, volumes: tuple[Item, ...]) -> list[Item]:
@@ -120,7 +121,10 @@ def make(item: Item, bench: Bench) -> Made:
         else:
             made = _make_mask(shape, item, bench, warnings)
             if not made:
-                absent.append(f"{shape['key']} does not hold the label {shape['arguments'].get('mask_label', 1)}")
+                label = (
+                    shape["arguments"].get("mask_label", 1) if "Instance" not in shape["shape"] else "of any instance"
+                )
+                absent.append(f"{shape['key']} does not hold the label {label}")
             files += made
     if not files:
         return Made(absent="; ".join(absent), warnings=tuple(warnings))
@@ -144,7 +148,7 @@ def _shapes(run: RunPlan, scope: Scope, index: int, entry: Mapping[str, Any]) ->
         if name is None or not passes_filters(source.get("parent_filters"), scope.names):
             continue
         arguments = dict(source[name])
-        if not shape_is_ingested(name, arguments.get("file_format", "")):
+        if not shape_is_ingested(name, arguments):
             continue  # named in the config's warnings
         path: Path = ("annotations", index, "sources", number, name)
         key = _file(run, scope, path, source, arguments)
@@ -200,8 +204,8 @@ def _tomogram_mrc(run: RunPlan, spacing: float, volume: Item | None) -> str | No
 
 def _make_points(shape: Mapping[str, Any], item: Item, bench: Bench, warnings: list[str]) -> dict[str, Any]:
     arguments, settings = shape["arguments"], item.settings
-    points = read_source_points(shape["shape"], shape["key"], arguments, bench)
     size = _tomogram_shape(settings["mrc"], bench)
+    points = read_source_points(shape["shape"], shape["key"], arguments, settings["spacing"], size, bench, warnings)
     if size is not None and len(points):
         outside = int(points.outside(size).sum())
         if outside:
@@ -226,41 +230,47 @@ def _make_points(shape: Mapping[str, Any], item: Item, bench: Bench, warnings: l
 
 def _make_mask(shape: Mapping[str, Any], item: Item, bench: Bench, warnings: list[str]) -> list[dict[str, Any]]:
     arguments, settings = shape["arguments"], item.settings
-    volume = open_mrc(bench.source, shape["key"])
+    volume = open_source_volume(bench.source, shape["key"])
     try:
         size = _tomogram_shape(settings["mrc"], bench)
         if size is not None and volume.shape != size and not arguments.get("rescale"):
             warnings.append(
                 f"{shape['key']}: the mask has {volume.shape[::-1]} voxels (x, y, z), the tomogram {size[::-1]}"
             )
-        target_shape = None
-        if arguments.get("rescale"):
-            target_shape = size if size is not None else _target_shape(settings, bench)
-        threshold = arguments.get("threshold")
-        label = int(arguments.get("mask_label") or 1)
-        mask = (
-            semantic_mask(volume, threshold=threshold, target_shape=target_shape)
-            if threshold is not None
-            else semantic_mask(volume, label=label, target_shape=target_shape)
-        )
+        instances = shape["shape"] == "InstanceSegmentationMask"
+        mask: Volume = volume if instances else _semantic(volume, arguments, size, item, bench)
         converted = convert_volume(
             mask,
             bench.target,
             mrc_key=shape["targets"]["mrc"],
             zarr_prefix=shape["targets"]["zarr"],
             voxel_spacing=settings["spacing"],
-            kind="semantic_mask",
+            kind="instance_mask" if instances else "semantic_mask",
             chunk_size=bench.options.chunk_size,
             jobs=bench.jobs,
             timestamp=settings["stamp"],
-            skip_empty=shape["shape"] == "SemanticSegmentationMask",
+            skip_empty=shape["shape"] != "SegmentationMask",
         )
     finally:
         volume.close()
     if not converted.files:
         return []
     warnings += [f"{shape['key']}: {note}" for note in converted.notes]
-    return [_file_entry(extension, shape["targets"][extension], shape, 0) for extension in ("zarr", "mrc")]
+    written = {record.key for record in converted.files}
+    count = converted.count if instances else 0
+    formats = [name for name in ("zarr", "mrc") if name == "zarr" or shape["targets"][name] in written]
+    return [_file_entry(name, shape["targets"][name], shape, count) for name in formats]
+
+
+def _semantic(
+    volume: Volume, arguments: Mapping[str, Any], size: tuple[int, int, int] | None, item: Item, bench: Bench
+) -> Volume:
+    target_shape = None
+    if arguments.get("rescale"):
+        target_shape = size if size is not None else _target_shape(item.settings, bench)
+    if arguments.get("threshold") is not None:
+        return semantic_mask(volume, threshold=float(arguments["threshold"]), target_shape=target_shape)
+    return semantic_mask(volume, label=int(arguments.get("mask_label") or 1), target_shape=target_shape)
 
 
 def _file_entry(file_format: str, key: str, shape: Mapping[str, Any], count: int) -> dict[str, Any]:

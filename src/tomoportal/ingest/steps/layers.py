@@ -18,7 +18,11 @@ from tomoportal.ingest.plan import Item
 
 __all__ = ["AnnotationFile", "annotation_files", "overlays", "viewer_layers"]
 
-_POINT_KINDS: dict[str, PointKind] = {"Point": "point", "OrientedPoint": "orientedPoint"}
+_POINT_KINDS: dict[str, PointKind] = {
+    "Point": "point",
+    "OrientedPoint": "orientedPoint",
+    "InstanceSegmentation": "instancePoint",
+}
 
 
 class AnnotationFile:
@@ -82,8 +86,9 @@ def viewer_layers(item: Item, bench: Bench) -> list[Layer]:
                 layers.append(
                     PointLayer(name, precompute_of(file), file.spacing, file.color, kind=kind, visible=file.visible)
                 )
-            elif file.entry["format"] == "zarr" and file.shape == "SegmentationMask":
-                layers.append(MaskLayer(name, file.key, file.spacing, color=file.color, visible=file.visible))
+            elif file.entry["format"] == "zarr":
+                color = file.color if file.shape == "SegmentationMask" else None  # instances: a colour per label
+                layers.append(MaskLayer(name, file.key, file.spacing, color=color, visible=file.visible))
     return layers
 
 

@@ -8,22 +8,32 @@ from tomoportal.archive import identity as identities
 from tomoportal.archive import layout
 from tomoportal.errors import FormatError
 from tomoportal.formats.acquisition import match_sections
+from tomoportal.formats.ctf import CtfSection, read_ctf
 from tomoportal.formats.mdoc import read_mdoc
 from tomoportal.formats.tilt_angles import read_tilt_angles, write_tilt_angles
 from tomoportal.ingest.bench import Bench, Made
 from tomoportal.ingest.plan import Item
 from tomoportal.ingest.planning import Entry, RunPlan
-from tomoportal.ingest.steps.volumes import is_mrc_name, volume_facts
+from tomoportal.ingest.steps import ctfs
+from tomoportal.ingest.steps.volumes import volume_facts
 
 __all__ = ["make", "plan"]
 
 KIND = "tiltseries"
 VERSION = 1
+_CTF_FIELDS = (
+    "astigmatic_angle",
+    "cross_correlation",
+    "major_defocus",
+    "max_resolution",
+    "minor_defocus",
+    "phase_shift",
+)
 
 
 def plan(run: RunPlan) -> None:
     """A volume item and a document item; one tilt series per run and deposition."""
-    entries = [entry for entry in run.entries("tiltseries") if _is_ours(run, entry)]
+    entries = [entry for entry in run.entries("tiltseries") if _is_ours(entry)]
     raw_tilts = _raw_tilts(run)
     for entry in entries:
         for found in entry.found:
@@ -85,6 +95,7 @@ def _plan_one(run: RunPlan, entry: Entry, key: str, raw_tilts: str | None) -> No
         )
     )
     rawtlt = layout.rawtlt(run.dataset, run.run, archive_id)
+    ctf = ctfs.plan(run, archive_id)
     run.tilt_series = run.add(
         Item(
             kind=KIND,
@@ -93,7 +104,7 @@ def _plan_one(run: RunPlan, entry: Entry, key: str, raw_tilts: str | None) -> No
             title=key,
             sources=(raw_tilts,) if raw_tilts else (),
             outputs=(rawtlt,),
-            extra_sources=mdoc.sources if mdoc else (),
+            extra_sources=(*(mdoc.sources if mdoc else ()), *(ctf.sources if ctf else ())),
             document=layout.tiltseries_document(run.dataset, run.run, archive_id),
             archive_id=archive_id,
             id_scope=run.key,
@@ -102,6 +113,7 @@ def _plan_one(run: RunPlan, entry: Entry, key: str, raw_tilts: str | None) -> No
                 "metadata": metadata,
                 "mdoc": mdoc.sources[0] if mdoc else None,
                 "raw_tilts": raw_tilts,
+                "ctf": [ctf.sources[0], ctf.settings["format"], ctf.outputs[0]] if ctf else None,
                 "rawtlt": rawtlt,
                 "mrc": mrc,
                 "zarr": zarr,
@@ -110,7 +122,7 @@ def _plan_one(run: RunPlan, entry: Entry, key: str, raw_tilts: str | None) -> No
                 "stamp": run.stamp,
                 "frames_count": _frames_count(run),
             },
-            needs=(volume.label, *((mdoc.label,) if mdoc else ())),
+            needs=(volume.label, *(item.label for item in (mdoc, ctf) if item)),
             derives_from=(volume.label,),
         )
     )
@@ -148,19 +160,16 @@ def make(item: Item, bench: Bench) -> Made:
             where=name,
             fix="give the list with one angle per section, in stack order",
         )
+    matches = match_sections(angles, mdoc, name=name) if mdoc else ()
+    estimates = _ctf(settings["ctf"], sections, bench)
     rows: list[dict[str, Any]] = [
         {
             "z_index": match.z_index,
             "frame_acquisition_order": match.frame_acquisition_order,
             "raw_angle": match.raw_angle,
-            "astigmatic_angle": None,
-            "cross_correlation": None,
-            "major_defocus": None,
-            "max_resolution": None,
-            "minor_defocus": None,
-            "phase_shift": None,
+            **{field: getattr(estimates.get(match.z_index), field, None) for field in _CTF_FIELDS},
         }
-        for match in (match_sections(angles, mdoc, name=name) if mdoc else ())
+        for match in matches
     ]
     document = {
         **settings["metadata"],
@@ -171,21 +180,31 @@ def make(item: Item, bench: Bench) -> Made:
         "frames_count": settings["frames_count"],
         "per_section_parameter": rows,
         "raw_tlt_path": settings["rawtlt"],
-        "ctf_path": None,
+        "ctf_path": settings["ctf"][2] if settings["ctf"] else None,
         "deposition_id": settings["deposition_id"],
         "last_updated_at": settings["stamp"],
     }
     return Made(document, tuple(warnings))
 
 
-def _is_ours(run: RunPlan, entry: Entry) -> bool:
-    if all(found.reference for found in entry.found):
-        return False
-    for found in entry.found:
-        if found.key is not None and not is_mrc_name(found.key):
-            run.warn(entry.source_path, f"tilt series {found.key} is not ingested by this version (not an MRC file)")
-            return False
-    return all(found.key is not None for found in entry.found)
+def _ctf(ctf: list[str] | None, sections: int, bench: Bench) -> dict[int, CtfSection]:
+    """Estimates by section (from 0); raises for a file that holds sections which the stack does not have."""
+    if ctf is None:
+        return {}
+    key, program, _ = ctf
+    found = read_ctf(bench.read(key), key, format=program).by_z_index()
+    if found and max(found) >= sections:
+        raise FormatError(
+            f"the file holds section {max(found) + 1}, the stack {sections} sections",
+            where=key,
+            fix="give the CTF file of this tilt series",
+        )
+    return found
+
+
+def _is_ours(entry: Entry) -> bool:
+    """Whether an entry found files; what was found in the archive is only referred to."""
+    return all(found.key is not None and not found.reference for found in entry.found)
 
 
 def _raw_tilts(run: RunPlan) -> str | None:

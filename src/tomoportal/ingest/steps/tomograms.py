@@ -11,7 +11,7 @@ from tomoportal.ingest.bench import Bench, Made
 from tomoportal.ingest.plan import Item
 from tomoportal.ingest.planning import Entry, RunPlan
 from tomoportal.ingest.scope import Scope
-from tomoportal.ingest.steps.volumes import is_mrc_name, volume_facts
+from tomoportal.ingest.steps.volumes import volume_facts
 
 __all__ = ["Candidate", "candidates", "make", "plan"]
 
@@ -36,9 +36,6 @@ def candidates(run: RunPlan, scope: Scope, spacing: float) -> list[Candidate]:
     for entry in run.entries("tomograms", scope):
         for found in entry.found:
             if found.reference or found.key is None:
-                continue
-            if not is_mrc_name(found.key):
-                run.warn(entry.source_path, f"tomogram {found.key} is not ingested by this version (not an MRC file)")
                 continue
             metadata = run.expand(dict(entry.metadata or {}), (*entry.path, "metadata"), scope)
             stated = metadata.get("voxel_spacing")

@@ -10,25 +10,21 @@ from typing import Any
 
 from tomoportal.errors import FormatError
 from tomoportal.formats.convert import convert_volume
-from tomoportal.formats.mrc import MrcHeader, open_mrc
+from tomoportal.formats.mrc import MrcHeader
 from tomoportal.ingest.bench import Bench, Made
 from tomoportal.ingest.plan import Item
+from tomoportal.ingest.steps.source_volumes import open_source_volume
 from tomoportal.storage import Store
 
-__all__ = ["VERSION", "is_mrc_name", "make", "volume_facts"]
+__all__ = ["VERSION", "make", "volume_facts"]
 
 VERSION = 1
-
-
-def is_mrc_name(key: str) -> bool:
-    """Whether a source is read as an MRC volume: everything but OME-Zarr; the header tells the rest."""
-    return not key.lower().endswith(".zarr")
 
 
 def make(item: Item, bench: Bench) -> Made:
     """Convert the volume. ``settings``: kind, voxel_spacing (Å), mrc, zarr, stamp."""
     settings = item.settings
-    volume = open_mrc(bench.source, item.sources[0])
+    volume = open_source_volume(bench.source, item.sources[0])
     try:
         spacing = settings["voxel_spacing"]
         warnings = (
