@@ -114,7 +114,7 @@ def test_imod_rows_that_span_views_apply_to_all_of_them():
         ("64 0 0. 0. 0. 3\n1 1 0 0 300\n", "flags"),
         ("1 1152921504606846976 -60 -60 300 2\n", "covers the views"),
         ("3 2 -60 -60 300 2\n", "covers the views"),
-        ("".join(f"{n} {n + 99_999} 0 0 300\n" for n in range(1, 30)), "more views"),
+        ("".join(f"{n} {n + 9_999} 0 0 300\n" for n in range(1, 30)), "more views"),
         ("1 x -60 -60 300\n", "two views"),
         ("1 1 -60 -60 nan\n", "two views"),
     ],

@@ -50,9 +50,11 @@ def test_points_of_all_contours_and_the_meshes_passed_over():
     assert parsed.object_names == ("a", "b")
     assert parsed.objects == (1, 1, 2)
     assert imod_points(TWO, "m.mod", shape="Point").locations.tolist() == [[1, 2, 3], [4, 5, 6], [7, 8, 9]]
-    assert imod_points(TWO, "m.mod", shape="Point", object_number=2).locations.tolist() == [[7, 8, 9]]
-    with pytest.raises(FormatError, match="2 objects"):
-        imod_points(TWO, "m.mod", shape="Point", object_number=3)
+    assert imod_points(TWO, "m.mod", shape="Point", filter_value="2").locations.tolist() == [[7, 8, 9]]
+    assert len(imod_points(TWO, "m.mod", shape="Point", filter_value="name=a")) == 2
+    assert len(imod_points(TWO, "m.mod", shape="Point", filter_value="3")) == 0
+    with pytest.raises(FormatError, match="belong to no object"):
+        imod_points(TWO, "m.mod", shape="OrientedPoint", filter_value="1")
 
 
 def test_contours_or_objects_are_instances():

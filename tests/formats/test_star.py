@@ -1,4 +1,5 @@
 import pickle
+import time
 
 import pytest
 from hypothesis import given
@@ -188,3 +189,16 @@ def test_quoted_values_of_a_real_file(real_data):
     assert table.text("whitespace_string") == (" ", " ")
     assert table.text("empty_string_and_normal_string") == ("", "test")
     assert table.numbers("number").tolist() == [6.0, 7.0]
+
+
+def test_many_labels_are_checked_in_bounded_time():
+    """A loop over all labels for every label would take minutes here."""
+    pairs = b"data_\n" + b"".join(b"_a%d 1\n" % number for number in range(100_000))
+    begin = time.process_time()
+    assert len(read_star(pairs, "pairs.star").tables[0].columns) == 100_000
+    with pytest.raises(FormatError, match="_a9 occurs twice"):
+        read_star(pairs + b"_a9 1\n", "pairs.star")
+    labels = b"data_\nloop_\n" + b"".join(b"_a%d\n" % number for number in range(100_000)) + b"_a99999\n"
+    with pytest.raises(FormatError, match="_a99999 occurs twice"):
+        read_star(labels, "labels.star")
+    assert time.process_time() - begin < 20

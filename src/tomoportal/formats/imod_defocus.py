@@ -21,7 +21,7 @@ __all__ = ["read_imod_defocus"]
 _ASTIGMATISM, _AZIMUTH_RADIANS, _PHASE, _PHASE_RADIANS, _CUT_ON = 1, 2, 4, 8, 32
 _KNOWN = 63
 _NM = 10.0
-_MOST_VIEWS = 100_000
+_MOST_VIEWS = 10_000
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tomoportal.errors import FormatError
+from tomoportal.formats.point_selection import Selectable, parse_conditions, selected
 from tomoportal.formats.points import VoxelPoints
 from tomoportal.formats.rotations import from_slicer_angles
 
@@ -28,6 +29,7 @@ IMOD_FIRST_VOXEL = (0.5, 0.5, 0.0)
 """Where IMOD's own programs put the centre of the first voxel (x, y, z)."""
 
 _HEADER = 240
+_MOST_CONTOURS = 1_000_000
 _OBJECT = 176
 _CONTOUR = struct.Struct(">iIii")
 _MESH = struct.Struct(">iiIhh")
@@ -69,6 +71,8 @@ def read_imod_model(data: bytes, name: str) -> ImodModel:
         elif tag == b"CONT":
             if not names:
                 raise FormatError("The model has a contour before its first object.", where=name)
+            if len(contours) >= _MOST_CONTOURS:
+                raise FormatError(f"The model has more than {_MOST_CONTOURS} contours.", where=name)
             with np.errstate(invalid="ignore"):  # a signalling nan is refused in the next line
                 points = np.frombuffer(body, ">f4", offset=_CONTOUR.size).reshape(-1, 3).astype(np.float64)
             if not np.isfinite(points).all():
@@ -89,16 +93,19 @@ def imod_points(
     *,
     shape: Literal["Point", "OrientedPoint", "InstanceSegmentation"],
     instances: Literal["contour", "object"] = "contour",
-    object_number: int | None = None,
+    filter_value: str | None = None,
     first_voxel: Sequence[float] = (0.0, 0.0, 0.0),
 ) -> VoxelPoints:
     """Every contour point; or every slicer view with its orientation; or contour points by contour or object.
 
-    ``object_number`` (from 1) takes the points of one object; instance ids count contours or objects of the whole
-    model from 1. Raises ``FormatError`` for a model without slicer views when orientations are asked for.
+    ``filter_value`` is the number of an object (from 1) or ``name=…``; instance ids count contours or objects of the
+    whole model from 1. Raises ``FormatError`` for a model without slicer views when orientations are asked for, and
+    for a filter on these, which belong to no object.
     """
     model = read_imod_model(data, name)
     if shape == "OrientedPoint":
+        if filter_value is not None:
+            raise FormatError("Slicer views belong to no object: they cannot be filtered.", where=name)
         if not model.slicer_views:
             raise FormatError(
                 "The model has no slicer angles, so its points have no orientation.",
@@ -108,12 +115,16 @@ def imod_points(
         centres = np.array([view.centre for view in model.slicer_views], np.float64)
         rotations = from_slicer_angles([view.angles for view in model.slicer_views])
         return VoxelPoints(centres - np.asarray(first_voxel, np.float64), rotations)
-    if object_number is not None and not 1 <= object_number <= len(model.object_names):
-        raise FormatError(f"The model has {len(model.object_names)} objects, not number {object_number}.", where=name)
+    columns: dict[str, Selectable] = {
+        "object": np.arange(1, len(model.object_names) + 1, dtype=np.float64),
+        "name": model.object_names,
+    }
+    conditions = parse_conditions(filter_value, default="object")
+    wanted = selected(conditions, columns, len(model.object_names), name)
     chosen = [
         (number, owner, points)
         for number, (owner, points) in enumerate(zip(model.objects, model.contours, strict=True), start=1)
-        if object_number in (None, owner)
+        if wanted[owner - 1]
     ]
     locations = np.concatenate([np.zeros((0, 3)), *(points for _, _, points in chosen)])
     locations = locations - np.asarray(first_voxel, np.float64)

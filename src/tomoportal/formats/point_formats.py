@@ -128,10 +128,6 @@ def _eman2(data: bytes, name: str, request: PointRequest) -> Points:
     )
 
 
-def _imod(data: bytes, name: str, request: PointRequest) -> Points:
-    return imod_points(data, name, shape=cast(Any, request.shape))
-
-
 def _poses(request: PointRequest) -> Literal["Point", "OrientedPoint"]:
     return "OrientedPoint" if request.shape == _ORIENTED else "Point"
 
@@ -161,7 +157,7 @@ POINT_FORMATS: Mapping[str, PointFormat] = {
     "csv": PointFormat(_PICKED, "voxel", None, _csv("csv"), divides=True),
     "csv_with_header": PointFormat(_PICKED, "voxel", None, _csv("csv_with_header"), divides=True),
     "tsv": PointFormat(_PICKED, "voxel", None, _csv("tsv"), divides=True),
-    "mod": PointFormat(_ALL, "voxel", None, _imod),
+    "mod": PointFormat(_ALL, "voxel", "object number", _by_pose(imod_points)),
     "relion3_star": PointFormat(_POSES, "voxel", "rlnMicrographName", _relion("relion3_star"), star=True, divides=True),
     "tomoman_relion_star": PointFormat(
         _POSES, "voxel", "rlnTomoName", _relion("tomoman_relion_star"), star=True, divides=True
@@ -220,6 +216,12 @@ def read_point_file(file_format: str, source: bytes | StarFile, name: str, reque
     if request.shape not in known.shapes:
         raise FormatError(
             f"{file_format} has no {request.shape}.", where=name, fix=f"Use the shape {' or '.join(known.shapes)}."
+        )
+    if request.filter_value is not None and known.filter is None:
+        raise FormatError(
+            f"{file_format} has no rows of several runs that filter_value {request.filter_value!r} could select.",
+            where=name,
+            fix="Leave filter_value out.",
         )
     if known.star and isinstance(source, bytes):
         source = read_star(source, name)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 import re
+from collections import Counter
 from collections.abc import Callable, Sequence
 from functools import partial
 from operator import itemgetter
@@ -234,8 +235,11 @@ def _pairs(lines: list[str], number: int, block: str, name: str) -> tuple[StarTa
             if len(values) != 2:
                 _check_quotes(text, where)
                 raise FormatError(f"The line is not one label and one value: {text[:60]!r}.", where=where)
-            _check_labels([*pairs, values[0][1:]], where)
-            pairs[values[0][1:]] = values[1]
+            label = values[0][1:]
+            if label in pairs:
+                raise FormatError(f"The label _{label} occurs twice.", where=where)
+            _check_labels([label], where)
+            pairs[label] = values[1]
         number += 1
     split = partial(_given, list(pairs.values()))
     return StarTable(block, list(pairs), [(begin, "")], split, source=name, line=begin), number
@@ -258,7 +262,7 @@ def _check_labels(labels: Sequence[str], where: str) -> None:
     if "" in labels:
         raise FormatError("A label without a name.", where=where)
     if len(set(labels)) < len(labels):
-        repeated = next(label for label in labels if labels.count(label) > 1)
+        repeated = Counter(labels).most_common(1)[0][0]
         raise FormatError(f"The label _{repeated} occurs twice.", where=where)
 
 
