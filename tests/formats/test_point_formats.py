@@ -3,6 +3,7 @@
 import json
 import struct
 import time
+from pathlib import Path
 from typing import get_args
 
 import numpy as np
@@ -245,3 +246,8 @@ def test_configs_may_name_every_format_that_is_read():
         named = set(get_args(getattr(config, f"Annotation{shape}FileFormat")))
         assert named == {name for name, known in POINT_FORMATS.items() if shape in known.shapes} - {"tloc"}
     assert set(get_args(config.CtfFormat)) == set(CTF_FORMATS)
+
+
+def test_every_format_is_documented():
+    page = (Path(__file__).parents[2] / "docs/reference/point-formats.md").read_text(encoding="utf-8")
+    assert [name for name in POINT_FORMATS if f"`{name}`" not in page] == []
