@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from tomoportal.formats.keyphotos import render_key_photos
     from tomoportal.formats.masks import semantic_mask
     from tomoportal.formats.mdoc import Mdoc, format_mdoc, read_mdoc
+    from tomoportal.formats.meshes import MESH_FORMATS, Mesh, mesh_format, outside_volume, read_mesh, write_glb
     from tomoportal.formats.motivelist import motivelist_points
     from tomoportal.formats.mrc import MrcHeader, MrcVolume, open_mrc
     from tomoportal.formats.ndjson import read_points, write_points
@@ -53,6 +54,7 @@ if TYPE_CHECKING:
     from tomoportal.formats.warp_star import warp_points
 
 __all__ = [
+    "MESH_FORMATS",
     "POINT_FORMATS",
     "AngstromPoints",
     "AretomoAlignment",
@@ -63,6 +65,7 @@ __all__ = [
     "CtfTable",
     "EmHeader",
     "Mdoc",
+    "Mesh",
     "MrcHeader",
     "MrcVolume",
     "OmeZarrVolume",
@@ -94,18 +97,21 @@ __all__ = [
     "level_shapes",
     "match_sections",
     "matching_counts",
+    "mesh_format",
     "motivelist_points",
     "open_em",
     "open_mrc",
     "open_omezarr",
     "open_tiff",
     "open_volume",
+    "outside_volume",
     "pytom_points",
     "read_aretomo",
     "read_copick_picks",
     "read_ctf",
     "read_imod_model",
     "read_mdoc",
+    "read_mesh",
     "read_point_file",
     "read_points",
     "read_star",
@@ -122,11 +128,13 @@ __all__ = [
     "tardis_points",
     "volume_format",
     "warp_points",
+    "write_glb",
     "write_points",
     "write_tilt_angles",
 ]
 
 _HOMES = {
+    "MESH_FORMATS": "meshes",
     "POINT_FORMATS": "point_formats",
     "AngstromPoints": "points",
     "AretomoAlignment": "aretomo",
@@ -137,6 +145,7 @@ _HOMES = {
     "CtfTable": "ctf",
     "EmHeader": "em",
     "Mdoc": "mdoc",
+    "Mesh": "meshes",
     "MrcHeader": "mrc",
     "MrcVolume": "mrc",
     "OmeZarrVolume": "omezarr",
@@ -168,18 +177,21 @@ _HOMES = {
     "level_shapes": "omezarr",
     "match_sections": "acquisition",
     "matching_counts": "point_formats",
+    "mesh_format": "meshes",
     "motivelist_points": "motivelist",
     "open_em": "em",
     "open_mrc": "mrc",
     "open_omezarr": "omezarr",
     "open_tiff": "tiff",
     "open_volume": "opening",
+    "outside_volume": "meshes",
     "pytom_points": "pytom_xml",
     "read_aretomo": "aretomo",
     "read_copick_picks": "copick_picks",
     "read_ctf": "ctf",
     "read_imod_model": "imod_model",
     "read_mdoc": "mdoc",
+    "read_mesh": "meshes",
     "read_point_file": "point_formats",
     "read_points": "ndjson",
     "read_star": "star",
@@ -196,6 +208,7 @@ _HOMES = {
     "tardis_points": "tardis",
     "volume_format": "opening",
     "warp_points": "warp_star",
+    "write_glb": "meshes",
     "write_points": "ndjson",
     "write_tilt_angles": "tilt_angles",
 }
