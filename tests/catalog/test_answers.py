@@ -129,7 +129,10 @@ class TestMessages:
     @pytest.mark.parametrize(
         ("query", "words"),
         [
-            ("{annotations(where: {methodType: {_eq: bogus}}) {id}}", ["bogus", "annotation_method_type_enum"]),
+            (
+                "{annotations(where: {methodType: {_eq: bogus}}) {id}}",
+                ["bogus", "annotation_method_type_enum", "manual, automated, hybrid"],
+            ),
             ("{annotations {nope}}", ["nope", "Annotation"]),
             ("{annotations(where: {depositionId: null}) {id}}", ["annotations.where.depositionId", "_is_null"]),
             ("{datasets(where: {runsAggregate: null}) {id}}", ["datasets.where.runsAggregate", "count"]),
@@ -169,6 +172,11 @@ class TestMessages:
         )
         assert answer["data"]["runs"] == [{"id": 1, "a": None, "dataset": None, "b": {"aggregate": [{"count": 2}]}}]
         assert [error["path"] for error in answer["errors"]] == [["runs", 0, "a"], ["runs", 0, "dataset"]]
+
+    def test_wrong_enum_in_a_variable(self, ask: Ask) -> None:
+        query = "query Q($w: AnnotationWhereClause) {annotations(where: $w) {id}}"
+        text = message(ask(query, {"w": {"methodType": {"_eq": "bogus"}}}))
+        assert all(word in text for word in ("$w", "methodType", "bogus", "manual, automated, hybrid"))
 
     def test_wrong_variable(self, ask: Ask) -> None:
         text = message(

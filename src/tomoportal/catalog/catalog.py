@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
 import time
 from collections.abc import Iterator
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
 __all__ = ["Catalog", "default_url"]
 
 _WRITER_PRAGMAS = ("busy_timeout=30000", "journal_mode=WAL", "synchronous=NORMAL", "cache_size=-65536")
-_READER_PRAGMAS = ("busy_timeout=5000", "cache_size=-16384", "mmap_size=268435456", "temp_store=MEMORY")
+_READER_PRAGMAS = ("busy_timeout=5000", "cache_size=-8192", "mmap_size=268435456", "temp_store=MEMORY")
 _STEPS = 100_000  # virtual machine instructions between two looks at the clock
 _LARGEST_VALUE = 256 << 20  # bytes of one answer row
 _REBUILD = "run `tomoportal index --rebuild`; ids stay the same"
@@ -157,8 +158,10 @@ class Catalog:
         connection.execute(table.insert().values(key=key, value=value))
 
     def _check(self, create: bool) -> None:
+        # A catalog on a disk that cannot be written is opened by readers only.
+        engine = self.engine if create else self.reading_engine
         try:
-            with self.engine.connect() as connection:
+            with engine.connect() as connection:
                 names = inspect(connection).get_table_names()
                 found = self.info(connection, "schema_version") if self.tables.info.name in names else None
         except DatabaseError as error:
@@ -195,8 +198,11 @@ def _writer(path: Path) -> Engine:
 
 
 def _reader(path: Path) -> Engine:
+    # On a disk that cannot be written the log of the WAL mode cannot be opened; nobody else can write it either.
+    unchanging = "" if os.access(path.parent, os.W_OK) else "&immutable=1"
+
     def connect() -> sqlite3.Connection:
-        connection = _connection(f"file:{quote(str(path))}?mode=ro", _READER_PRAGMAS)
+        connection = _connection(f"file:{quote(str(path))}?mode=ro{unchanging}", _READER_PRAGMAS)
         connection.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, _LARGEST_VALUE)
         return connection
 

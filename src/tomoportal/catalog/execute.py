@@ -15,6 +15,7 @@ from graphql import (
     DocumentNode,
     FieldNode,
     FragmentDefinitionNode,
+    GraphQLEnumType,
     GraphQLError,
     OperationDefinitionNode,
     OperationType,
@@ -49,6 +50,8 @@ _CACHED_PLANS = 16
 
 # Short enough for 32 bits; not part of a name or of another number.
 _WHOLE_NUMBER = re.compile(r"(?<![\w.])\d{1,9}(?![\w.])", re.ASCII)
+
+_QUOTED_NAME = re.compile(r"'(\w+)!?'")
 
 _log = logging.getLogger(__name__)
 
@@ -167,13 +170,22 @@ class GraphQL:
         with self._lock:
             if shape in self._valid:
                 return ()
-        errors = tuple(validate(self.schema, document, max_errors=20))
+        errors = tuple(self._explained(error) for error in validate(self.schema, document, max_errors=20))
         if not errors and shape is not None:
             with self._lock:
                 self._valid[shape] = None
                 while len(self._valid) > _CACHED_TEXTS:
                     self._valid.popitem(last=False)
         return errors
+
+    def _explained(self, error: GraphQLError) -> GraphQLError:
+        """An error about an enum also says which values there are."""
+        for name in _QUOTED_NAME.findall(error.message):
+            kind = self.schema.type_map.get(name)
+            if isinstance(kind, GraphQLEnumType):
+                text = f"{error.message} The values are {', '.join(kind.values)}."
+                return GraphQLError(text, error.nodes, path=error.path, original_error=error.original_error)
+        return error
 
     def _prepare(
         self, text: _Text, operation: OperationDefinitionNode, variables: Mapping[str, Any], viewer: Viewer
@@ -184,7 +196,7 @@ class GraphQL:
             return found
         values = get_variable_values(self.schema, definitions, dict(variables), max_errors=20)
         if not isinstance(values, VariableValues):
-            raise _Several(values)
+            raise _Several([self._explained(error) for error in values])
         request = Request(self.schema, text.fragments, values)
         prepared = self._compile(request, operation, text, variables, viewer)
         if not definitions and len(text.plans) < _CACHED_PLANS:

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from sqlalchemy import Connection, select
 
 from tomoportal.catalog.tables import Tables
+from tomoportal.catalog.visibility import ANYONE, Viewer, visible
 from tomoportal.model.ids import format_id
 
 __all__ = ["Hit", "create_search", "forget", "refresh_dataset", "refresh_deposition", "search"]
@@ -38,20 +39,32 @@ def create_search(connection: Connection) -> None:
     )
 
 
-def search(conn: Connection, text: str, *, kind: str | None = None, limit: int = 1000) -> list[Hit]:
-    """Datasets and depositions in which every word of ``text`` occurs, best first; none for a text without words."""
+def search(
+    conn: Connection, text: str, *, kind: str | None = None, limit: int = 1000, viewer: Viewer = ANYONE
+) -> list[Hit]:
+    """Datasets and depositions that ``viewer`` may see in which every word of ``text`` occurs, best first.
+
+    Nothing is found for a text without words.
+    """
     words = _WORD.findall(text)
     if not words:
         return []
     question = " ".join(f'"{word}"*' for word in words)
+    arms = []
+    for name, number in _KINDS.items():
+        rule = visible(name, viewer, "owner")
+        seen = (
+            "" if rule is None else f" AND EXISTS (SELECT 1 FROM {name} owner WHERE owner.id = rowid / 2 AND ({rule}))"
+        )
+        if kind in (None, name):
+            arms.append(f"(rowid % 2 = {number}{seen})")
     rows = conn.exec_driver_sql(
-        f"SELECT rowid, bm25({_TABLE}, 10.0, 5.0, 8.0, 1.0) AS rank FROM {_TABLE} WHERE {_TABLE} MATCH ?"
-        " ORDER BY rank, rowid LIMIT ?",
-        (question, limit if kind is None else -1),
+        f"SELECT rowid, bm25({_TABLE}, 10.0, 5.0, 8.0, 1.0) AS rank FROM {_TABLE}"
+        f" WHERE {_TABLE} MATCH ? AND ({' OR '.join(arms) or '1=0'}) ORDER BY rank, rowid LIMIT ?",
+        (question, limit),
     )
     names = {number: name for name, number in _KINDS.items()}
-    hits = [Hit(names[rowid % 2], rowid // 2, rank) for rowid, rank in rows]
-    return [hit for hit in hits if kind in (None, hit.kind)][:limit]
+    return [Hit(names[rowid % 2], rowid // 2, rank) for rowid, rank in rows]
 
 
 def refresh_dataset(connection: Connection, tables: Tables, number: int) -> None:
