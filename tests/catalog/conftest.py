@@ -153,6 +153,12 @@ class Example:
             document[name] = value
 
 
+@pytest.fixture(scope="session")
+def example_in() -> Callable[[Path], Example]:
+    """Makes an example in a folder."""
+    return Example
+
+
 @pytest.fixture
 def example(tmp_path: Path) -> Example:
     return Example(tmp_path / "archive")

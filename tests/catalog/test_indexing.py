@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import copy
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from sqlalchemy import select
 
 from tomoportal.archive import Archive
@@ -352,6 +354,14 @@ def test_an_unreadable_document_of_a_new_run_is_the_only_thing_missing(example: 
     assert report.rows["annotation"] == 1
 
 
+def test_a_missing_viewer_state_is_no_problem(example: Any, catalog: Catalog) -> None:
+    del example.documents[f"{SPACING}/NeuroglancerPrecompute/100-neuroglancer_config.json"]
+    report = index(example.write(), catalog)
+    assert only(catalog, "tomogram")["neuroglancer_config"] is None
+    assert report.problems == []
+    assert any("neuroglancer_config_path" in warning.where for warning in report.warnings)
+
+
 def test_fractions_are_rounded_and_reported(example: Any, catalog: Catalog) -> None:
     example.change(TILTSERIES, acceleration_voltage=299999.5)
     report = index(example.write(), catalog)
@@ -394,6 +404,57 @@ def test_search(example: Any, catalog: Catalog) -> None:
         assert [(hit.kind, hit.id) for hit in search(connection, "One of everything")] == [("deposition", 10301)]
         assert search(connection, "nothing of that") == search(connection, '" OR (') == []
         assert search(connection, "ada", kind="deposition", limit=1)[0].id == 10301
+
+
+def test_search_asks_the_rule(example: Any, catalog: Catalog, monkeypatch: pytest.MonkeyPatch) -> None:
+    index(example.write(), catalog)
+    rules = {"dataset": "owner.id <> 10001", "deposition": None}
+    monkeypatch.setattr("tomoportal.catalog.search.visible", lambda table, viewer, alias: rules[table])
+    with catalog.read() as connection:
+        assert [hit.kind for hit in search(connection, "ada")] == ["deposition"]
+        assert search(connection, "ada", kind="dataset") == search(connection, "ada", kind="run") == []
+
+
+EDITS = (
+    (TOMOGRAM, "processing", ("raw", "denoised", "sharpened")),
+    (TOMOGRAM, "voxel_spacing", (13.48, 13.4801, "x")),
+    (TOMOGRAM, "alignment_metadata_path", (ALIGNMENT, None, "10001/TS_run1/Alignments/7/alignment_metadata.json")),
+    (ALIGNMENT, "is_portal_standard", (True, False, 3)),
+    (TILTSERIES, "pixel_spacing", (2.5, 5.0, None)),
+    (ANNOTATION, "deposition_id", (10301, None, 4)),
+    (ANNOTATION, "authors", ([], [{"name": "X"}, {"name": "X"}], [{}])),
+    ("10001/dataset_metadata.json", "dataset_title", ("One", "Two")),
+    ("depositions_metadata/10301/deposition_metadata.json", "deposition_types", ([], ["annotation"], ["other"])),
+)
+
+
+@settings(max_examples=8, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(data=st.data())
+def test_many_small_steps_lead_where_one_big_step_leads(
+    data: st.DataObject, tmp_path_factory: pytest.TempPathFactory, example_in: Callable[[Path], Any]
+) -> None:
+    """After any history of edits and removals the catalog equals one that is built anew, ids included."""
+    folder = tmp_path_factory.mktemp("history")
+    example = example_in(folder / "archive")
+    whole = copy.deepcopy(example.documents)
+    with Catalog.open(f"sqlite:///{folder}/one.sqlite", create=True) as one:
+        index(example.write(), one)
+        for _ in range(data.draw(st.integers(1, 4))):
+            for key in data.draw(st.lists(st.sampled_from(sorted(whole)), max_size=2, unique=True)):
+                if key in example.documents and "dataset_metadata" not in key and "depositions" not in key:
+                    del example.documents[key]
+                else:
+                    example.documents[key] = copy.deepcopy(whole[key])
+            for key, name, values in data.draw(st.lists(st.sampled_from(EDITS), max_size=3)):
+                if key in example.documents:
+                    example.change(key, **{name: data.draw(st.sampled_from(values))})
+            archive = example.write()
+            stepwise = index(archive, one)
+        with Catalog.open(f"sqlite:///{folder}/two.sqlite", create=True) as two:
+            anew = index(archive, two)
+            assert everything(one) == everything(two)
+            assert stepwise.version == anew.version
+            assert set(stepwise.problems) == set(anew.problems)
 
 
 def test_a_read_only_archive_keeps_its_ids_beside_the_database(example: Any, catalog: Catalog, tmp_path: Path) -> None:

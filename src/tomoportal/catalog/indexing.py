@@ -272,6 +272,13 @@ class _Indexer:
                 unreadable.append(key)
             return document
 
+        def load_optional(key: str, where: str) -> Document | None:
+            aside = Sheet(self.catalog.graph, prefix)
+            document = self._load(aside, key)
+            for problem in aside.problems:
+                sheet.warn(where, problem.what, problem.fix)
+            return document
+
         def rows(key: str) -> list[Mapping[str, object]] | None:
             found = self._load_rows(sheet, key)
             if found is None:
@@ -279,7 +286,7 @@ class _Indexer:
             return found
 
         sizes = inventory.Sizes(self.archive, container, folder.files)
-        complete = read_run(sheet, folder, sizes, dataset, deposition, self.depositions, load, rows)
+        complete = read_run(sheet, folder, sizes, dataset, deposition, self.depositions, load, load_optional, rows)
         if prefix in known and (unreadable or not complete):
             self._keep(sheet)
             return known[prefix].size

@@ -17,6 +17,7 @@ from tomoportal.storage import Stat
 __all__ = ["read_run"]
 
 Load = Callable[[str], Document | None]
+LoadOptional = Callable[[str, str], Document | None]
 LoadRows = Callable[[str], list[Mapping[str, object]] | None]
 
 
@@ -28,6 +29,7 @@ def read_run(
     deposition: int,
     depositions: Collection[int],
     load: Load,
+    load_optional: LoadOptional,
     rows: LoadRows,
 ) -> bool:
     """Put all rows of a run on the sheet; False if the run itself cannot be a row."""
@@ -43,7 +45,7 @@ def read_run(
         run = sheet.add("Run", Key(folder.prefix), document, {}, computed)
     except ItemRefused:
         return False
-    context = RunContext(sheet, folder, sizes, deposition, depositions, load, rows, run)
+    context = RunContext(sheet, folder, sizes, deposition, depositions, load, load_optional, rows, run)
     add_run(context)
     for tiltseries in _documents(context, folder.tiltseries):
         _attempt(partial(add_tiltseries, context, tiltseries))

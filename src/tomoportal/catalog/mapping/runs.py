@@ -26,8 +26,10 @@ class RunContext:
     depositions: Collection[int]
     load: Callable[[str], Document | None]
     """Reads a document; notes a problem and gives None if it cannot be read."""
+    load_optional: Callable[[str, str], Document | None]
+    """Reads a document that can be done without; warns at the given place if it cannot be read."""
     rows: Callable[[str], list[Mapping[str, object]] | None]
-    """Reads a list of objects likewise."""
+    """Reads a list of objects like ``load``."""
     run: Row
 
 

@@ -102,9 +102,7 @@ def _config(context: RunContext, document: Document) -> str | None:
     path = document.get("neuroglancer_config_path")
     if not isinstance(path, str):
         return None
-    config = context.load(context.sheet.path(path))
+    config = context.load_optional(context.sheet.path(path), f"{document.key}: neuroglancer_config_path")
     if config is None:
-        problem = context.sheet.problems.pop()
-        context.sheet.warn(f"{document.key}: neuroglancer_config_path", f"no viewer state: {problem.what}")
         return None
     return json.dumps(config.content, separators=(",", ":"), ensure_ascii=False)
