@@ -9,6 +9,8 @@
     writer.record                                               # FileRecord(key, size, sha256)
     for stat in store.list("10001"):                            # recursive, sorted by key
         ...
+    for found in store.scan("10001/TS_", after=last_key):       # pages of a listing, as S3 has them
+        ...
     store.glob("10001/*/TiltSeries/**/*.mrc")                   # shell rules; zarr folders count as one match
     with store.lock("10001/TS_1"):                              # one holder among all processes
         ...
@@ -20,6 +22,19 @@ worker processes (it is pickled as its URL).
 from __future__ import annotations
 
 from tomoportal.storage.base import FileRecord, Folder, Lock, Stat, Store, Writer, sha256_of
+from tomoportal.storage.keys import after_folder
+from tomoportal.storage.local_listing import version_tag
 from tomoportal.storage.opening import open_store
 
-__all__ = ["FileRecord", "Folder", "Lock", "Stat", "Store", "Writer", "open_store", "sha256_of"]
+__all__ = [
+    "FileRecord",
+    "Folder",
+    "Lock",
+    "Stat",
+    "Store",
+    "Writer",
+    "after_folder",
+    "open_store",
+    "sha256_of",
+    "version_tag",
+]

@@ -13,7 +13,7 @@ from types import TracebackType
 from typing import Protocol
 
 from tomoportal.errors import NotFoundError, StorageError
-from tomoportal.storage.keys import check_key, check_prefix, join
+from tomoportal.storage.keys import check_key, check_prefix, join, parent_of
 
 __all__ = ["FileRecord", "Folder", "Lock", "Stat", "Store", "SubStore", "Writer", "sha256_of"]
 
@@ -39,7 +39,7 @@ class Stat:
 
 @dataclass(frozen=True, slots=True)
 class Folder:
-    """A folder that a glob matched."""
+    """A folder that a glob matched or a scan met; the key has no ``/`` at its end."""
 
     key: str
 
@@ -165,6 +165,29 @@ class Store(ABC):
     @abstractmethod
     def children(self, prefix: str = "") -> tuple[builtins.list[str], builtins.list[Stat]]:
         """One level below a folder: names of sub-folders, and objects; both sorted."""
+
+    def scan(self, prefix: str = "", *, after: str = "", by_folder: bool = False) -> Iterator[Stat | Folder]:
+        """Objects whose key begins with the text ``prefix`` and comes after ``after``, sorted by key, as S3 lists them.
+
+        With ``by_folder``, keys that have a ``/`` behind the prefix stand together as one :class:`Folder`, at the
+        place of its name with a ``/``, if one of them comes after ``after``. Unlike :meth:`list`, the prefix may end
+        within a name, and what lies before ``after`` is not read: page after page costs what the pages hold.
+        ``after=after_folder(name)`` continues behind a folder.
+        """
+        try:
+            found = self.list(check_prefix(parent_of(prefix)))
+        except StorageError:  # no key begins like this
+            return
+        last = None
+        for stat in found:
+            if stat.key <= after or not stat.key.startswith(prefix):
+                continue
+            name, slash, _ = stat.key[len(prefix) :].partition("/")
+            if not (by_folder and slash):
+                yield stat
+            elif last != name:
+                last = name
+                yield Folder(prefix + name)
 
     @abstractmethod
     def local_path(self, key: str) -> Path | None:
@@ -305,6 +328,11 @@ class SubStore(Store):
     def children(self, prefix: str = "") -> tuple[builtins.list[str], builtins.list[Stat]]:
         folders, stats = self._parent.children(self._under(prefix))
         return folders, [self._down(stat) for stat in stats]
+
+    def scan(self, prefix: str = "", *, after: str = "", by_folder: bool = False) -> Iterator[Stat | Folder]:
+        base = f"{self._prefix}/"
+        for found in self._parent.scan(base + prefix, after=base + after, by_folder=by_folder):
+            yield Folder(found.key[len(base) :]) if isinstance(found, Folder) else self._down(found)
 
     def local_path(self, key: str) -> Path | None:
         return self._parent.local_path(self._under(key))

@@ -73,6 +73,8 @@ def _open(path: str) -> int:
         except FileNotFoundError:
             continue  # a holder that ends removes folders that it leaves empty
         except OSError as error:
+            if isinstance(error, FileExistsError) and not os.path.isfile(os.path.dirname(path)):
+                continue  # it was there and is gone again
             raise StorageError(f"no lock file can be made: {error.strerror}", where=path) from error
     raise StorageError("no lock file can be made: its folder vanishes again and again", where=path)
 

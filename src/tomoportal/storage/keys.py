@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from tomoportal.errors import StorageError
 
-__all__ = ["check_key", "check_prefix", "join", "name_of", "parent_of"]
+__all__ = ["after_folder", "check_key", "check_prefix", "join", "just_before", "name_of", "parent_of"]
+
+_LAST_CHARACTER = "\U0010ffff"
 
 
 def check_key(key: str) -> str:
@@ -36,6 +38,20 @@ def parent_of(key: str) -> str:
 def name_of(key: str) -> str:
     """The last part of a key."""
     return key.rpartition("/")[2]
+
+
+def after_folder(prefix: str) -> str:
+    """A text that sorts behind every key below a folder and before what follows the folder; not a key itself."""
+    return f"{prefix}/{_LAST_CHARACTER}"
+
+
+def just_before(text: str) -> str:
+    """A text before ``text`` with next to nothing between the two, in the order of keys."""
+    last = ord(text[-1]) if text else 0
+    if last <= 1:
+        return text[:-1]
+    before = 0xD7FF if last == 0xE000 else last - 1  # the code points between are no characters
+    return f"{text[:-1]}{chr(before)}{_LAST_CHARACTER}"
 
 
 def _bad(key: str) -> StorageError:

@@ -12,37 +12,26 @@ import os
 import shutil
 import stat
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import AbstractContextManager, contextmanager, suppress
+from contextlib import AbstractContextManager, suppress
 from io import RawIOBase
 from pathlib import Path
 from typing import BinaryIO, TypeVar
 
 from tomoportal.errors import ConflictError, NotFoundError, StorageError
-from tomoportal.storage.base import LOCK_TIMEOUT, Lock, Stat, Store, Writer
+from tomoportal.storage.base import LOCK_TIMEOUT, Folder, Lock, Stat, Store, Writer
 from tomoportal.storage.file_locks import file_lock
 from tomoportal.storage.flush import flush_files, flush_folders
 from tomoportal.storage.keys import check_key, check_prefix, join, parent_of
+from tomoportal.storage.local_listing import TEMPORARY, Listing, stat_of, version_tag
+from tomoportal.storage.os_errors import explained, file_in_the_way, reading
 from tomoportal.storage.owners import is_abandoned, new_token
 
 __all__ = ["LocalStore"]
-
-_TEMPORARY = ".tomoportal-tmp-"
 
 _PATIENCE = 100
 """How often a folder is made again that others remove at the same time."""
 
 _T = TypeVar("_T")
-
-_FIXES = {
-    errno.ENOSPC: ("the disk is full", "free some space and run the command again; it continues where it stopped"),
-    errno.EDQUOT: ("the disk quota is used up", "free some space or ask for a larger quota, and run the command again"),
-    errno.EACCES: ("permission denied", "give the user who runs tomoportal access to this path"),
-    errno.EPERM: ("permission denied", "give the user who runs tomoportal access to this path"),
-    errno.EROFS: ("the file system is read-only", "write to another place, or mount it writable"),
-    errno.ENAMETOOLONG: ("the name is too long for this file system", "shorten it (most allow 255 bytes)"),
-    errno.EISDIR: ("this is a folder, not a file", "remove the folder or choose another key"),
-    errno.ENOTDIR: ("a part of the path is a file, not a folder", "remove that file or choose another key"),
-}
 
 
 class LocalStore(Store):
@@ -53,7 +42,7 @@ class LocalStore(Store):
     ) -> None:
         path = Path(root).expanduser()
         if create and not read_only:
-            with _explained(str(path)):
+            with explained(str(path)):
                 path.mkdir(parents=True, exist_ok=True)
         if not path.is_dir():
             what = "is not a folder" if path.exists() else "does not exist"
@@ -62,6 +51,7 @@ class LocalStore(Store):
         self.url = self.root
         self.read_only = read_only
         self.follow_links = follow_links
+        self._listing = Listing(self.root, follow_links=follow_links)
         self._swept: set[str] = set()
 
     def __reduce__(self) -> tuple[object, ...]:
@@ -110,86 +100,45 @@ class LocalStore(Store):
     # --- reading
 
     def get(self, key: str) -> bytes:
-        with _reading(key), open(self._path(key), "rb") as file:
+        with reading(key), open(self._path(key), "rb") as file:
             return file.read()
 
     def get_range(self, key: str, start: int, length: int) -> bytes:
-        with _reading(key), open(self._path(key), "rb", buffering=0) as file:
+        with reading(key), open(self._path(key), "rb", buffering=0) as file:
             file.seek(start)
             return _read_exactly(file, length)
 
     def chunks(self, key: str, size: int = 4 * 1024 * 1024) -> Iterator[bytes]:
-        with _reading(key), open(self._path(key), "rb", buffering=0) as file:
+        with reading(key), open(self._path(key), "rb", buffering=0) as file:
             while piece := file.read(size):
                 yield piece
 
     def stat(self, key: str) -> Stat:
         path = self._path(key)
-        with _explained(key):
+        with explained(key):
             status = os.stat(path)
         if not _is_file(status):
             raise NotFoundError("this is a folder, not a file", where=key)
-        return _stat(key, status)
+        return stat_of(key, status)
 
     def is_folder(self, prefix: str) -> bool:
         return os.path.isdir(self._folder(prefix))
 
     def list(self, prefix: str = "") -> Iterator[Stat]:
         prefix = check_prefix(prefix)
-        return self._walk(prefix, self._folder(prefix))
-
-    def _walk(self, prefix: str, path: str) -> Iterator[Stat]:
-        for name, entry in self._entries(prefix, path):
-            key = join(prefix, entry.name)
-            if name.endswith("/"):
-                yield from self._walk(key, entry.path)
-            else:
-                try:
-                    found = _stat(key, entry.stat())
-                except FileNotFoundError:  # removed since the folder was listed
-                    continue
-                yield found
+        return self._listing.walk(prefix, self._folder(prefix))
 
     def children(self, prefix: str = "") -> tuple[builtins.list[str], builtins.list[Stat]]:
         prefix = check_prefix(prefix)
-        folders: list[str] = []
-        files: list[Stat] = []
-        for name, entry in self._entries(prefix, self._folder(prefix)):
-            if name.endswith("/"):
-                folders.append(entry.name)
-            else:
-                with suppress(FileNotFoundError):
-                    files.append(_stat(join(prefix, entry.name), entry.stat()))
-        return sorted(folders), files
+        return self._listing.children(prefix, self._folder(prefix))
 
-    def _entries(self, prefix: str, path: str) -> builtins.list[tuple[str, os.DirEntry[str]]]:
-        """Entries of one folder, folders with a trailing slash, in the order of their full keys."""
-        entries = []
+    def scan(self, prefix: str = "", *, after: str = "", by_folder: bool = False) -> Iterator[Stat | Folder]:
         try:
-            with os.scandir(path) as found:
-                for entry in found:
-                    if entry.name.startswith(_TEMPORARY):
-                        continue
-                    if entry.is_symlink() and not self._link_is_inside(entry.path):
-                        continue
-                    if entry.is_dir():
-                        entries.append((entry.name + "/", entry))
-                    elif entry.is_file():
-                        entries.append((entry.name, entry))
-        except (FileNotFoundError, NotADirectoryError):
-            return []
-        except OSError as error:
-            raise _explain(error, prefix or path) from error
-        return sorted(entries, key=lambda pair: pair[0])
-
-    def _link_is_inside(self, path: str) -> bool:
-        if not os.path.exists(path):
-            return False
-        real = os.path.realpath(path)
-        # A link to a folder that holds it would never end.
-        if os.path.isdir(real) and (path + "/").startswith(real + "/"):
-            return False
-        return self.follow_links or real.startswith(self.root + "/")
+            folder = check_prefix(parent_of(prefix))
+            path = self._folder(folder)
+        except StorageError:  # no key begins like this
+            return iter(())
+        return self._listing.scan(folder, path, prefix, after, by_folder)
 
     # --- writing
 
@@ -203,7 +152,7 @@ class LocalStore(Store):
         durable: bool = True,
     ) -> str:
         path = self._writable(key)
-        with _explained(key):
+        with explained(key):
             temporary, file = self._create_beside(path)
             try:
                 with file:
@@ -211,7 +160,7 @@ class LocalStore(Store):
                     file.flush()
                     if durable:
                         os.fsync(file.fileno())
-                    etag = _etag(os.fstat(file.fileno()))
+                    etag = version_tag(os.fstat(file.fileno()))
                 if if_absent:
                     self._link(temporary, path, key)
                 elif if_match is not None:
@@ -229,7 +178,7 @@ class LocalStore(Store):
 
     def open_writer(self, key: str, *, durable: bool = True) -> Writer:
         path = self._writable(key)
-        with _explained(key):
+        with explained(key):
             temporary, file = self._create_beside(path)
         return _LocalWriter(self, key, path, temporary, file, durable)
 
@@ -237,7 +186,7 @@ class LocalStore(Store):
         folder = os.path.dirname(path)
         if os.path.isdir(path):
             raise IsADirectoryError(errno.EISDIR, "is a folder", path)
-        temporary = f"{folder}/{_TEMPORARY}{new_token()}"
+        temporary = f"{folder}/{TEMPORARY}{new_token()}"
 
         def create() -> BinaryIO:
             if folder not in self._swept:
@@ -247,7 +196,7 @@ class LocalStore(Store):
         try:
             return temporary, self._in_folder(folder, create)
         except NotADirectoryError as error:
-            raise _file_in_the_way(path) from error
+            raise file_in_the_way(path) from error
 
     def _in_folder(self, folder: str, action: Callable[[], _T]) -> _T:
         """Do what needs a folder; make the folder if it is not there, or was removed again by who found it empty."""
@@ -259,16 +208,17 @@ class LocalStore(Store):
                     try:
                         os.makedirs(folder, exist_ok=True)
                     except (FileExistsError, NotADirectoryError) as error:
-                        raise _file_in_the_way(folder) from error
+                        if isinstance(error, NotADirectoryError) or os.path.isfile(folder):
+                            raise file_in_the_way(folder) from error
         return action()
 
     def _sweep(self, folder: str) -> None:
         """Remove temporary files of dead processes, once per folder."""
         with os.scandir(folder) as entries:
             for entry in entries:
-                if entry.name.startswith(_TEMPORARY):
+                if entry.name.startswith(TEMPORARY):
                     with suppress(FileNotFoundError):
-                        if is_abandoned(entry.name.removeprefix(_TEMPORARY), entry.stat().st_mtime):
+                        if is_abandoned(entry.name.removeprefix(TEMPORARY), entry.stat().st_mtime):
                             os.unlink(entry.path)
         self._swept.add(folder)
 
@@ -295,7 +245,7 @@ class LocalStore(Store):
 
     def _check_match(self, path: str, key: str, if_match: str) -> None:
         try:
-            found = _etag(os.stat(path))
+            found = version_tag(os.stat(path))
         except FileNotFoundError:
             found = None
         if found != if_match:
@@ -303,7 +253,7 @@ class LocalStore(Store):
 
     def delete(self, key: str) -> None:
         path = self._writable(key)
-        with _explained(key):
+        with explained(key):
             try:
                 os.unlink(path)
             except (FileNotFoundError, NotADirectoryError):
@@ -318,7 +268,7 @@ class LocalStore(Store):
             self.delete_files([stat.key for stat in self.children("")[1]])
             return
         path = self._writable(prefix)
-        with _explained(prefix):
+        with explained(prefix):
             if os.path.islink(path):
                 os.unlink(path)
             elif os.path.isdir(path):
@@ -361,7 +311,7 @@ class LocalStore(Store):
 
     def _move_folder(self, start: str, end: str, target: str) -> bool:
         """Rename a folder; false if the two places are on different file systems."""
-        with _explained(target):
+        with explained(target):
             try:
                 self._in_folder(os.path.dirname(end), lambda: os.rename(start, end))
             except OSError as error:
@@ -376,12 +326,12 @@ class LocalStore(Store):
         targets = []
         for source, target in pairs:
             targets.append(self._move_file(source, target))
-        with _explained(parent_of(target) if targets else "."):
+        with explained(parent_of(target) if targets else "."):
             flush_folders({os.path.dirname(path) for path in targets})
 
     def _move_file(self, source: str, target: str) -> str:
         start, end = self._writable(source), self._writable(target)
-        with _explained(source):
+        with explained(source):
             if not os.path.lexists(start):
                 raise NotFoundError("there is no such file", where=source)
             try:
@@ -402,7 +352,7 @@ class LocalStore(Store):
 
     def sync(self, prefix: str = "") -> None:
         path = self._folder(prefix)
-        with _explained(prefix or path):
+        with explained(prefix or path):
             if os.path.isdir(path):
                 flush_files(path)
 
@@ -418,11 +368,11 @@ class _LocalWriter(Writer):
         self._store, self._path, self._temporary, self._file, self._durable = store, path, temporary, file, durable
 
     def _write(self, view: memoryview) -> None:
-        with _explained(self.key):
+        with explained(self.key):
             self._file.write(view)
 
     def _commit(self) -> None:
-        with _explained(self.key):
+        with explained(self.key):
             try:
                 with self._file:
                     self._file.flush()
@@ -455,42 +405,3 @@ def _read_exactly(file: RawIOBase, length: int) -> bytes:
 
 def _is_file(status: os.stat_result) -> bool:
     return stat.S_ISREG(status.st_mode)
-
-
-def _stat(key: str, status: os.stat_result) -> Stat:
-    return Stat(key, status.st_size, status.st_mtime, _etag(status))
-
-
-def _etag(status: os.stat_result) -> str:
-    return f"{status.st_ino:x}-{status.st_mtime_ns:x}-{status.st_size:x}"
-
-
-@contextmanager
-def _reading(key: str) -> Iterator[None]:
-    with _explained(key):
-        try:
-            yield
-        except IsADirectoryError as error:
-            raise NotFoundError("this is a folder, not a file", where=key) from error
-
-
-@contextmanager
-def _explained(where: str) -> Iterator[None]:
-    try:
-        yield
-    except StorageError:
-        raise
-    except OSError as error:
-        raise _explain(error, where) from error
-
-
-def _file_in_the_way(where: str) -> StorageError:
-    what, fix = _FIXES[errno.ENOTDIR]
-    return StorageError(what, where=where, fix=fix)
-
-
-def _explain(error: OSError, where: str) -> StorageError:
-    if error.errno == errno.ENOENT or (error.errno == errno.ENOTDIR):
-        return NotFoundError("there is no such file", where=where)
-    what, fix = _FIXES.get(error.errno or 0, (error.strerror or str(error), None))
-    return StorageError(what, where=where, fix=fix)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import builtins
 import logging
 import os
+import re
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, contextmanager, suppress
@@ -17,8 +18,8 @@ from obstore import exceptions
 from obstore.store import MemoryStore, S3Store
 
 from tomoportal.errors import ConflictError, NotFoundError, StorageError
-from tomoportal.storage.base import LOCK_TIMEOUT, Lock, Stat, Store, Writer
-from tomoportal.storage.keys import check_key, check_prefix, join
+from tomoportal.storage.base import LOCK_TIMEOUT, Folder, Lock, Stat, Store, Writer
+from tomoportal.storage.keys import after_folder, check_key, check_prefix, join, just_before, parent_of
 from tomoportal.storage.leases import lease
 from tomoportal.storage.owners import new_token
 
@@ -29,6 +30,9 @@ _PARTS_IN_FLIGHT = 4
 _REQUESTS_IN_FLIGHT = 16
 _BULK = 1000
 _LARGEST_COPY = 5 * 1024**3  # of one server-side copy request
+
+# Where a text stops to be the beginning of a path: behind the first of two slashes, before a control character.
+_REFUSED = re.compile(r"/(?=/)|[\x00-\x1f\x7f]")
 
 _log = logging.getLogger(__name__)
 
@@ -145,6 +149,48 @@ class ObjectStore(Store):
             found = obstore.list_with_delimiter(self._remote, self._folder(prefix))
         folders = sorted(str(path).rstrip("/").rpartition("/")[2] for path in found["common_prefixes"])
         return folders, sorted(map(self._stat, found["objects"]), key=lambda stat: stat.key)
+
+    def scan(self, prefix: str = "", *, after: str = "", by_folder: bool = False) -> Iterator[Stat | Folder]:
+        try:
+            folder = check_prefix(parent_of(prefix))
+        except StorageError:  # no key begins like this
+            return iter(())
+        return self._scan_level(folder, prefix, after) if by_folder else self._scan(folder, prefix, after)
+
+    def _scan(self, folder: str, prefix: str, after: str) -> Iterator[Stat]:
+        start = self._offset(max(after, just_before(prefix)))
+        with _explained(prefix):
+            for batch in obstore.list(self._remote, self._folder(folder), offset=start, chunk_size=_BULK):
+                for stat in map(self._stat, batch):
+                    if stat.key.startswith(prefix):
+                        if stat.key > after:
+                            yield stat
+                    elif stat.key > prefix:
+                        return
+
+    def _scan_level(self, folder: str, prefix: str, after: str) -> Iterator[Stat | Folder]:
+        names, files = self.children(folder)
+        folders = [Folder(join(folder, name)) for name in names]
+        level: builtins.list[tuple[str, Stat | Folder]] = [(f"{each.key}/", each) for each in folders]
+        level += [(each.key, each) for each in files]
+        for key, found in sorted(level, key=lambda pair: pair[0]):
+            if not key.startswith(prefix):
+                continue
+            begun = isinstance(found, Folder) and after.startswith(key)
+            if next(self._scan(found.key, key, after), None) if begun else key > after:
+                yield found
+
+    def _offset(self, after: str) -> str | None:
+        """``after`` as the remote store takes it, a little earlier if need be; it knows well-formed paths only."""
+        if refused := _REFUSED.search(after):
+            after = after[: refused.end() if refused[0] == "/" else refused.start()]
+        if after.endswith("/"):  # it would be taken off; this lies just before
+            after = f"{after[:-1]}.{after_folder('')[-1]}"
+        try:
+            check_key(after)
+        except StorageError:
+            return None
+        return join(self._prefix, after)
 
     # --- writing
 

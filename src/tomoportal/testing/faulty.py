@@ -10,12 +10,12 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from tomoportal.errors import StorageError
-from tomoportal.storage import FileRecord, Lock, Stat, Store, Writer
+from tomoportal.storage import FileRecord, Folder, Lock, Stat, Store, Writer
 from tomoportal.storage.base import LOCK_TIMEOUT
 
 __all__ = ["FaultyStore", "Killed"]
 
-READS = frozenset({"get", "get_range", "stat", "list", "children"})
+READS = frozenset({"get", "get_range", "stat", "list", "children", "scan"})
 
 
 class Killed(BaseException):
@@ -90,6 +90,10 @@ class FaultyStore(Store):
     def children(self, prefix: str = "") -> tuple[builtins.list[str], builtins.list[Stat]]:
         self.step("children", prefix)
         return self.inner.children(prefix)
+
+    def scan(self, prefix: str = "", *, after: str = "", by_folder: bool = False) -> Iterator[Stat | Folder]:
+        self.step("scan", prefix)
+        return self.inner.scan(prefix, after=after, by_folder=by_folder)
 
     def local_path(self, key: str) -> Path | None:
         return self.inner.local_path(key)

@@ -3,19 +3,34 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
 import threading
 import time
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from tomoportal.errors import ConflictError, LockedError, NotFoundError, StorageError
-from tomoportal.storage import FileRecord, Folder, Store, sha256_of
+from tomoportal.storage import FileRecord, Folder, Store, after_folder, sha256_of
 
 __all__ = ["StoreTests"]
 
 
 def _keys(store: Store, prefix: str = "") -> list[str]:
     return [stat.key for stat in store.list(prefix)]
+
+
+_SCANNED = ["a b/c", "a#/x", "a-b", "a.txt", "a/b.txt", "a/b/c", "a/b/d/e", "a/ba", "ab/c", "b", "é/ö"]
+
+
+def _scanned(store: Store, prefix: str, after: str, *, by_folder: bool = False) -> list[str]:
+    found = store.scan(prefix, after=after, by_folder=by_folder)
+    return [f"{each.key}/" if isinstance(each, Folder) else each.key for each in found]
+
+
+def _is_key(text: str) -> bool:
+    return not any(part in ("", ".", "..") for part in text.split("/"))
 
 
 class StoreTests:
@@ -220,6 +235,79 @@ class StoreTests:
         assert len(store.children("many")[1]) == 1100
         store.delete_tree("many")
         assert _keys(store) == ["before"]
+
+    @pytest.mark.parametrize(
+        ("prefix", "after", "expected", "by_folder"),
+        [
+            ("", "", _SCANNED, ["a b/", "a#/", "a-b", "a.txt", "a/", "ab/", "b", "é/"]),
+            ("a", "", _SCANNED[:-2], ["a b/", "a#/", "a-b", "a.txt", "a/", "ab/"]),
+            ("a/", "", ["a/b.txt", "a/b/c", "a/b/d/e", "a/ba"], ["a/b.txt", "a/b/", "a/ba"]),
+            ("a/b", "", ["a/b.txt", "a/b/c", "a/b/d/e", "a/ba"], ["a/b.txt", "a/b/", "a/ba"]),
+            ("a/b/", "", ["a/b/c", "a/b/d/e"], ["a/b/c", "a/b/d/"]),
+            ("a/b/c", "", ["a/b/c"], ["a/b/c"]),
+            ("a.txt", "", ["a.txt"], ["a.txt"]),
+            ("a#", "", ["a#/x"], ["a#/"]),
+            ("", "a/b.txt", _SCANNED[5:], ["a/", "ab/", "b", "é/"]),
+            ("", "a/b/c", _SCANNED[6:], ["a/", "ab/", "b", "é/"]),
+            ("", "a/ba", _SCANNED[8:], ["ab/", "b", "é/"]),
+            ("", "a", _SCANNED, ["a b/", "a#/", "a-b", "a.txt", "a/", "ab/", "b", "é/"]),
+            ("", "a.", _SCANNED[3:], ["a.txt", "a/", "ab/", "b", "é/"]),
+            ("", "a/", _SCANNED[4:], ["a/", "ab/", "b", "é/"]),
+            ("", "a//b", _SCANNED[4:], ["a/", "ab/", "b", "é/"]),
+            ("", after_folder("a"), _SCANNED[8:], ["ab/", "b", "é/"]),
+            ("a/b", "a/b/c", ["a/b/d/e", "a/ba"], ["a/b/", "a/ba"]),
+            ("a/b", after_folder("a/b"), ["a/ba"], ["a/ba"]),
+            ("a/b", "A", ["a/b.txt", "a/b/c", "a/b/d/e", "a/ba"], ["a/b.txt", "a/b/", "a/ba"]),
+            ("a/b", "a/c", [], []),
+            ("a/b", "b", [], []),
+            ("", "é/ö", [], []),
+            ("b/", "", [], []),
+            ("missing/x", "", [], []),
+            ("a//", "", [], []),
+            ("/", "", [], []),
+            ("../", "", [], []),
+            ("a/./b", "", [], []),
+        ],
+    )
+    def test_a_scan_has_the_order_of_keys(
+        self, store: Store, prefix: str, after: str, expected: list[str], by_folder: list[str]
+    ) -> None:
+        for key in _SCANNED:
+            store.put(key, key.encode(), durable=False)
+        assert _scanned(store, prefix, after) == expected
+        assert _scanned(store, prefix, after, by_folder=True) == by_folder
+        for found in store.scan(prefix, after=after):
+            assert found == store.stat(found.key)
+
+    def test_a_scan_can_be_taken_page_by_page(self, store: Store) -> None:
+        keys = [f"{number // 100:02d}/{number:04d}" for number in range(1100)]
+        for key in keys:
+            store.put(key, b"", durable=False)
+        found: list[str] = []
+        while page := list(itertools.islice(store.scan(after=found[-1] if found else ""), 300)):
+            found += [each.key for each in page]
+        assert found == keys
+        store.delete_tree("")
+
+    def test_any_scan_is_a_part_of_all_keys(self, store: Store) -> None:
+        names = st.text("ab/ .-0é\ue000\U0001f9ec", min_size=1, max_size=7)
+
+        @settings(max_examples=20, derandomize=True, database=None)
+        @given(texts=st.lists(names.filter(_is_key), max_size=12, unique=True), data=st.data())
+        def scan(texts: list[str], data: st.DataObject) -> None:
+            keys = [key for key in texts if not any(other.startswith(f"{key}/") for other in texts)]
+            store.delete_tree("")
+            for key in keys:
+                store.put(key, b"", durable=False)
+            prefix, after = (data.draw(names | st.just("") | st.sampled_from([*keys, ""])) for _ in range(2))
+            right = [key for key in sorted(keys, key=str.encode) if key.encode() > after.encode()]
+            right = [key for key in right if key.startswith(prefix)]
+            assert _scanned(store, prefix, after) == right
+            heads = [key[len(prefix) :].partition("/") for key in right]
+            level = dict.fromkeys(prefix + name + slash for name, slash, _ in heads)
+            assert _scanned(store, prefix, after, by_folder=True) == list(level)
+
+        scan()
 
     @pytest.mark.parametrize(
         ("pattern", "expected"),
