@@ -19,9 +19,11 @@ if TYPE_CHECKING:
     from tomoportal.formats.cryolo import box_points, cbox_points
     from tomoportal.formats.ctf import CtfSection, CtfTable, read_ctf
     from tomoportal.formats.deepfinder_xml import deepfinder_points
+    from tomoportal.formats.digital_micrograph import open_dm
     from tomoportal.formats.dynamo import dynamo_points, dynamo_tomograms
     from tomoportal.formats.em import EmHeader, open_em
     from tomoportal.formats.eman2 import eman2_points
+    from tomoportal.formats.gains import ConvertedGain, convert_gain, gain_name
     from tomoportal.formats.imod import export_imod, imod_sections, read_tilt_com, read_xf
     from tomoportal.formats.imod_model import imod_points, read_imod_model
     from tomoportal.formats.keyphotos import render_key_photos
@@ -60,6 +62,7 @@ __all__ = [
     "AretomoAlignment",
     "ArrayVolume",
     "Converted",
+    "ConvertedGain",
     "CopickPicks",
     "CtfSection",
     "CtfTable",
@@ -79,6 +82,7 @@ __all__ = [
     "VoxelPoints",
     "box_points",
     "cbox_points",
+    "convert_gain",
     "convert_volume",
     "copick_points",
     "csv_points",
@@ -90,6 +94,7 @@ __all__ = [
     "filter_counts",
     "format_mdoc",
     "frame_doses",
+    "gain_name",
     "header_spacing",
     "identity_affine",
     "imod_points",
@@ -99,6 +104,7 @@ __all__ = [
     "matching_counts",
     "mesh_format",
     "motivelist_points",
+    "open_dm",
     "open_em",
     "open_mrc",
     "open_omezarr",
@@ -140,6 +146,7 @@ _HOMES = {
     "AretomoAlignment": "aretomo",
     "ArrayVolume": "volumes",
     "Converted": "convert",
+    "ConvertedGain": "gains",
     "CopickPicks": "copick_picks",
     "CtfSection": "ctf",
     "CtfTable": "ctf",
@@ -159,6 +166,7 @@ _HOMES = {
     "VoxelPoints": "points",
     "box_points": "cryolo",
     "cbox_points": "cryolo",
+    "convert_gain": "gains",
     "convert_volume": "convert",
     "copick_points": "copick_picks",
     "csv_points": "points_csv",
@@ -170,6 +178,7 @@ _HOMES = {
     "filter_counts": "relion_star",
     "format_mdoc": "mdoc",
     "frame_doses": "acquisition",
+    "gain_name": "gains",
     "header_spacing": "volumes",
     "identity_affine": "alignments",
     "imod_points": "imod_model",
@@ -179,6 +188,7 @@ _HOMES = {
     "matching_counts": "point_formats",
     "mesh_format": "meshes",
     "motivelist_points": "motivelist",
+    "open_dm": "digital_micrograph",
     "open_em": "em",
     "open_mrc": "mrc",
     "open_omezarr": "omezarr",
