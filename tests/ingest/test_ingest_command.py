@@ -72,9 +72,19 @@ def test_the_installed_command_lists_all_problems(raw: Path, tmp_path: Path) -> 
         text.replace("is_aligned:", "is_alined:").replace("dose_rate: 1.881", "dose_rate: -1")
     )
     result = subprocess.run(
-        [sys.executable, "-m", "tomoportal", "ingest", str(raw / "config.yaml"), "--archive", str(tmp_path / "archive")],
-        capture_output=True, text=True, check=False,
-    )  # fmt: skip
+        [
+            sys.executable,
+            "-m",
+            "tomoportal",
+            "ingest",
+            str(raw / "config.yaml"),
+            "--archive",
+            str(tmp_path / "archive"),
+        ],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
     assert result.returncode == 1
     assert "is_alined" in result.stderr
     assert "dose_rate" in result.stderr

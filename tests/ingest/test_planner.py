@@ -7,8 +7,10 @@ from typing import Any
 
 import pytest
 
+from tomoportal.archive import Archive
+from tomoportal.archive.verify import verify
 from tomoportal.errors import ConfigError
-from tomoportal.ingest import Plan, Report
+from tomoportal.ingest import Plan, Report, prune
 from tomoportal.ingest.dates import stamp
 from tomoportal.testing.sources import sample_config, write_config
 
@@ -31,9 +33,21 @@ def test_the_plan_lists_every_item_with_sources_outputs_and_ids(raw: Path, plan_
     for item in plan.items:
         by_kind[item.kind] = by_kind.get(item.kind, 0) + 1
     assert by_kind == {
-        "deposition": 1, "dataset": 1, "run": 2, "gain": 2, "collection_metadata": 2, "frames": 2, "tiltseries_volume": 2, "tiltseries": 2,
-        "alignment": 2, "tomogram_volume": 4, "annotation": 6, "key_photos": 4, "viewer_config": 4, "tomogram": 4,
-    }  # fmt: skip
+        "deposition": 1,
+        "dataset": 1,
+        "run": 2,
+        "gain": 2,
+        "collection_metadata": 2,
+        "frames": 2,
+        "tiltseries_volume": 2,
+        "tiltseries": 2,
+        "alignment": 2,
+        "tomogram_volume": 4,
+        "annotation": 6,
+        "key_photos": 4,
+        "viewer_config": 4,
+        "tomogram": 4,
+    }
     labels = [item.label for item in plan.items]
     assert len(set(labels)) == len(labels)
     assert all(label in labels for item in plan.items for label in (*item.needs, *item.after, *item.derives_from))
@@ -276,14 +290,24 @@ def test_what_left_the_config_is_listed_and_kept(
 
     config = edit(raw, change)
     plan = plan_of(config, archive)
-    stale = "\n".join(plan.stale)
+    stale = "\n".join(map(str, plan.stale))
     assert "vesicle-1" in stale
     assert "processing=denoised|software=|" in stale
     new = [item.archive_id for item in plan.items if item.kind == "tomogram" and item.action == "create"]
     assert new == [102, 102]
+    (raw / "tomograms" / "TS_02.rec").unlink()
+    gone = {one.container.key for one in plan_of(config, archive).stale}
+    assert gone == {"10001/TS_01", "10001/TS_02"}  # a whole run too
     kept = archive / "10001/TS_01/Reconstructions/VoxelSpacing13.480/Annotations/102/vesicle-1.0.json"
-    ingest(config, archive)
+    assert ingest(config, archive).ok
     assert kept.exists()
+    target = Archive.open(archive)
+    assert prune(target, plan_of(config, archive).stale) > 10
+    assert not kept.exists()
+    assert not (archive / "10001/TS_02").exists()
+    assert ingest(config, archive).ok
+    assert not plan_of(config, archive).stale
+    assert [finding for finding in verify(target) if finding.severity == "error"] == []
 
 
 def test_stamps_come_from_dates_never_from_the_clock() -> None:

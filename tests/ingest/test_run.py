@@ -150,8 +150,12 @@ def test_the_viewers_file_holds_keys_behind_the_placeholder(done: Path) -> None:
     text = (done / FOLDER / "NeuroglancerPrecompute/100-neuroglancer_config.json").read_text()
     state = json.loads(text)
     assert [layer["name"] for layer in state["layers"]] == [
-        "TS_01", "100 cytosolic ribosome point", "100 cytosolic ribosome orientedpoint", "101 membrane segmentation", "102 vesicle segmentation",
-    ]  # fmt: skip
+        "TS_01",
+        "100 cytosolic ribosome point",
+        "100 cytosolic ribosome orientedpoint",
+        "101 membrane segmentation",
+        "102 vesicle segmentation",
+    ]
     assert "http" not in text.replace("https://", "http://") or "archive://" in text
     points = state["layers"][1]["source"]["url"]
     assert points == f"precomputed://archive://{FOLDER}/NeuroglancerPrecompute/100-cytosolic_ribosome-1.0_point/"
@@ -360,9 +364,20 @@ def test_ctf_objects_zarr_instances_copick_and_aretomo(
     (raw / "stacks" / "TS_01.aln").write_text("\n".join(aln) + "\n")
     (raw / "objects.csv").write_text("run_name,object_id,object_name\nTS_01,GO:0005739,mitochondrion\nTS_09,GO:1,x\n")
     picks = {
-        "pickable_object_name": "ribosome", "user_id": "u", "session_id": "1", "run_name": "TS_01", "voxel_spacing": SPACING, "unit": "angstrom",
-        "points": [{"location": {"x": SPACING, "y": 2 * SPACING, "z": 3 * SPACING}, "transformation_": np.eye(4).tolist(), "instance_id": 0, "score": 1.0}],
-    }  # fmt: skip
+        "pickable_object_name": "ribosome",
+        "user_id": "u",
+        "session_id": "1",
+        "run_name": "TS_01",
+        "voxel_spacing": SPACING,
+        "unit": "angstrom",
+        "points": [
+            {
+                "location": {"x": SPACING, "y": 2 * SPACING, "z": 3 * SPACING},
+                "transformation_": np.eye(4).tolist(),
+                "instance_id": 0,
+            }
+        ],
+    }
     (raw / "points" / "TS_01.json").write_text(json.dumps(picks))
 
     def change(config: dict[str, Any]) -> None:

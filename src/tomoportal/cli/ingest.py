@@ -33,6 +33,7 @@ _SHOWN = 30
 @click.option(
     "--dtype", type=click.Choice(["float32"]), help="Store volumes as float32 instead of the type of the source."
 )
+@click.option("--prune", "prune_stale", is_flag=True, help="Remove what is on record and no longer in the config.")
 @click.option("--json", "as_json", is_flag=True, help="Print the plan or the report as JSON.")
 def command(
     config: str,
@@ -42,6 +43,7 @@ def command(
     jobs: int | None,
     chunk_size: int,
     dtype: str | None,
+    prune_stale: bool,
     as_json: bool,
 ) -> int:
     import os
@@ -49,7 +51,7 @@ def command(
 
     from tomoportal.archive import Archive
     from tomoportal.cli.console import console, print_json, progress_bar
-    from tomoportal.ingest import Options, load_config, make_plan, open_source, run_plan
+    from tomoportal.ingest import Options, load_config, make_plan, open_source, prune, run_plan
 
     loaded = load_config(config)
     root = source_url if source_url is not None else str(Path(config).resolve().parent)
@@ -70,6 +72,8 @@ def command(
     screen = console()
     if not as_json:
         _show_remarks(plan)
+    if prune_stale and plan.stale:
+        screen.print(f"removed {prune(archive, plan.stale)} items that are no longer in the config", soft_wrap=True)
     with progress_bar("ingest", quiet=as_json) as progress:
         report = run_plan(plan, archive, source.store, jobs or os.cpu_count() or 1, progress)
     if as_json:
@@ -139,7 +143,7 @@ def _show_remarks(plan: Plan) -> None:
     for one in plan.unmatched:
         screen.print(f"[yellow]no match[/] {escape(str(one))}", soft_wrap=True)
     for name in plan.stale:
-        screen.print(f"[yellow]no longer in the config[/] {escape(name)} (kept)", soft_wrap=True)
+        screen.print(f"[yellow]no longer in the config[/] {escape(str(name))}", soft_wrap=True)
     for error in plan.errors[:_SHOWN]:
         screen.print(f"[red]error[/] {escape(str(error))}", soft_wrap=True)
     if len(plan.errors) > _SHOWN:

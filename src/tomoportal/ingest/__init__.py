@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from tomoportal.ingest.report import Report, Result
     from tomoportal.ingest.running import run_plan
     from tomoportal.ingest.sources import SourceRoot, open_source
+    from tomoportal.ingest.stale import prune
 
 _HOMES = {
     "Config": "config",
@@ -34,6 +35,7 @@ _HOMES = {
     "SourceRoot": "sources",
     "load_config": "config",
     "make_plan": "planner",
+    "prune": "stale",
     "open_source": "sources",
     "run_plan": "running",
 }
@@ -49,6 +51,7 @@ __all__ = [
     "load_config",
     "make_plan",
     "open_source",
+    "prune",
     "run_plan",
 ]
 

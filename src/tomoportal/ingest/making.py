@@ -96,7 +96,7 @@ class Maker:
             item.identity,
             item.archive_id,
             digest,
-            deposition_id=item.settings.get("deposition_id"),
+            deposition_id=item.deposition_id,
             inputs=inputs,
         )
         try:

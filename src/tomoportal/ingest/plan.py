@@ -9,9 +9,12 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from tomoportal.errors import Problem
+
+if TYPE_CHECKING:
+    from tomoportal.ingest.stale import Stale
 
 __all__ = ["Action", "Item", "Options", "Plan", "RunError", "Unmatched"]
 
@@ -51,6 +54,8 @@ class Item:
     archive_id: int | None = None
     id_scope: str | None = None
     """Where ``archive_id`` counts, as `Archive.allocate` wants it; None for items without an id."""
+    deposition_id: int | None = None
+    """The deposition that owns the item."""
     action: Action = "create"
     config_path: str = ""
     """Place in the config: ``tomograms[0]``."""
@@ -139,8 +144,8 @@ class Plan:
     unmatched: tuple[Unmatched, ...] = ()
     warnings: tuple[Problem, ...] = ()
     errors: tuple[RunError, ...] = ()
-    stale: tuple[str, ...] = ()
-    """Items on record for this deposition that the config no longer yields; nothing is deleted."""
+    stale: tuple[Stale, ...] = ()
+    """Items on record for this deposition that the config no longer yields; only ``--prune`` deletes them."""
     options: Options = field(default_factory=Options)
     source_url: str = ""
     digest_part: Mapping[str, Any] = field(default_factory=dict)
@@ -167,5 +172,5 @@ class Plan:
                 {"run": one.run, "where": one.problem.where, "what": one.problem.what, "fix": one.problem.fix}
                 for one in self.errors
             ],
-            "stale": list(self.stale),
+            "stale": [str(one) for one in self.stale],
         }

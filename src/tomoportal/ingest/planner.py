@@ -13,9 +13,10 @@ from tomoportal.ingest.finders import Found
 from tomoportal.ingest.maps import read_run_map
 from tomoportal.ingest.plan import Item, Options, Plan
 from tomoportal.ingest.planning import Entry, Planning, RunPlan, Stop
-from tomoportal.ingest.records import Records, container_of
+from tomoportal.ingest.records import Records
 from tomoportal.ingest.scope import Scope
 from tomoportal.ingest.sources import SourceRoot
+from tomoportal.ingest.stale import find_stale
 from tomoportal.ingest.steps import (
     alignments,
     datasets,
@@ -64,7 +65,7 @@ def make_plan(config: Config, source: SourceRoot, archive: Archive, options: Opt
         unmatched=planning.unmatched(),
         warnings=tuple(planning.warnings),
         errors=tuple(planning.errors),
-        stale=tuple(_stale(planning)),
+        stale=find_stale(archive, items, config.deposition_id, [error.run for error in planning.errors]),
         options=options,
         source_url=source.store.url,
         digest_part=dict(maps.digests),
@@ -213,20 +214,3 @@ def _compare_map(planning: Planning) -> None:
         if names:
             listed = ", ".join(names[:10]) + (f", … ({len(names)} in all)" if len(names) > 10 else "")
             planning.warn(where, f"{what} {listed}")
-
-
-def _stale(planning: Planning) -> list[str]:
-    """Items of this deposition on record that the config no longer yields."""
-    touched: dict[tuple[str, ...], set[tuple[str, str]]] = {}
-    for item in planning.items:
-        touched.setdefault(item.place, set()).add((item.kind, item.identity))
-    failed = {error.run for error in planning.errors}
-    deposition_id = planning.config.deposition_id
-    result = []
-    for place, keys in touched.items():
-        if "/".join(place[1:]) in failed:
-            continue
-        for key, record in sorted(planning.records.manifest(place).items.items()):
-            if key not in keys and record.deposition_id == deposition_id:
-                result.append(f"{container_of(place)}: {record.kind} {record.identity_key}")
-    return result

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, NoReturn
 
 from tomoportal.archive import Archive
@@ -232,6 +232,7 @@ class RunPlan:
 
     def add(self, item: Item) -> Item:
         """Add an item; two with one natural key, document or output are a problem (F14)."""
+        item = replace(item, deposition_id=self.deposition_id)
         for claim in (f"identity {item.kind}/{item.identity}", *(f"file {key}" for key in item.outputs)):
             other = self._claims.setdefault(claim, item)
             if other is not item:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from tomoportal.ingest.plan import Item, RunError, Unmatched
+from tomoportal.ingest.stale import Stale
 
 __all__ = ["OUTCOMES", "Outcome", "Report", "Result"]
 
@@ -42,7 +43,7 @@ class Report:
     results: list[Result] = field(default_factory=list)
     errors: tuple[RunError, ...] = ()
     unmatched: tuple[Unmatched, ...] = ()
-    stale: tuple[str, ...] = ()
+    stale: tuple[Stale, ...] = ()
 
     @property
     def counts(self) -> dict[str, int]:
@@ -78,5 +79,5 @@ class Report:
             "warnings": [{"item": name, "what": text} for name, text in self.warnings],
             "absent": [{"item": one.label, "why": one.why} for one in self.results if one.outcome == "absent"],
             "unmatched": [str(one) for one in self.unmatched],
-            "stale": list(self.stale),
+            "stale": [str(one) for one in self.stale],
         }

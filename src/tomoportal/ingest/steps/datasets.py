@@ -62,6 +62,7 @@ def plan(
     return Item(
         kind=KIND,
         place=("dataset", name),
+        deposition_id=deposition_id,
         identity="dataset",
         title=metadata.get("dataset_title") or name,
         sources=tuple(dict.fromkeys(one["source"] for one in pictures["pictures"].values() if "source" in one)),

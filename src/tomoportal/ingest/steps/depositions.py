@@ -38,6 +38,7 @@ def plan(
     return Item(
         kind=KIND,
         place=("deposition", str(deposition_id)),
+        deposition_id=deposition_id,
         identity="deposition",
         title=metadata.get("deposition_title") or str(deposition_id),
         sources=tuple(dict.fromkeys(one["source"] for one in pictures["pictures"].values() if "source" in one)),
