@@ -120,7 +120,7 @@ def test_killed_at_a_few_changes_of_the_file_system(one_run: Path, tmp_path: Pat
 
 @pytest.mark.slow
 def test_killed_at_very_many_changes_of_the_file_system(one_run: Path, tmp_path: Path, tree: Digests) -> None:
-    points = list(range(1, 900, 7))
+    points = list(range(1, 1300, 9))
     assert _kill_at(points, one_run, tmp_path, tree) > 60
 
 
