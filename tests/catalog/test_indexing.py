@@ -383,7 +383,8 @@ def test_only_the_chosen_dataset(example: Any, catalog: Catalog) -> None:
     archive = example.write()
     index(archive, catalog, datasets=[10002])
     assert [row["id"] for row in rows(catalog, "dataset")] == [10002]
-    index(archive, catalog, datasets=["10001"])
+    assert index(archive, catalog, datasets=["10001"]).problems == []
+    assert "dataset 7" in str(index(archive, catalog, datasets=[7]).problems[0])
     assert [row["id"] for row in rows(catalog, "dataset")] == [10001, 10002]
 
 

@@ -115,6 +115,8 @@ class _Indexer:
         vanished = self._depositions()
         found = list(inventory.datasets(self.store))
         chosen = [folder for folder in found if only is None or folder.name in only]
+        for name in sorted((only or set()) - {folder.name for folder in found}):
+            self.report.problems.append(Problem(f"dataset {name}", "there is no such dataset in the archive"))
         for done, folder in enumerate(chosen):
             self._dataset(folder, partial(self._tell, done, len(chosen)))
         if only is None:

@@ -51,7 +51,8 @@ def _add_frames(context: RunContext, document: Document) -> None:
     if isinstance(mdoc, str):
         path = sheet.path(mdoc)
         computed: dict[str, object] = {"run_id": context.run.key, "mdoc_path_key": path}
-        sheet.add("FrameAcquisitionFile", Key(path), document, {}, computed)
+        # Below the run: a document may name the file of another run by mistake.
+        sheet.add("FrameAcquisitionFile", context.run.key.below(path), document, {}, computed)
     for place, content in document.items("frames"):
         frame = content.get("path")
         computed = {
