@@ -27,7 +27,8 @@ if TYPE_CHECKING:
     from tomoportal.formats.imod import export_imod, imod_sections, read_tilt_com, read_xf
     from tomoportal.formats.imod_model import imod_points, read_imod_model
     from tomoportal.formats.keyphotos import render_key_photos
-    from tomoportal.formats.masks import semantic_mask
+    from tomoportal.formats.label_volume import LabelVolume
+    from tomoportal.formats.masks import instance_mask, semantic_mask
     from tomoportal.formats.mdoc import Mdoc, format_mdoc, read_mdoc
     from tomoportal.formats.meshes import MESH_FORMATS, Mesh, mesh_format, outside_volume, read_mesh, write_glb
     from tomoportal.formats.motivelist import motivelist_points
@@ -67,6 +68,7 @@ __all__ = [
     "CtfSection",
     "CtfTable",
     "EmHeader",
+    "LabelVolume",
     "Mdoc",
     "Mesh",
     "MrcHeader",
@@ -99,6 +101,7 @@ __all__ = [
     "identity_affine",
     "imod_points",
     "imod_sections",
+    "instance_mask",
     "level_shapes",
     "match_sections",
     "matching_counts",
@@ -151,6 +154,7 @@ _HOMES = {
     "CtfSection": "ctf",
     "CtfTable": "ctf",
     "EmHeader": "em",
+    "LabelVolume": "label_volume",
     "Mdoc": "mdoc",
     "Mesh": "meshes",
     "MrcHeader": "mrc",
@@ -183,6 +187,7 @@ _HOMES = {
     "identity_affine": "alignments",
     "imod_points": "imod_model",
     "imod_sections": "imod",
+    "instance_mask": "masks",
     "level_shapes": "omezarr",
     "match_sections": "acquisition",
     "matching_counts": "point_formats",

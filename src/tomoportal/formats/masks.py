@@ -1,19 +1,24 @@
-"""Semantic masks: 0 and 1 from a label or a threshold, on another grid if asked (reference: transforms 3)."""
+"""Semantic masks (0 and 1 from a label or a threshold) and instance masks (labels), on another grid if asked.
+
+Reference: transforms 3 and 4.
+"""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
+from threading import Lock
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from tomoportal.errors import SettingsError
-from tomoportal.formats.volumes import Volume, Voxels
+from tomoportal.formats.spool import spooled
+from tomoportal.formats.volumes import Chunked, Volume, Voxels
 
-__all__ = ["SemanticMask", "semantic_mask"]
+__all__ = ["InstanceMask", "SemanticMask", "instance_mask", "semantic_mask"]
 
 
 def semantic_mask(
@@ -36,13 +41,76 @@ def semantic_mask(
             where=volume.name,
             fix="leave out one of mask_label and threshold",
         )
+    _check_shape(target_shape, volume)
+    return SemanticMask(volume, label, threshold, target_shape or volume.shape)
+
+
+def instance_mask(volume: Volume, *, target_shape: tuple[int, int, int] | None = None) -> Volume:
+    """The labels of ``volume``, on another grid over the same box if ``target_shape`` (z, y, x) asks for one.
+
+    A voxel there gets the label of the source voxel that holds its centre, the lower one where the centre lies between
+    two: labels are never mixed. Closing the mask closes the volume.
+    """
+    _check_shape(target_shape, volume)
+    if target_shape is None or target_shape == volume.shape:
+        return volume
+    return InstanceMask(volume, target_shape)
+
+
+def _check_shape(target_shape: tuple[int, int, int] | None, volume: Volume) -> None:
     if target_shape is not None and min(target_shape) < 1:
         raise SettingsError(
             f"a mask cannot have the shape {target_shape}",
             where=volume.name,
             fix="give at least one voxel along each axis",
         )
-    return SemanticMask(volume, label, threshold, target_shape or volume.shape)
+
+
+class InstanceMask:
+    """Labels on another grid, taken from the nearest source voxel while they are read."""
+
+    mapped = False
+
+    def __init__(self, volume: Volume, shape: tuple[int, int, int]) -> None:
+        self._volume = volume
+        self._kept: Volume | None = None
+        self._lock = Lock()
+        self.shape, self.dtype = shape, volume.dtype
+        self.name, self.notes, self.value_offset = volume.name, volume.notes, volume.value_offset
+        self.voxel_size = _stretched(volume, shape)
+
+    def read(self, z0: int, z1: int, y0: int = 0, y1: int | None = None, x0: int = 0, x1: int | None = None) -> Voxels:
+        """The voxels ``[z0:z1, y0:y1, x0:x1]``."""
+        with self._lock:  # neighbouring planes share source planes, which must not be fetched again
+            source = self._kept = self._kept or spooled(self._volume)
+        z, y, x = (
+            _nearest(size, target, *slice(start, stop).indices(target)[:2])
+            for size, target, start, stop in zip(source.shape, self.shape, (z0, y0, x0), (z1, y1, x1), strict=True)
+        )
+        out = np.empty((len(z), len(y), len(x)), self.dtype)
+        if out.size:
+            for plane, section in enumerate(z.tolist()):
+                found = source.read(section, section + 1, int(y[0]), int(y[-1]) + 1, int(x[0]), int(x[-1]) + 1)[0]
+                out[plane] = found[np.ix_(y - y[0], x - x[0])]
+        return out
+
+    def close(self) -> None:
+        """Let go of the source."""
+        (self._kept or self._volume).close()
+
+
+def _nearest(source: int, target: int, start: int, stop: int) -> NDArray[np.int64]:
+    """Source voxels that hold the centres ``(i + ½) · source / target``, in whole numbers so that ties are ties."""
+    return ((2 * np.arange(start, stop, dtype=np.int64) + 1) * source - 1) // (2 * target)
+
+
+def _stretched(volume: Volume, shape: tuple[int, int, int]) -> tuple[float, float, float]:
+    """Voxel size (x, y, z) in Å on a grid of ``shape`` over the box of ``volume``."""
+    x, y, z = (
+        size * source / target
+        for size, source, target in zip(volume.voxel_size, volume.shape[::-1], shape[::-1], strict=True)
+    )
+    return x, y, z
 
 
 class SemanticMask:
@@ -58,11 +126,11 @@ class SemanticMask:
         self.name = volume.name
         self.notes = volume.notes
         self.mapped = volume.mapped and not self._is_rescaled
-        x, y, z = (
-            size * source / target
-            for size, source, target in zip(volume.voxel_size, volume.shape[::-1], shape[::-1], strict=True)
-        )
-        self.voxel_size = (x, y, z)
+        self.voxel_size = _stretched(volume, shape)
+        if isinstance(volume, Chunked) and not self._is_rescaled:
+            self.chunks = volume.chunks
+        self._kept: Volume | None = None
+        self._lock = Lock()
 
     def read(self, z0: int, z1: int, y0: int = 0, y1: int | None = None, x0: int = 0, x1: int | None = None) -> Voxels:
         """The voxels ``[z0:z1, y0:y1, x0:x1]``."""
@@ -74,11 +142,13 @@ class SemanticMask:
                 self._volume.shape, self.shape, (z0, y0, x0), (z1, y1, x1), strict=True
             )
         ]
-        return np.stack(list(self._planes(*axes)))
+        with self._lock:  # neighbouring planes share source planes, which must not be fetched again
+            self._kept = self._kept or spooled(self._volume)
+        return np.stack(list(self._planes(self._kept, *axes)))
 
     def close(self) -> None:
         """Let go of the source."""
-        self._volume.close()
+        (self._kept or self._volume).close()
 
     def _selected(self, voxels: Voxels) -> NDArray[np.bool_]:
         offset = self._volume.value_offset
@@ -92,7 +162,7 @@ class SemanticMask:
             selected = np.greater_equal(voxels, math.ceil(self._threshold - offset))
         return selected
 
-    def _planes(self, z: _Overlaps, y: _Overlaps, x: _Overlaps) -> Iterator[Voxels]:
+    def _planes(self, source: Volume, z: _Overlaps, y: _Overlaps, x: _Overlaps) -> Iterator[Voxels]:
         """One plane of the target after the other; sums are whole numbers, so that half is exactly half."""
         whole = z.whole * y.whole * x.whole
         dtype = np.dtype("int32") if whole < 2**30 else np.dtype("int64")
@@ -100,7 +170,7 @@ class SemanticMask:
             plane = np.zeros((y.stop - y.start, x.stop - x.start), dtype)
             for section, weight in zip(sections, weights, strict=True):
                 if weight:
-                    found = self._volume.read(section, section + 1, y.start, y.stop, x.start, x.stop)[0]
+                    found = source.read(section, section + 1, y.start, y.stop, x.start, x.stop)[0]
                     plane += self._selected(found) * dtype.type(weight)
             rows = y.gather(plane)
             yield np.greater_equal(2 * x.gather(rows.T).T, whole).view(np.int8)
