@@ -82,7 +82,7 @@ def wait_until() -> Callable[..., Any]:
     Playwright's own ``wait_for_function`` compiles its text in the page, which a strict security policy refuses.
     """
 
-    def wait(page: Page, script: str, seconds: float = 30.0) -> Any:
+    def wait(page: Page, script: str, seconds: float = 120.0) -> Any:
         for _ in range(int(seconds * 10)):
             try:
                 value = page.evaluate(script)

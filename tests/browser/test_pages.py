@@ -26,11 +26,11 @@ def viewer_frame(page: Page) -> Frame:
     """The Neuroglancer frame once everything visible has been drawn."""
     page.wait_for_selector("iframe#viewer")
     frame = next(frame for frame in page.frames if "/viewer/v/portal/" in frame.url)
-    for _ in range(240):
+    for _ in range(480):
         if frame.evaluate(READY):
             return frame
         page.wait_for_timeout(250)
-    raise AssertionError("the viewer did not become ready within a minute")
+    raise AssertionError("the viewer did not become ready within two minutes")
 
 
 def test_the_viewer_bar_switches_tomograms_hides_annotations_and_shares(

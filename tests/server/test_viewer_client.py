@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import gzip
 import re
+import subprocess
+import sys
 from importlib.metadata import version
 from pathlib import Path
 
@@ -81,11 +83,13 @@ def test_source_maps_are_not_served(http: httpx.Client) -> None:
     assert all(http.get(BASE + path.name).status_code == 404 for path in maps)
 
 
-def test_the_package_is_found_without_being_imported(http: httpx.Client) -> None:
-    import sys
-
-    assert http.get(BASE).status_code == 200
-    assert "neuroglancer" not in sys.modules
+def test_the_package_is_found_without_being_imported() -> None:
+    code = (
+        "import sys; from tomoportal.server.viewer.client import find_client_folder;"
+        "print(find_client_folder().is_dir(), 'neuroglancer' in sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
+    assert done.stdout.split() == ["True", "False"]
 
 
 def test_a_missing_package_is_explained(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
