@@ -101,8 +101,8 @@ def test_if_range(condition: str | None, applies: bool) -> None:
 
 
 def test_if_match() -> None:
-    assert precondition_holds({}, TAG)
-    assert precondition_holds({"if-match": "*"}, TAG)
-    assert precondition_holds({"if-match": '"x", "abc"'}, TAG)
-    assert not precondition_holds({"if-match": '"x"'}, TAG)
-    assert not precondition_holds({"if-match": 'W/"abc"'}, TAG)
+    assert precondition_holds({}, TAG, 0.0)
+    assert precondition_holds({"if-match": "*"}, TAG, 0.0)
+    assert precondition_holds({"if-match": '"x", "abc"'}, TAG, 0.0)
+    assert not precondition_holds({"if-match": '"x"'}, TAG, 0.0)
+    assert not precondition_holds({"if-match": 'W/"abc"'}, TAG, 0.0)

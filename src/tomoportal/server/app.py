@@ -22,6 +22,7 @@ from tomoportal.server.files import Files
 from tomoportal.server.hardening import Hardening
 from tomoportal.server.health import Health
 from tomoportal.server.problems import exception_handlers
+from tomoportal.server.s3 import S3
 from tomoportal.server.settings import Settings
 from tomoportal.server.transport import GraphQLTransport, explorer_asset
 from tomoportal.server.viewer import AnnotationLayers, ViewerClient, ViewerStates
@@ -80,6 +81,7 @@ def _routes(context: Context) -> list[BaseRoute]:
     graphql = GraphQLTransport(context)
     cors = [_cors(context.settings)]
     layers = AnnotationLayers(context)
+    s3 = S3(context)
     states = ViewerStates(context)
     return [
         # "/graphql/" answers as "/graphql" does: a redirect would cost clients a second request.
@@ -88,6 +90,8 @@ def _routes(context: Context) -> list[BaseRoute]:
         Route("/graphql/{name}", explorer_asset, methods=["GET"]),
         Route("/files", lambda request: RedirectResponse("/files/"), methods=["GET"]),
         Route("/files/{key:path}", Files(context)),
+        Route("/s3", s3),
+        Route("/s3/{path:path}", s3),
         Route("/viewer/v/portal/{name:path}", ViewerClient(context)),
         Route("/viewer/runs/{run:int}/state.json", states.respond, methods=["GET", "OPTIONS"]),
         Route("/viewer/annotations/{file:int}/{name:path}", layers.respond, methods=["GET", "OPTIONS"]),

@@ -53,10 +53,16 @@ def http_date(timestamp: float) -> str:
     return formatdate(int(timestamp), usegmt=True)
 
 
-def precondition_holds(headers: Mapping[str, str], etag: str) -> bool:
-    """Whether ``If-Match`` allows the answer; S3 clients send it to keep the parts of one download together."""
+def precondition_holds(headers: Mapping[str, str], etag: str, modified: float) -> bool:
+    """Whether ``If-Match`` allows the answer; S3 clients send it to keep the parts of one download together.
+
+    Without it, ``If-Unmodified-Since`` decides.
+    """
     wanted = headers.get("if-match")
-    return wanted is None or wanted.strip() == "*" or _listed(wanted, etag, weak=False)
+    if wanted is not None:
+        return wanted.strip() == "*" or _listed(wanted, etag, weak=False)
+    until = _timestamp(headers.get("if-unmodified-since"))
+    return until is None or int(modified) <= until
 
 
 def is_unchanged(headers: Mapping[str, str], etag: str, modified: float | None = None) -> bool:

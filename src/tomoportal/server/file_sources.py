@@ -11,12 +11,18 @@ from pathlib import Path
 from typing import Protocol
 
 from tomoportal.errors import ConflictError, NotFoundError, StorageError
-from tomoportal.storage import Store
+from tomoportal.storage import Store, version_tag
 
-__all__ = ["FileSource", "open_source"]
+__all__ = ["FileSource", "entity_tag", "open_source"]
 
 # Without O_NONBLOCK a named pipe in the archive would hold a thread for ever.
 _READING = os.O_RDONLY | getattr(os, "O_BINARY", 0) | getattr(os, "O_NONBLOCK", 0)
+
+
+def entity_tag(version: str) -> str:
+    """A store's version tag as a strong ``ETag``: the same for a file and for its line in a listing."""
+    tag = version.removeprefix("W/").strip('"')
+    return f'"{tag}"'
 
 
 class FileSource(Protocol):
@@ -71,7 +77,7 @@ class _LocalFile:
         self._key = key
         self.size = status.st_size
         self.modified = status.st_mtime
-        self.etag = f'"{status.st_mtime_ns:x}-{status.st_size:x}"'
+        self.etag = entity_tag(version_tag(status))
 
     def read(self, start: int, length: int) -> bytes:
         data = os.pread(self._descriptor, length, start)
@@ -102,8 +108,7 @@ class _StoredFile:
         self._store, self._key = store, key
         self.size = found.size
         self.modified = found.modified
-        tag = found.etag.removeprefix("W/").strip('"')
-        self.etag = f'"{tag}"'
+        self.etag = entity_tag(found.etag)
         self._version = found.etag
         self._pieces = 0
 

@@ -6,12 +6,10 @@ the folder. Wire facts: reference ``viewer.md`` section 3.
 
 from __future__ import annotations
 
-import asyncio
 import html
 import json
 import logging
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import quote
 
@@ -20,28 +18,15 @@ from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from tomoportal.errors import NotFoundError
-from tomoportal.server.conditional import (
-    UnsatisfiableRangeError,
-    compressed_etag,
-    http_date,
-    is_unchanged,
-    parse_range,
-    precondition_holds,
-    range_applies,
-)
+from tomoportal.server.conditional import http_date
 from tomoportal.server.context import Context
-from tomoportal.server.encoding import JSON, accepts, compress, content_type
-from tomoportal.server.file_sources import FileSource, open_source
+from tomoportal.server.encoding import JSON, accepts
+from tomoportal.server.file_replies import DATA_CORS, FileReply, file_reply, send_reply
+from tomoportal.server.file_sources import open_source
+from tomoportal.server.served_keys import is_ours, is_plain
 
 __all__ = ["DATA_CORS", "Files", "preflight"]
 
-DATA_CORS = {
-    "Access-Control-Allow-Origin": "*",
-    "Access-Control-Expose-Headers": (
-        "Accept-Ranges, Content-Encoding, Content-Length, Content-Range, ETag, Last-Modified"
-    ),
-    "Cross-Origin-Resource-Policy": "cross-origin",
-}
 _PREFLIGHT = {
     **DATA_CORS,
     "Access-Control-Allow-Methods": "GET, HEAD, OPTIONS",
@@ -50,10 +35,7 @@ _PREFLIGHT = {
     ),
     "Access-Control-Max-Age": "86400",
 }
-# The files share the origin of the pages, so nothing in them may run there.
-_SANDBOX = {"Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'; sandbox"}
 _NO_SCRIPTS = {"Content-Security-Policy": "default-src 'none'"}  # a sandboxed page could not start downloads
-_OURS = ".tomoportal"  # the folder of locks, ids and caches, and the beginning of temporary names
 _SHOWN_OF_OURS = ".tomoportal/manifest/"
 
 _log = logging.getLogger("tomoportal.server")
@@ -62,16 +44,6 @@ _log = logging.getLogger("tomoportal.server")
 def preflight() -> Response:
     """The answer to a browser that asks whether a page of another origin may read data."""
     return Response(status_code=204, headers=_PREFLIGHT)
-
-
-@dataclass(slots=True)
-class _Reply:
-    status: int
-    headers: dict[str, str] = field(default_factory=dict)
-    body: bytes = b""
-    source: FileSource | None = None  # what is left to send from ``position`` to ``stop``
-    position: int = 0
-    stop: int = 0
 
 
 class Files:
@@ -96,16 +68,14 @@ class Files:
             await response(scope, receive, send)
             return
         reply = await self._context.run_file(self._reply, scope, key, headers, method)
-        await self._send(reply, receive, send)
+        await send_reply(self._context, reply, receive, send)
 
     def _readable(self, scope: Scope, key: str) -> bool:
-        if not _is_plain(key):
-            return False
-        if not f"{key}/".startswith(_SHOWN_OF_OURS) and any(part.startswith(_OURS) for part in key.split("/")):
+        if not is_plain(key) or (is_ours(key) and not f"{key}/".startswith(_SHOWN_OF_OURS)):
             return False
         return self._context.may_read(key, self._context.viewer(scope))
 
-    def _reply(self, scope: Scope, key: str, headers: Mapping[str, str], method: str) -> _Reply:
+    def _reply(self, scope: Scope, key: str, headers: Mapping[str, str], method: str) -> FileReply:
         """Open, compare, decide, and read the first piece: all that blocks, in one visit to a thread."""
         if not self._readable(scope, key):
             return _message(404, "There is no such file in the archive.")
@@ -118,38 +88,11 @@ class Files:
             return _message(403, "The server may not read this file.")
         reply = None
         try:
-            reply = _answer(source, key, headers, method)
+            reply = file_reply(source, key, headers, method, _message, compressing=True)
             return reply
         finally:
             if reply is None or reply.source is None:
                 source.close()
-
-    async def _send(self, reply: _Reply, receive: Receive, send: Send) -> None:
-        raw = [(name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in reply.headers.items()]
-        source = reply.source
-        try:
-            await send({"type": "http.response.start", "status": reply.status, "headers": raw})
-            await send({"type": "http.response.body", "body": reply.body, "more_body": source is not None})
-            if source is not None:
-                await self._send_rest(reply, source, receive, send)
-        finally:
-            if source is not None:
-                await self._context.run_file(source.close)
-
-    async def _send_rest(self, reply: _Reply, source: FileSource, receive: Receive, send: Send) -> None:
-        """Send piece after piece; the server's flow control keeps at most one piece waiting per reader."""
-        gone = asyncio.create_task(_disconnected(receive))
-        try:
-            while reply.position < reply.stop and not gone.done():
-                length = min(source.piece, reply.stop - reply.position)
-                piece = await self._context.run_file(source.read, reply.position, length)
-                reply.position += length
-                last = reply.position >= reply.stop
-                if last:
-                    await self._context.run_file(source.finish)
-                await send({"type": "http.response.body", "body": piece, "more_body": not last})
-        finally:
-            gone.cancel()
 
     def _folder(self, scope: Scope, prefix: str, headers: Mapping[str, str], listed: bool) -> Response:
         if prefix and not self._readable(scope, prefix):
@@ -179,71 +122,10 @@ class Files:
         return Response(_listing(base, folders, rows), headers=common, media_type="text/html")
 
 
-def _answer(source: FileSource, key: str, headers: Mapping[str, str], method: str) -> _Reply:
-    kind = content_type(key)
-    common = {
-        "ETag": source.etag,
-        "Last-Modified": http_date(source.modified),
-        "Accept-Ranges": "bytes",
-        "Cache-Control": "no-cache",
-        **DATA_CORS,
-    }
-    if kind == JSON:
-        common["Vary"] = "Accept-Encoding"
-    if not precondition_holds(headers, source.etag):
-        return _message(412, "The file has changed.", common)
-    if is_unchanged(headers, source.etag, source.modified):
-        return _Reply(304, common)
-    try:
-        part = parse_range(headers.get("range"), source.size) if method == "GET" else None
-    except UnsatisfiableRangeError:
-        part = None
-        if range_applies(headers, source.etag, source.modified):
-            size = {"Content-Range": f"bytes */{source.size}"}
-            return _message(416, f"The file has {source.size} bytes.", {**common, **size})
-    if part is not None and not range_applies(headers, source.etag, source.modified):
-        part = None
-    start, stop = part or (0, source.size)
-    common |= {
-        **_SANDBOX,
-        "Content-Type": kind,
-        "Content-Length": str(stop - start),
-    }
-    if part is not None:
-        common["Content-Range"] = f"bytes {start}-{stop - 1}/{source.size}"
-    reply = _Reply(200 if part is None else 206, common)
-    if method == "HEAD":
-        return reply
-    first = min(stop - start, source.piece)
-    reply.body = source.read(start, first) if first else b""
-    if start + first < stop:
-        reply.source, reply.position, reply.stop = source, start + first, stop
-    elif kind == JSON and part is None:
-        reply.body, compressed = compress(reply.body, headers.get("accept-encoding"))
-        if compressed:
-            reply.headers |= {
-                "Content-Encoding": "gzip",
-                "Content-Length": str(len(reply.body)),
-                "ETag": compressed_etag(source.etag),
-            }
-    return reply
-
-
-def _is_plain(key: str) -> bool:
-    """Whether a key has the archive's form: relative, no empty part, no ``.`` or ``..``, no control character."""
-    parts = key.split("/")
-    return not any(part in {"", ".", ".."} for part in parts) and not any(ord(letter) < 32 for letter in key)
-
-
-async def _disconnected(receive: Receive) -> None:
-    while (await receive())["type"] != "http.disconnect":
-        pass
-
-
-def _message(status: int, text: str, headers: Mapping[str, str] = DATA_CORS) -> _Reply:
+def _message(status: int, text: str, headers: Mapping[str, str] = DATA_CORS) -> FileReply:
     body = f"{text}\n".encode()
     kind = {"Content-Type": "text/plain; charset=utf-8", "Content-Length": str(len(body))}
-    return _Reply(status, {**headers, **kind}, body)
+    return FileReply(status, {**headers, **kind}, body)
 
 
 def _text(status: int, text: str, headers: Mapping[str, str] | None = None) -> Response:

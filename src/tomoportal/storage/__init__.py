@@ -22,7 +22,7 @@ worker processes (it is pickled as its URL).
 from __future__ import annotations
 
 from tomoportal.storage.base import FileRecord, Folder, Lock, Stat, Store, Writer, sha256_of
-from tomoportal.storage.keys import after_folder
+from tomoportal.storage.keys import behind
 from tomoportal.storage.local_listing import version_tag
 from tomoportal.storage.opening import open_store
 
@@ -33,7 +33,7 @@ __all__ = [
     "Stat",
     "Store",
     "Writer",
-    "after_folder",
+    "behind",
     "open_store",
     "sha256_of",
     "version_tag",

@@ -172,7 +172,7 @@ class Store(ABC):
         With ``by_folder``, keys that have a ``/`` behind the prefix stand together as one :class:`Folder`, at the
         place of its name with a ``/``, if one of them comes after ``after``. Unlike :meth:`list`, the prefix may end
         within a name, and what lies before ``after`` is not read: page after page costs what the pages hold.
-        ``after=after_folder(name)`` continues behind a folder.
+        ``after=behind("name/")`` continues behind a folder.
         """
         try:
             found = self.list(check_prefix(parent_of(prefix)))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from tomoportal.errors import StorageError
 
-__all__ = ["after_folder", "check_key", "check_prefix", "join", "just_before", "name_of", "parent_of"]
+__all__ = ["behind", "check_key", "check_prefix", "join", "just_before", "name_of", "parent_of"]
 
 _LAST_CHARACTER = "\U0010ffff"
 
@@ -40,9 +40,9 @@ def name_of(key: str) -> str:
     return key.rpartition("/")[2]
 
 
-def after_folder(prefix: str) -> str:
-    """A text that sorts behind every key below a folder and before what follows the folder; not a key itself."""
-    return f"{prefix}/{_LAST_CHARACTER}"
+def behind(text: str) -> str:
+    """A text that sorts behind every key that begins with ``text``, and before what follows those; no key itself."""
+    return f"{text}{_LAST_CHARACTER}"
 
 
 def just_before(text: str) -> str:
@@ -51,7 +51,7 @@ def just_before(text: str) -> str:
     if last <= 1:
         return text[:-1]
     before = 0xD7FF if last == 0xE000 else last - 1  # the code points between are no characters
-    return f"{text[:-1]}{chr(before)}{_LAST_CHARACTER}"
+    return behind(text[:-1] + chr(before))
 
 
 def _bad(key: str) -> StorageError:

@@ -19,7 +19,7 @@ from obstore.store import MemoryStore, S3Store
 
 from tomoportal.errors import ConflictError, NotFoundError, StorageError
 from tomoportal.storage.base import LOCK_TIMEOUT, Folder, Lock, Stat, Store, Writer
-from tomoportal.storage.keys import after_folder, check_key, check_prefix, join, just_before, parent_of
+from tomoportal.storage.keys import behind, check_key, check_prefix, join, just_before, parent_of
 from tomoportal.storage.leases import lease
 from tomoportal.storage.owners import new_token
 
@@ -185,7 +185,7 @@ class ObjectStore(Store):
         if refused := _REFUSED.search(after):
             after = after[: refused.end() if refused[0] == "/" else refused.start()]
         if after.endswith("/"):  # it would be taken off; this lies just before
-            after = f"{after[:-1]}.{after_folder('')[-1]}"
+            after = behind(f"{after[:-1]}.")
         try:
             check_key(after)
         except StorageError:

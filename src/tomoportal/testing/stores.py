@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tomoportal.errors import ConflictError, LockedError, NotFoundError, StorageError
-from tomoportal.storage import FileRecord, Folder, Store, after_folder, sha256_of
+from tomoportal.storage import FileRecord, Folder, Store, behind, sha256_of
 
 __all__ = ["StoreTests"]
 
@@ -254,9 +254,9 @@ class StoreTests:
             ("", "a.", _SCANNED[3:], ["a.txt", "a/", "ab/", "b", "é/"]),
             ("", "a/", _SCANNED[4:], ["a/", "ab/", "b", "é/"]),
             ("", "a//b", _SCANNED[4:], ["a/", "ab/", "b", "é/"]),
-            ("", after_folder("a"), _SCANNED[8:], ["ab/", "b", "é/"]),
+            ("", behind("a/"), _SCANNED[8:], ["ab/", "b", "é/"]),
             ("a/b", "a/b/c", ["a/b/d/e", "a/ba"], ["a/b/", "a/ba"]),
-            ("a/b", after_folder("a/b"), ["a/ba"], ["a/ba"]),
+            ("a/b", behind("a/b/"), ["a/ba"], ["a/ba"]),
             ("a/b", "A", ["a/b.txt", "a/b/c", "a/b/d/e", "a/ba"], ["a/b.txt", "a/b/", "a/ba"]),
             ("a/b", "a/c", [], []),
             ("a/b", "b", [], []),
