@@ -160,10 +160,14 @@ def show(page: Page, origin: str, state: dict[str, Any]) -> None:
     placed = with_base(state, origin)
     page.goto(f"{origin}/viewer/v/portal/#!{quote(json.dumps(placed))}")
     count = len(state["layers"])
-    settled = 0  # a chunk that arrives late makes it unready again: wait until it stays ready
+    wait_until_ready(page, count)
+    page.wait_for_timeout(800)
+    wait_until_ready(page, count)  # what arrived meanwhile has been drawn too
+
+
+def wait_until_ready(page: Page, count: int) -> None:
     for _ in range(1200):
-        settled = settled + 1 if page.evaluate(READY, count) else 0
-        if settled == 8:
+        if page.evaluate(READY, count):
             return
         page.wait_for_timeout(100)
     raise AssertionError(f"not drawn within two minutes: {page.evaluate(COMPLAINTS)}")
