@@ -174,6 +174,19 @@ def test_answers_are_written(folder: Path) -> None:
     assert [author["name"] for author in metadata["authors"]] == ["Ada", "Bob"]
 
 
+def test_on_a_terminal_it_asks(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    answers = iter(["My tomograms", "Ada, Bob", "mus musculus", "tissue"])
+    monkeypatch.setattr("click.prompt", lambda *_, **__: next(answers))
+    from tomoportal.cli.init import _ask
+
+    assert _ask() == {
+        "title": "My tomograms",
+        "authors": ("Ada", "Bob"),
+        "organism": "mus musculus",
+        "sample_type": "tissue",
+    }
+
+
 def test_a_folder_without_runs(tmp_path: Path) -> None:
     from tomoportal.errors import SettingsError
 

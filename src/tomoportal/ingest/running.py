@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import heapq
 from collections import defaultdict
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
@@ -128,41 +129,30 @@ class _Schedule:
         self._open: dict[str, set[str]] = {}
         self._followers: dict[str, list[str]] = defaultdict(list)
         self._failed: dict[str, str] = {}
-        self._ready: list[str] = []
+        self._order = [item.label for item in items]
+        self._ready: list[int] = []  # a heap of ranks
         for item in items:
             before = {label for label in (*item.needs, *item.after) if label in self._items and label != item.label}
             self._open[item.label] = before
             for label in before:
                 self._followers[label].append(item.label)
             if not before:
-                self._ready.append(item.label)
-        self._ready.sort(key=self._rank.__getitem__, reverse=True)
+                heapq.heappush(self._ready, self._rank[item.label])
 
     def pop(self) -> Item | None:
         """The first item that is ready, None if none is."""
-        return self._items[self._ready.pop()] if self._ready else None
+        return self._items[self._order[heapq.heappop(self._ready)]] if self._ready else None
 
     def done(self, item: Item, result: Result) -> None:
         """Note that an item is finished."""
         if result.outcome in ("failed", "not attempted"):
-            self._failed[item.label] = item.title
-        fresh = []
+            self._failed[item.label] = f"{item.kind} {item.title}"
         for label in self._followers.pop(item.label, ()):
             before = self._open[label]
             before.discard(item.label)
             if not before:
-                fresh.append(label)
-        if fresh:
-            self._ready += fresh
-            self._ready.sort(key=self._rank.__getitem__, reverse=True)
+                heapq.heappush(self._ready, self._rank[label])
 
     def failed_need(self, item: Item) -> str | None:
         """The first item that this one needs and that failed."""
-        return next(
-            (
-                f"{label.rsplit('/', 2)[-2]} {self._failed[label]}" if label.count("/") > 1 else label
-                for label in item.needs
-                if label in self._failed
-            ),
-            None,
-        )
+        return next((self._failed[label] for label in item.needs if label in self._failed), None)
