@@ -24,6 +24,7 @@ __all__ = ["ChunkDecoder", "compressor_names", "inflate"]
 
 _BLOSC_HEADER = 16
 _CHECKSUM = 4
+_LZMA_MEMORY = 72 * 1024 * 1024  # the largest preset needs 65 MB
 
 _Octets: TypeAlias = bytes | memoryview
 _Inflate: TypeAlias = Callable[[_Octets, int], _Octets]
@@ -157,7 +158,7 @@ def _bz2(data: _Octets, size: int) -> _Octets:
 
 
 def _lzma(data: _Octets, size: int) -> _Octets:
-    return lzma.LZMADecompressor(memlimit=256 * 1024 * 1024).decompress(data, size + 1)
+    return lzma.LZMADecompressor(memlimit=_LZMA_MEMORY).decompress(data, size + 1)
 
 
 _INFLATE: dict[str, _Inflate] = {
