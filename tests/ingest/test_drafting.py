@@ -16,7 +16,7 @@ from tomoportal.archive import Archive
 from tomoportal.cli.init import command
 from tomoportal.ingest import Report, load_config
 from tomoportal.ingest.drafting import Answers, draft_config, free_ids, survey_folder
-from tomoportal.testing.sources import SHAPE, SPACING, write_mrc
+from tomoportal.testing.sources import PIXEL, SHAPE, SPACING, write_mrc
 
 Ingest = Callable[..., Report]
 
@@ -67,7 +67,7 @@ def test_the_drafted_config_ingests_as_it_stands(folder: Path, ingest: Ingest, t
     tilt_series = json.loads((archive / "10000/TS_01/TiltSeries/100/tiltseries_metadata.json").read_text())
     assert tilt_series["tilt_range"] == {"min": -4.0, "max": 2.0}
     assert tilt_series["tilt_axis"] == 84.7
-    assert tilt_series["pixel_spacing"] == 3.37
+    assert tilt_series["pixel_spacing"] == PIXEL
     names = {
         json.loads(path.read_text())["annotation_object"]["name"]
         for path in archive.glob("10000/*/*/*/Annotations/*/*[0-9].json")

@@ -3,6 +3,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from tomoportal.ingest.finders import FindError, Search, find, passes_filters
@@ -10,6 +11,7 @@ from tomoportal.ingest.scope import Scope
 from tomoportal.ingest.sources import SourceRoot
 from tomoportal.ingest.trees import Tree
 from tomoportal.storage import open_store
+from tomoportal.testing.sources import write_mrc
 
 SCOPE = Scope({}, {"output_path": ""}).child("run", "TS_1", output="10001/TS_1")
 
@@ -107,3 +109,17 @@ def test_an_unknown_variable_is_an_error_of_its_field(search: Any) -> None:  # F
 )
 def test_parent_filters(filters: dict[str, Any] | None, passes: bool) -> None:
     assert passes_filters(filters, {"run": "TS_03", "deposition": "10301"}) is passes
+
+
+def test_spacings_from_the_headers_of_volumes(tmp_path: Path, search: Any) -> None:
+    for name, spacing in (("TS_1_bin4.mrc", 13.48), ("TS_1_bin8.mrc", 26.96), ("TS_1_bin8_denoised.mrc", 26.96)):
+        write_mrc(tmp_path / "raw/src" / name, np.zeros((2, 3, 4), np.float32), spacing)
+    found = search(tomogram_header={"list_glob": "{run_name}_*.mrc"})
+    assert [name for name, _ in _pairs(found)] == ["13.480", "26.960"]
+    with pytest.raises(FindError, match=r"TS_1\.rec|header|empty|bytes"):
+        search(tomogram_header={"list_glob": "{run_name}.rec"})
+
+
+def test_an_unknown_finder_is_refused_not_skipped(search: Any) -> None:
+    with pytest.raises(FindError, match="destination_filter is not supported"):
+        search(destination_filter={"filters": []})

@@ -109,7 +109,7 @@ def test_alignment_document_in_angstrom(done: Path) -> None:  # F22
         "z": round(SHAPE[0] * SPACING, 3),
     }
     row = document["per_section_alignment_parameters"][2]
-    matrix = np.array([[0.0923706, -0.9957247], [0.9957247, 0.0923706]])
+    matrix = np.array([[0.0923706, 0.9957247], [-0.9957247, 0.0923706]])
     offset = matrix.T @ -np.array([2.5, -2.25]) * PIXEL
     assert [row["x_offset"], row["y_offset"]] == pytest.approx(offset.tolist())
     assert np.allclose(row["in_plane_rotation"], matrix.T)

@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from tomoportal.errors import FormatError
 from tomoportal.ingest.scope import Scope, TemplateError
 from tomoportal.ingest.sources import SourceRoot
 from tomoportal.ingest.trees import OutsideError, Tree
@@ -75,6 +76,8 @@ def find(entry: Mapping[str, Any], scope: Scope, source: SourceRoot, archive: Tr
             )
         search = _one_glob(arguments, kind, scope, archive.glob)
         search = Search(tuple(Found(item.name, item.key, reference=True) for item in search.found), search.unmatched)
+    elif kind == "tomogram_header":
+        search = _headers(arguments, scope, source)
     else:
         raise FindError(
             f"the finder {kind} is not supported by this version", kind, "use source_glob, literal or destination_glob"
@@ -124,6 +127,27 @@ def _one_glob(arguments: Mapping[str, Any], kind: str, scope: Scope, glob: Any) 
             raise FindError(f"name_regex `{name.pattern}` does not match {base!r} ({key})", f"{kind}.name_regex", fix)
         found.append(Found(hit.group(1), key))
     return Search(tuple(found), () if found else (pattern,))
+
+
+def _headers(arguments: Mapping[str, Any], scope: Scope, source: SourceRoot) -> Search:
+    """Voxel spacings (Å, three decimals) from the headers of volumes."""
+    from tomoportal.formats.opening import open_volume
+    from tomoportal.formats.volumes import header_spacing
+
+    matched = _one_glob({**arguments, "name_regex": "(.*)"}, "tomogram_header", scope, source.glob)
+    found: dict[str, Found] = {}
+    for item in matched.found:
+        assert item.key is not None
+        try:
+            volume = open_volume(source.store, item.key)
+            try:
+                name = f"{header_spacing(volume):.3f}"
+            finally:
+                volume.close()
+        except FormatError as error:
+            raise FindError(error.what, "tomogram_header.list_glob", error.fix) from error
+        found.setdefault(name, Found(name, item.key))
+    return Search(tuple(found.values()), matched.unmatched)
 
 
 def _many_globs(templates: Sequence[str], scope: Scope, source: SourceRoot) -> Search:

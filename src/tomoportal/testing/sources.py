@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import yaml
+from PIL import Image
 
 from tomoportal.formats.mrc import MrcHeader
 
@@ -18,7 +19,7 @@ DATASET = 10001
 SHAPE = (12, 24, 32)
 SPACING = 13.48
 TILTS = (-4.0, -2.0, 0.0, 2.0)
-PIXEL = 3.37
+PIXEL = 8.987
 
 
 def write_mrc(path: Path, array: Any, spacing: float, *, stack: bool = False) -> None:
@@ -60,9 +61,10 @@ def write_sources(folder: Path, runs: int = 2, *, seed: int = 0) -> Path:
         _write_tilt_files(folder / "stacks", run)
         (folder / "frames").mkdir(exist_ok=True)
         for index in range(len(TILTS)):
-            (folder / "frames" / f"{run}_{index:03}.tif").write_bytes(rng.bytes(500))
-        (folder / "gains").mkdir(exist_ok=True)
-        (folder / "gains" / f"CountRef_{run}.mrc").write_bytes(rng.bytes(300))
+            movie = Image.fromarray(rng.integers(0, 99, (12, 16)).astype(np.uint8))
+            movie.save(folder / "frames" / f"{run}_{index:03}.tif")
+        gain = rng.normal(1, 0.01, (1, 12, 16)).astype(np.float32)
+        write_mrc(folder / "gains" / f"CountRef_{run}.mrc", gain, PIXEL, stack=True)
         labels = np.zeros(SHAPE, np.int8)
         labels[3:9, 6:18, 8:24] = 1
         if number % 2:
@@ -96,7 +98,7 @@ def _write_tilt_files(folder: Path, run: str) -> None:
     (folder / f"{run}.rawtlt").write_text("".join(f"{angle:7.2f}\n" for angle in TILTS))
     (folder / f"{run}.tlt").write_text("".join(f"{angle + 0.02:7.2f}\n" for angle in TILTS))
     (folder / f"{run}.xf").write_text(
-        "".join(f"  0.0923706 -0.9957247  0.9957247  0.0923706  {i}.500  -{i}.250\n" for i in range(len(TILTS)))
+        "".join(f"  0.0923706  0.9957247 -0.9957247  0.0923706  {i}.500  -{i}.250\n" for i in range(len(TILTS)))
     )
     (folder / f"{run}.xtilt").write_text("   0.10\n" * len(TILTS))
     lines = [
@@ -235,7 +237,7 @@ _CONFIG: dict[str, Any] = {
                 "tilting_scheme": "Dose symmetric",
                 "tilt_series_quality": "int {quality}",
                 "tilt_alignment_software": "{software}",
-                "total_flux": 13.79,
+                "total_flux": 11.29,
             },
             "sources": _glob("stacks/{run_name}.st"),
         }

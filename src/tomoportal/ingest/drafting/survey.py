@@ -222,8 +222,6 @@ def _movie(stat: Stat, store: Store) -> SurveyedFile:
 
 
 def _gain(stat: Stat, store: Store) -> SurveyedFile:
-    if stat.key.lower().endswith((".dm3", ".dm4")):
-        return SurveyedFile(stat.key, "left out", "gain in DigitalMicrograph format: not ingested by this version")
     return SurveyedFile(stat.key, "gain")
 
 

@@ -12,11 +12,11 @@ from tomoportal.errors import FormatError
 from tomoportal.formats.alignments import SectionAlignment, identity_affine
 from tomoportal.formats.aretomo import read_aretomo
 from tomoportal.formats.imod import imod_sections, read_tilt_com, read_xf
+from tomoportal.formats.opening import open_volume
 from tomoportal.formats.tilt_angles import read_tilt_angles
 from tomoportal.ingest.bench import Bench, Made
 from tomoportal.ingest.plan import Item
 from tomoportal.ingest.planning import Entry, RunPlan
-from tomoportal.ingest.steps.source_volumes import open_source_volume
 
 __all__ = ["make", "plan"]
 
@@ -256,7 +256,7 @@ def _rows(sections: Iterable[SectionAlignment]) -> list[dict[str, Any]]:
 
 def _dimension(key: str, spacing: float, bench: Bench) -> dict[str, float]:
     """Size of the tomogram in Å: voxels × spacing, three decimals."""
-    volume = open_source_volume(bench.source, key)
+    volume = open_volume(bench.source, key)
     try:
         nz, ny, nx = volume.shape
     finally:

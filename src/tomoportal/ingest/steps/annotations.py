@@ -14,6 +14,7 @@ from tomoportal.formats.mrc import MrcHeader
 from tomoportal.formats.ndjson import write_points
 from tomoportal.formats.neuroglancer.annotations import annotation_layer, write_point_layer
 from tomoportal.formats.neuroglancer.palette import color_of
+from tomoportal.formats.opening import open_volume
 from tomoportal.formats.volumes import Volume
 from tomoportal.ingest.bench import Bench, Made
 from tomoportal.ingest.finders import Found, compile_rule, passes_filters
@@ -23,7 +24,6 @@ from tomoportal.ingest.planning import RunPlan
 from tomoportal.ingest.scope import Scope
 from tomoportal.ingest.sections import POINT_SHAPES, SHAPES, shape_is_ingested
 from tomoportal.ingest.steps.point_files import read_source_points
-from tomoportal.ingest.steps.source_volumes import open_source_volume
 from tomoportal.ingest.trees import OutsideError
 
 __all__ = ["make", "plan"]
@@ -230,7 +230,7 @@ def _make_points(shape: Mapping[str, Any], item: Item, bench: Bench, warnings: l
 
 def _make_mask(shape: Mapping[str, Any], item: Item, bench: Bench, warnings: list[str]) -> list[dict[str, Any]]:
     arguments, settings = shape["arguments"], item.settings
-    volume = open_source_volume(bench.source, shape["key"])
+    volume = open_volume(bench.source, shape["key"])
     try:
         size = _tomogram_shape(settings["mrc"], bench)
         if size is not None and volume.shape != size and not arguments.get("rescale"):

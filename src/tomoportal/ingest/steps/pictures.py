@@ -30,6 +30,8 @@ def picture_settings(planning: Planning, section: str, scope: Scope, runs: list[
     for index, entry in enumerate(planning.config.section(section)):
         for number, source in enumerate(entry.get("sources") or ()):
             value = (source.get("literal") or {}).get("value")
+            if not isinstance(value, Mapping) and source:
+                planning.warn((section, index, "sources", number), "key photos are taken from literals only")
             if isinstance(value, Mapping):
                 path = (section, index, "sources", number, "literal", "value")
                 given |= {

@@ -11,9 +11,9 @@ from typing import Any
 from tomoportal.errors import FormatError
 from tomoportal.formats.convert import convert_volume
 from tomoportal.formats.mrc import MrcHeader
+from tomoportal.formats.opening import open_volume
 from tomoportal.ingest.bench import Bench, Made
 from tomoportal.ingest.plan import Item
-from tomoportal.ingest.steps.source_volumes import open_source_volume
 from tomoportal.storage import Store
 
 __all__ = ["VERSION", "make", "volume_facts"]
@@ -24,7 +24,7 @@ VERSION = 1
 def make(item: Item, bench: Bench) -> Made:
     """Convert the volume. ``settings``: kind, voxel_spacing (Å), mrc, zarr, stamp."""
     settings = item.settings
-    volume = open_source_volume(bench.source, item.sources[0])
+    volume = open_volume(bench.source, item.sources[0])
     try:
         spacing = settings["voxel_spacing"]
         warnings = (
