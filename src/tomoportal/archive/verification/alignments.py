@@ -23,7 +23,7 @@ from tomoportal.formats.alignments import SectionAlignment
 from tomoportal.formats.aretomo import read_aretomo
 from tomoportal.formats.imod import imod_sections, read_xf
 
-__all__ = ["affine_findings", "aligned_angle_findings", "check", "matrix_findings"]
+__all__ = ["affine_findings", "aligned_angle_findings", "check", "matrix_findings", "parse_alignment_file"]
 
 _DEVIATION = (0.001, 0.05)
 _DRIFT = 5.0  # °
@@ -218,7 +218,7 @@ def _files(view: View, entity: Entity, series: Entity | None, sections: int) -> 
     for key in keys:
         ending = key[key.rfind(".") :].lower()
         data = view.read(key)
-        parsed = None if data is None else _parse(ending, data, key, found)
+        parsed = None if data is None else parse_alignment_file(data, key, found)
         if parsed is not None:
             by_ending[ending] = (key, parsed)
     counts = {ending: len(by_ending[ending][1]) for ending in (".xf", ".tlt", ".xtilt", ".tltx") if ending in by_ending}
@@ -239,7 +239,9 @@ def _files(view: View, entity: Entity, series: Entity | None, sections: int) -> 
     return found
 
 
-def _parse(ending: str, data: bytes, key: str, found: list[Finding]) -> Any:
+def parse_alignment_file(data: bytes, key: str, found: list[Finding]) -> Any:
+    """The rows of an ``.xf``, the angles of a ``.tlt``, the content of an ``.aln``; None for other files and bad ones."""
+    ending = key[key.rfind(".") :].lower()
     try:
         if ending == ".xf":
             return read_xf(data, key)

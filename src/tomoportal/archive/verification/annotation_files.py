@@ -149,18 +149,19 @@ def point_findings(points: VoxelPoints, path: str, shape: Shape | None, spacing:
 
 
 def _cause(points: VoxelPoints, shape: Shape, spacing: float | None) -> str:
-    """What would put nearly all points inside."""
-    candidates = {"the axes are in the order z, y, x": points.with_axes_reversed()}
-    if spacing:
-        candidates[f"the numbers are Å (÷ {spacing:g})"] = VoxelPoints(points.locations / spacing)
-    candidates |= {
-        f"the numbers are for voxels {factor} times smaller": VoxelPoints(points.locations / factor)
-        for factor in (2, 4, 8)
-    }
-    enough = 0.01 * len(points)
+    """What would put nearly all points inside, and not all of them into one corner."""
     if points.outside(shape).sum() <= 0.1 * len(points):
         return ""  # a few at the border have no common cause
-    return next((f"; {text}?" for text, each in candidates.items() if each.outside(shape).sum() <= enough), "")
+    candidates = {"the axes are in the order z, y, x": points.with_axes_reversed()}
+    for factor in (2, 4, 8):
+        candidates[f"the numbers are for voxels {factor} times smaller"] = VoxelPoints(points.locations / factor)
+    if spacing:
+        candidates[f"the numbers are Å, to be divided by {spacing:g}"] = VoxelPoints(points.locations / spacing)
+    for text, each in candidates.items():
+        inside = each.outside(shape).sum() <= 0.01 * len(points)
+        if inside and (each.locations.max(axis=0) / np.array(shape[::-1])).max() > 0.4:
+            return f"; perhaps {text}"
+    return ""
 
 
 def _place(location: Any) -> str:

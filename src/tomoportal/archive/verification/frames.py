@@ -17,7 +17,7 @@ from tomoportal.formats.mdoc import Mdoc, MdocSection
 from tomoportal.formats.mrc import HEADER_SIZE, MrcHeader
 from tomoportal.storage import Store
 
-__all__ = ["Stack", "check", "mdoc_of", "read_stack"]
+__all__ = ["Stack", "check", "frame_findings", "mdoc_of", "read_stack"]
 
 _FRAMES = (".mrc", ".tif", ".tiff", ".eer", ".mrc.bz2")
 _GAINS = (*_FRAMES, ".gain", ".dm4", ".dm3")
@@ -47,22 +47,30 @@ def check(view: View) -> list[Finding]:
     found: list[Finding] = []
     mdoc = _read_mdoc(view, found)
     folder = f"{view.container.key}/Frames"
-    stacks: dict[str, Stack] = {}
     names = [
         key for key in view.files(folder) if "/" not in key[len(folder) + 1 :] and not key.endswith((".json", ".mdoc"))
     ]
-    for key in names:
-        found += _file(view.store, key, _FRAMES, stacks)
     documents = view.of("frames")
     for entity in documents:
         found += _document(entity, mdoc)
     if mdoc:
         found += mdoc_findings(mdoc[1], mdoc[0])
-        if names:
-            found += _pairs(mdoc, names, stacks)
-    found += _sizes(folder, {key: stacks[key] for key in names if key in stacks})
-    found += _gains(view, documents, [stacks[key] for key in names if key in stacks], bool(names))
+    stacks = frame_findings(view.store, names, folder, mdoc, found)
+    found += _gains(view, documents, list(stacks.values()), bool(names))
     return found
+
+
+def frame_findings(
+    store: Store, names: list[str], folder: str, mdoc: tuple[str, Mdoc] | None, found: list[Finding]
+) -> dict[str, Stack]:
+    """Add the findings on frame files, by themselves and against the mdoc; return the sizes of those that were read."""
+    stacks: dict[str, Stack] = {}
+    for key in names:
+        found += _file(store, key, _FRAMES, stacks)
+    if mdoc and names:
+        found += _pairs(mdoc, names, stacks)
+    found += _sizes(folder, stacks)
+    return stacks
 
 
 def _read_mdoc(view: View, found: list[Finding]) -> tuple[str, Mdoc] | None:

@@ -19,7 +19,15 @@ from tomoportal.formats.acquisition import ANGLE_TOLERANCE
 from tomoportal.formats.ctf import CtfTable, read_ctf
 from tomoportal.formats.mdoc import Mdoc
 
-__all__ = ["axis_findings", "check", "pixel_findings", "raw_angles"]
+__all__ = [
+    "axis_findings",
+    "check",
+    "pixel_findings",
+    "range_findings",
+    "raw_angles",
+    "section_findings",
+    "value_findings",
+]
 
 _RANGE = 0.1  # °; tilt_range is written with one decimal
 _WIDER = 1.0  # °
@@ -51,8 +59,8 @@ def check(view: View) -> list[Finding]:
         if mdoc and sections > len(mdoc.exposures):
             text = f"{sections} sections, {len(mdoc.exposures)} in the mdoc"
             found.append(finding("V726", entity.key, text))
-        found += _values(entity.content, entity.key)
-        found += _range(entity, angles, mdoc)
+        found += value_findings(entity.content, entity.key)
+        found += range_findings(entity.content, entity.key, angles, mdoc)
         if mdoc:
             found += axis_findings(entity.content, entity.key, mdoc)
             found += pixel_findings(entity.content, entity.key, mdoc, size_of(entity.content.get("size")))
@@ -82,27 +90,31 @@ def _counts(entity: Entity, angles: int, sections: int) -> Iterator[Finding]:
         yield finding(rule, entity.key, f"{angles} raw tilt angles for {sections} sections")
 
 
-def _values(content: Mapping[str, Any], key: str) -> Iterator[Finding]:
+def value_findings(content: Mapping[str, Any], key: str) -> Iterator[Finding]:
+    """Numbers of a document or config that are above 0."""
     for field in _ABOVE_ZERO:
         value = number(content, field)
         if value is not None and value <= 0:
             yield finding("V731", key, f"{field} is {value:g}")
 
 
-def _range(entity: Entity, angles: NDArray[np.float64] | None, mdoc: Mdoc | None) -> Iterator[Finding]:
-    low, high = number(entity.content, "tilt_range.min"), number(entity.content, "tilt_range.max")
+def range_findings(
+    content: Mapping[str, Any], path: str, angles: NDArray[np.float64] | None, mdoc: Mdoc | None
+) -> Iterator[Finding]:
+    """tilt_range and tilt_step of a document or config against the raw angles and those of the mdoc, in degrees."""
+    low, high = number(content, "tilt_range.min"), number(content, "tilt_range.max")
     taken = [angle for angle in mdoc_angles(mdoc) if angle is not None] if mdoc else []
     own = angles.tolist() if angles is not None else taken
     if low is None or high is None or not own:
         return
     if min(own) < low - _RANGE or max(own) > high + _RANGE:
         text = f"the angles reach from {min(own):g}° to {max(own):g}°, tilt_range from {low:g}° to {high:g}°"
-        yield finding("V732", entity.key, text)
+        yield finding("V732", path, text)
     every = [*own, *taken]
     if low < min(every) - _WIDER or high > max(every) + _WIDER:
         text = f"tilt_range reaches from {low:g}° to {high:g}°, the angles only from {min(every):g}° to {max(every):g}°"
-        yield finding("V733", entity.key, text)
-    step = number(entity.content, "tilt_step")
+        yield finding("V733", path, text)
+    step = number(content, "tilt_step")
     steps = np.diff(np.sort(np.asarray(taken or own)))
     steps = steps[steps > 0.1]  # an angle that was taken twice is no step
     if step and len(steps) > _STEPS:
@@ -111,7 +123,7 @@ def _range(entity: Entity, angles: NDArray[np.float64] | None, mdoc: Mdoc | None
         if int(wrong.sum()) > _STEPS:
             usual = float(np.median(steps))
             text = f"{int(wrong.sum())} of {len(steps)} steps are not {step:g}°; their median is {usual:.2f}°"
-            yield finding("V734", entity.key, text)
+            yield finding("V734", path, text)
 
 
 def axis_findings(content: Mapping[str, Any], path: str, mdoc: Mdoc) -> Iterator[Finding]:

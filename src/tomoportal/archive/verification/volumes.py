@@ -95,7 +95,8 @@ def check(view: View) -> list[Finding]:
     for volume in stored_volumes(view):
         header = _mrc(view, volume.mrc, volume, found) if volume.mrc else None
         image = _zarr(view, volume.zarr, volume, found) if volume.zarr else None
-        if (volume.mrc is None) != (volume.zarr is None) and not _explained(volume, image):
+        # A file that is named and missing is a broken reference; here the document itself names one of the two.
+        if len(volume.named) == 1 and volume.place != volume.entity.key and not _explained(volume, image):
             there, missing = ("OME-Zarr", "MRC") if volume.mrc is None else ("MRC", "OME-Zarr")
             found.append(finding("V621", volume.place, f"there is an {there} file and no {missing}"))
         if header and image:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from typing import Any, TypeAlias
 
@@ -14,9 +15,9 @@ from tomoportal.archive.verification.volumes import StoredVolume, stored_volumes
 from tomoportal.errors import FormatError, StorageError
 from tomoportal.formats.mrc import MrcHeader, MrcVolume, open_mrc
 from tomoportal.formats.pyramid import Halving, Reduction
-from tomoportal.formats.volumes import Voxels
+from tomoportal.formats.volumes import Volume, Voxels, blocks
 
-__all__ = ["check"]
+__all__ = ["check", "value_findings"]
 
 Box: TypeAlias = tuple[tuple[int, int], tuple[int, int], tuple[int, int]]
 
@@ -32,6 +33,23 @@ def check(view: View) -> Iterator[Finding]:
             yield from _Voxels(view, volume, header, image).check()
         except (FormatError, StorageError) as error:
             yield finding("V638", error.where or volume.place, error.what)
+
+
+def value_findings(volume: Volume, path: str) -> Iterator[Finding]:
+    """The values of a source volume: no NaN, not all equal. Reads it once, block by block."""
+    wrong, low, high = 0, np.inf, -np.inf
+    for z0, z1, y0, y1 in blocks(volume.shape, volume.dtype.itemsize):
+        voxels = volume.read(z0, z1, y0, y1)
+        if voxels.dtype.kind == "f":
+            finite = np.isfinite(voxels)
+            wrong += voxels.size - int(np.count_nonzero(finite))
+            voxels = voxels[finite]
+        if voxels.size:
+            low, high = min(low, float(voxels.min())), max(high, float(voxels.max()))
+    if wrong:
+        yield finding("V631", path, f"{wrong} of {math.prod(volume.shape)} voxels are NaN or infinite")
+    if low >= high:
+        yield finding("V632", path, f"all finite voxels are {low:g}" if low == high else "no voxel is finite")
 
 
 class _Voxels:
