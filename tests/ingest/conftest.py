@@ -10,9 +10,11 @@ from typing import Any
 import pytest
 
 from tomoportal.archive import Archive
+from tomoportal.formats.keyphotos import KEY_PHOTO_SIZES
 from tomoportal.ingest import Options, Plan, Report, load_config, make_plan, open_source, run_plan
 from tomoportal.testing.sources import sample_config, write_config, write_sources
 
+_SIZES = dict(KEY_PHOTO_SIZES)
 OWN = (".tomoportal/cache", ".tomoportal/locks", ".tomoportal/staging")
 
 
@@ -23,6 +25,12 @@ def small_photos(monkeypatch: pytest.MonkeyPatch) -> None:
         "tomoportal.formats.keyphotos.KEY_PHOTO_SIZES",
         {"snapshot": (64, 48), "thumbnail": (16, 12), "expanded": (80, 60)},
     )
+
+
+@pytest.fixture
+def full_photos(small_photos: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Key photos of real size after all, for tests that let `verify` look at them."""
+    monkeypatch.setattr("tomoportal.formats.keyphotos.KEY_PHOTO_SIZES", _SIZES)
 
 
 @pytest.fixture

@@ -278,6 +278,7 @@ def test_actions_follow_what_changed(raw: Path, plan_of: Planner, ingest: Ingest
     assert {run for run, _, _ in changed if run} == {"10001/TS_01"}
 
 
+@pytest.mark.usefixtures("full_photos")
 def test_what_left_the_config_is_listed_and_kept(
     raw: Path, edit: Edit, plan_of: Planner, ingest: Ingest, tmp_path: Path
 ) -> None:  # F10, F11
