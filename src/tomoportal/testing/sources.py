@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import copy
+import struct
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import yaml
-from PIL import Image
 
 from tomoportal.formats.mrc import MrcHeader
 
@@ -61,8 +61,7 @@ def write_sources(folder: Path, runs: int = 2, *, seed: int = 0) -> Path:
         _write_tilt_files(folder / "stacks", run)
         (folder / "frames").mkdir(exist_ok=True)
         for index in range(len(TILTS)):
-            movie = Image.fromarray(rng.integers(0, 99, (12, 16)).astype(np.uint8))
-            movie.save(folder / "frames" / f"{run}_{index:03}.tif")
+            (folder / "frames" / f"{run}_{index:03}.tif").write_bytes(_tiff(rng.integers(0, 99, (12, 16))))
         gain = rng.normal(1, 0.01, (1, 12, 16)).astype(np.float32)
         write_mrc(folder / "gains" / f"CountRef_{run}.mrc", gain, PIXEL, stack=True)
         labels = np.zeros(SHAPE, np.int8)
@@ -92,6 +91,15 @@ def write_config(path: Path, config: dict[str, Any]) -> Path:
 def sample_config() -> dict[str, Any]:
     """The config of `write_sources`, as data to be changed at will."""
     return copy.deepcopy(_CONFIG)
+
+
+def _tiff(image: Any) -> bytes:
+    """The smallest TIFF of an 8-bit image (y, x): one strip, no compression."""
+    height, width = image.shape
+    tags = ((256, width), (257, height), (258, 8), (259, 1), (262, 1), (273, 8), (277, 1), (278, height), (279, width * height))
+    entries = b"".join(struct.pack("<HHII", tag, 4, 1, value) for tag, value in tags)
+    pixels = image.astype(np.uint8).tobytes()
+    return struct.pack("<2sHI", b"II", 42, 8 + len(pixels)) + pixels + struct.pack("<H", len(tags)) + entries + bytes(4)
 
 
 def _write_tilt_files(folder: Path, run: str) -> None:
