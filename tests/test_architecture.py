@@ -48,7 +48,10 @@ LIBRARY_ROOMS = {
     "jinja2": {"web"},
     "yaml": {"ingest", "model", "testing"},
     "linkml_runtime": {"model"},
-    "pydantic": {"model"},
+    "pydantic": {"copick", "model"},
+    "fsspec": {"storage"},
+    "trimesh": {"copick"},
+    "zarr": {"copick"},
     "click": {"cli"},
     "rich": {"cli"},
 }

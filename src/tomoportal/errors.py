@@ -10,10 +10,12 @@ that a caller would catch: a missing key is a ``FileNotFoundError``, a malformed
     ├── DocumentError          a metadata document that breaks the schema; carries every problem at once
     ├── StorageError           a store that refuses or fails
     │   ├── NotFoundError      no such key
-    │   └── ConflictError      somebody else wrote first
+    │   ├── ConflictError      somebody else wrote first
+    │   └── ReadOnlyError      a source that may only be read
     ├── LockedError            another process holds the lock
     ├── ArchiveError           an archive whose parts contradict each other
     ├── IngestError            an item that could not be ingested
+    ├── AnnotationError        a copick project, or a request to one, that cannot be: a taken name, arrays that do not fit
     ├── CatalogError           the catalog (database) cannot answer or be built
     ├── QueryError             a GraphQL request that cannot be answered; its text is shown to the client
     └── MissingPartError       an optional part (browser, viewer files, extra package) that is not installed
@@ -25,6 +27,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 __all__ = [
+    "AnnotationError",
     "ArchiveError",
     "CatalogError",
     "ConfigError",
@@ -37,6 +40,7 @@ __all__ = [
     "NotFoundError",
     "Problem",
     "QueryError",
+    "ReadOnlyError",
     "SettingsError",
     "StorageError",
     "TomoportalError",
@@ -118,6 +122,10 @@ class ConflictError(StorageError):
     """Somebody else wrote the object first; nothing was overwritten."""
 
 
+class ReadOnlyError(StorageError, PermissionError):
+    """A source that may only be read; the overlay is where changes go."""
+
+
 class LockedError(TomoportalError, TimeoutError):
     """Another process holds the lock and did not release it in time."""
 
@@ -128,6 +136,10 @@ class ArchiveError(TomoportalError):
 
 class IngestError(TomoportalError):
     """An item that could not be ingested; the other items are not affected."""
+
+
+class AnnotationError(TomoportalError, ValueError):
+    """A copick project, or a request to one, that cannot be: a taken name, an unknown object, arrays that do not fit."""
 
 
 class CatalogError(TomoportalError):

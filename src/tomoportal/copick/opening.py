@@ -1,0 +1,83 @@
+"""From a config to a project."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from tomoportal import __version__
+from tomoportal.copick.config import CopickConfigFSSpec, PickableObject, load_config
+from tomoportal.copick.root import CopickRoot
+from tomoportal.errors import NotFoundError
+from tomoportal.storage import Store, open_store
+
+__all__ = ["from_file", "from_string", "new_config", "read_config", "write_config"]
+
+
+def from_string(data: str) -> CopickRoot:
+    """The project that a config in JSON describes. Comments and trailing commas are allowed."""
+    return CopickRoot(load_config(data))
+
+
+def from_file(path: str | os.PathLike[str]) -> CopickRoot:
+    """The project of a config file: a local path, or any address."""
+    return CopickRoot.from_file(path)
+
+
+def new_config(
+    config: str | os.PathLike[str],
+    overlay_root: str,
+    proj_name: str = "copick project",
+    proj_description: str = "",
+    pickable_objects: Sequence[PickableObject | dict[str, Any]] | None = None,
+) -> CopickRoot:
+    """Write the config of a new project on files and open it. An address as ``overlay_root`` is kept (C37)."""
+    objects = [
+        each if isinstance(each, PickableObject) else PickableObject.model_validate(each)
+        for each in pickable_objects or ()
+    ]
+    made = CopickConfigFSSpec(
+        name=proj_name,
+        description=proj_description,
+        version=__version__,
+        pickable_objects=objects,
+        overlay_root=overlay_root if "://" in overlay_root else f"local://{overlay_root}",
+        overlay_fs_args={"auto_mkdir": True},
+    )
+    root = CopickRoot(made)
+    root.save_config(config)
+    return root
+
+
+def _place(path: str, *, create: bool) -> tuple[Store, str]:
+    """The store and the key of a file."""
+    scheme, separator, rest = path.partition("://")
+    if not separator or scheme in ("local", "file"):
+        local = Path(rest if separator else path).expanduser().absolute()
+        return open_store(local.parent, create=create, follow_links=True), local.name
+    base, question, query = path.partition("?")
+    parent, _, name = base.rpartition("/")
+    if scheme == "s3":
+        return open_store(f"{parent}{question}{query}"), name
+    from tomoportal.storage.filesystem_spec import open_fsspec
+
+    return open_fsspec(parent), name
+
+
+def read_config(path: str) -> str:
+    """The text of a config. Raises :class:`NotFoundError`."""
+    try:
+        store, name = _place(path, create=False)
+        return store.get(name).decode()
+    except NotFoundError as error:
+        raise NotFoundError(
+            "there is no such config", where=path, fix="correct the path, or make one: new_config"
+        ) from error
+
+
+def write_config(path: str, data: bytes) -> None:
+    """Replace a config, atomically."""
+    store, name = _place(path, create=True)
+    store.put(name, data)

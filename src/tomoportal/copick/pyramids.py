@@ -1,0 +1,226 @@
+"""Arrays become OME-Zarr folders as upstream writes them: NGFF 0.4 in Zarr version 2 (reference copick-model, 12).
+
+Unlike the conversion of :mod:`tomoportal.formats.convert`, which streams three-dimensional volumes from files, the
+array is in memory here, may have channels, and has as many levels as asked for. Chunks are compressed by threads; what
+is in memory beside the array is its coarser levels and a few chunks.
+"""
+
+from __future__ import annotations
+
+import itertools
+import json
+import math
+import os
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any, Final, Literal, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tomoportal.errors import AnnotationError, StorageError
+from tomoportal.formats.omezarr.chunks import ChunkCodec, codec_for
+from tomoportal.formats.pyramid import Halving
+from tomoportal.storage import Store
+from tomoportal.storage.owners import is_abandoned, new_token
+
+__all__ = ["CHUNK", "PyramidLevel", "Reduction", "array_document", "halved", "levels_of", "pad_chunk", "write_pyramid"]
+
+CHUNK: Final = 128
+Array: TypeAlias = NDArray[Any]
+Reduction: TypeAlias = Literal["mean", "nearest"]
+_AXES: Final = ("z", "y", "x")
+_EXACT_SUMS: Final = 2  # bytes of the whole numbers whose sums of eight the kernel holds exactly
+
+
+@dataclass(frozen=True)
+class PyramidLevel:
+    """One level: an array with the space axes last, scale and translation in Å of the space axes (isotropic)."""
+
+    array: Array
+    scale: float
+    translation: float
+
+
+def levels_of(array: Array, voxel_size: float, levels: int, reduction: Reduction) -> list[PyramidLevel]:
+    """The pyramid of ``(…, z, y, x)``: means over the voxels that exist, or every second voxel for labels (C46).
+
+    Sizes are halved and rounded up. A mean lies between the voxels that it was made of, which the translation says.
+    """
+    if levels < 1:
+        raise AnnotationError(f"A volume has at least one level, not {levels}.", fix="give levels=1 or more")
+    found = [PyramidLevel(array, voxel_size, 0.0)]
+    for level in range(1, levels):
+        moved = (2**level - 1) / 2 * voxel_size if reduction == "mean" else 0.0
+        found.append(PyramidLevel(halved(found[-1].array, reduction), voxel_size * 2**level, moved))
+    return found
+
+
+def halved(array: Array, reduction: Reduction) -> Array:
+    """Half the size along the last three axes."""
+    if reduction == "nearest":
+        return array[..., ::2, ::2, ::2]
+    *channels, z, y, x = array.shape
+    out = np.empty((*channels, -(-z // 2), -(-y // 2), -(-x // 2)), array.dtype)
+    if array.dtype.kind in "iub" and array.dtype.itemsize > _EXACT_SUMS:
+        for index in np.ndindex(*channels):
+            out[index] = np.rint(_mean(array[index].astype(np.float64)))
+        return out
+    kernel = Halving((z, y, x), array.dtype, (2, 2, 2), "mean")
+    for index in np.ndindex(*channels):
+        kernel(array[index], out[index])
+    return out
+
+
+def _mean(volume: Array) -> Array:
+    out = np.empty([-(-size // 2) for size in volume.shape], volume.dtype)
+    Halving((volume.shape[0], volume.shape[1], volume.shape[2]), volume.dtype, (2, 2, 2), "mean")(volume, out)
+    return out
+
+
+def write_pyramid(
+    store: Store,
+    key: str,
+    levels: Sequence[PyramidLevel],
+    *,
+    is_labels: bool,
+    channel: str | None = None,
+    metadata: dict[str, Any] | None = None,
+    chunk: int = CHUNK,
+) -> None:
+    """Replace the Zarr folder ``key``. ``channel`` names the first axis of four, ``metadata`` goes to the multiscale.
+
+    On a local disk the new folder is written aside and takes the place of the old one by renaming; on an object store
+    the old metadata go first and the new come last, so that a half-written volume has none (C7).
+    """
+    if store.local_path("") is None:
+        for name in (".zattrs", ".zgroup", "zarr.json"):
+            store.delete(f"{key}/{name}")
+        store.delete_tree(key)
+        _write(store, key, levels, is_labels, channel, metadata, chunk)
+        return
+    parent, _, name = key.rpartition("/")
+    _sweep(store, parent, name)
+    token = new_token()
+    aside, old = (f"{parent}/.{name}.{state}-{token}" for state in ("new", "old"))
+    try:
+        _write(store, aside, levels, is_labels, channel, metadata, chunk)
+        with suppress(FileNotFoundError):
+            _swap_out(store, key, old)
+        store.move(aside, key)
+    except BaseException:
+        with suppress(StorageError):
+            if not store.is_folder(key) and store.is_folder(old):
+                store.move(old, key)
+            store.delete_tree(aside)
+        raise
+    store.delete_tree(old)
+
+
+def _swap_out(store: Store, key: str, old: str) -> None:
+    if store.is_folder(key):
+        store.move(key, old)
+
+
+def _sweep(store: Store, parent: str, name: str) -> None:
+    """Finish what a killed process left: an old folder whose successor never came is put back, the rest removed."""
+    folders, _ = store.children(parent)
+    for folder in folders:
+        for state in ("old", "new"):
+            token = folder.removeprefix(f".{name}.{state}-")
+            if token == folder or not is_abandoned(token, math.inf):
+                continue
+            if state == "old" and name not in folders:
+                store.move(f"{parent}/{folder}", f"{parent}/{name}")
+                folders = [*folders, name]
+            else:
+                store.delete_tree(f"{parent}/{folder}")
+
+
+def _write(
+    store: Store,
+    key: str,
+    levels: Sequence[PyramidLevel],
+    is_labels: bool,
+    channel: str | None,
+    metadata: dict[str, Any] | None,
+    chunk: int,
+) -> None:
+    with ThreadPoolExecutor(os.cpu_count() or 1, "chunks") as pool:
+        for number, level in enumerate(levels):
+            _write_array(store, f"{key}/{number}", level.array, is_labels, chunk, pool)
+    store.put(f"{key}/.zattrs", _attributes(levels, channel, metadata), durable=False)
+    store.put(f"{key}/.zgroup", b'{\n    "zarr_format": 2\n}', durable=False)
+    store.sync(key)
+
+
+def _write_array(store: Store, key: str, array: Array, is_labels: bool, chunk: int, pool: ThreadPoolExecutor) -> None:
+    shape = array.shape
+    chunks = (1,) * (len(shape) - 3) + (chunk,) * 3
+    codec = codec_for(array.dtype, is_mask=is_labels)
+    little = array.dtype.newbyteorder("<")
+
+    def write(index: tuple[int, ...]) -> None:
+        box = tuple(slice(n * size, (n + 1) * size) for n, size in zip(index, chunks, strict=True))
+        block = array[box]
+        if block.any():
+            data = codec.encode(pad_chunk(block, chunks, little))
+            store.put(f"{key}/{'/'.join(map(str, index))}", data, durable=False)
+
+    grid = itertools.product(*(range(-(-size // edge)) for size, edge in zip(shape, chunks, strict=True)))
+    # A window of tasks, so that a failure ends the work soon.
+    waiting = [pool.submit(write, index) for index in grid]
+    try:
+        for task in waiting:
+            task.result()
+    except BaseException:
+        for task in waiting:
+            task.cancel()
+        raise
+    document = array_document(shape, chunks, array.dtype, codec)
+    store.put(f"{key}/.zarray", document, durable=False)
+
+
+def pad_chunk(block: Array, chunks: Sequence[int], dtype: np.dtype[Any]) -> Array:
+    """The block in C order, filled up with 0 to the size of a chunk."""
+    if block.shape == tuple(chunks):
+        return np.ascontiguousarray(block, dtype)
+    padded = np.zeros(chunks, dtype)
+    padded[tuple(slice(0, size) for size in block.shape)] = block
+    return padded
+
+
+def array_document(shape: Sequence[int], chunks: Sequence[int], dtype: np.dtype[Any], codec: ChunkCodec) -> bytes:
+    """``.zarray``."""
+    document = {
+        "chunks": list(chunks),
+        "compressor": codec.config,
+        "dimension_separator": "/",
+        "dtype": dtype.newbyteorder("<").str,
+        "fill_value": 0.0 if dtype.kind == "f" else 0 if dtype.kind != "b" else False,
+        "filters": None,
+        "order": "C",
+        "shape": list(shape),
+        "zarr_format": 2,
+    }
+    return json.dumps(document, indent=4).encode()
+
+
+def _attributes(levels: Sequence[PyramidLevel], channel: str | None, metadata: dict[str, Any] | None) -> bytes:
+    others = levels[0].array.ndim - 3
+    axes: list[dict[str, str]] = [{"name": channel or "c", "type": "channel"}] * others
+    axes = [*axes, *({"name": axis, "type": "space", "unit": "angstrom"} for axis in _AXES)]
+    datasets = [
+        {"coordinateTransformations": list(_transformations(level, others)), "path": str(number)}
+        for number, level in enumerate(levels)
+    ]
+    multiscale = {"axes": axes, "datasets": datasets, "metadata": metadata or {}, "name": "/", "version": "0.4"}
+    return json.dumps({"multiscales": [multiscale]}, indent=4).encode()
+
+
+def _transformations(level: PyramidLevel, others: int) -> Iterator[dict[str, Any]]:
+    yield {"scale": [1.0] * others + [level.scale] * 3, "type": "scale"}
+    if level.translation:
+        yield {"translation": [0.0] * others + [level.translation] * 3, "type": "translation"}

@@ -1,0 +1,66 @@
+"""A folder of one of our stores as zarr 2 takes it: a mapping from keys to bytes. Imported only where zarr 2 is."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, MutableMapping
+from typing import Any
+
+from tomoportal.errors import NotFoundError, ReadOnlyError
+from tomoportal.storage import Store
+
+__all__ = ["KeyMapping", "mapping"]
+
+
+class KeyMapping(MutableMapping[str, bytes]):
+    """Keys below ``prefix``; ``path`` is the address of the folder. Chunk keys have ``/`` between their numbers."""
+
+    _dimension_separator = "/"
+
+    def __init__(self, store: Store, prefix: str, path: str, *, read_only: bool = False) -> None:
+        self._store, self._prefix, self.path, self.read_only = store, prefix, path, read_only
+
+    def _key(self, key: str) -> str:
+        return f"{self._prefix}/{key}"
+
+    def __getitem__(self, key: str) -> bytes:
+        try:
+            return self._store.get(self._key(key))
+        except NotFoundError as error:
+            raise KeyError(key) from error
+
+    def __contains__(self, key: object) -> bool:
+        return isinstance(key, str) and self._store.exists(self._key(key))
+
+    def __setitem__(self, key: str, value: Any) -> None:
+        self._check()
+        self._store.put(self._key(key), bytes(memoryview(value).cast("B")), durable=False)
+
+    def __delitem__(self, key: str) -> None:
+        self._check()
+        if key not in self:
+            raise KeyError(key)
+        self._store.delete(self._key(key))
+
+    def __iter__(self) -> Iterator[str]:
+        start = len(self._prefix) + 1
+        return (stat.key[start:] for stat in self._store.list(self._prefix))
+
+    def __len__(self) -> int:
+        return sum(1 for _ in self)
+
+    def listdir(self, path: str = "") -> list[str]:
+        folders, files = self._store.children(self._key(path.strip("/")) if path.strip("/") else self._prefix)
+        return sorted([*folders, *(stat.key.rpartition("/")[2] for stat in files)])
+
+    def rmdir(self, path: str = "") -> None:
+        self._check()
+        self._store.delete_tree(self._key(path.strip("/")) if path.strip("/") else self._prefix)
+
+    def _check(self) -> None:
+        if self.read_only:
+            raise ReadOnlyError("Cannot store a volume in a read-only source.", where=self.path)
+
+
+def mapping(store: Store, key: str, where: str, *, read_only: bool) -> KeyMapping:
+    """The folder as a mapping."""
+    return KeyMapping(store, key, where, read_only=read_only)

@@ -1,0 +1,281 @@
+"""A Zarr folder of a project: read by our own reader, written by :mod:`.pyramids`, handed to others as a Zarr store.
+
+Arrays are in the order ``(…, z, y, x)``; slices are named x, y, z. Any level names, chunks and versions of Zarr are
+read; a region touches only its chunks (C67).
+"""
+
+from __future__ import annotations
+
+import itertools
+import json
+import os
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+
+from tomoportal.copick.pyramids import Array, Reduction, halved, pad_chunk
+from tomoportal.errors import AnnotationError, FormatError, MissingPartError, NotFoundError, ReadOnlyError
+from tomoportal.formats.omezarr.array import ZarrArray, read_document
+from tomoportal.formats.omezarr.chunks import ChunkCodec
+from tomoportal.storage import Store
+
+__all__ = ["ALL", "Box", "ZarrFolder"]
+
+ALL: Final = slice(None, None)
+Box = Sequence[slice | int]
+_MEMINFO: Final = Path("/proc/meminfo")
+_THREADS: Final = 8
+
+
+class ZarrFolder:
+    """The folder ``key`` of a store. ``where`` is its full address, for messages."""
+
+    def __init__(self, store: Store, key: str, where: str, *, read_only: bool) -> None:
+        self.store, self.key, self.where, self.read_only = store, key, where, read_only
+
+    # --- what is in it
+
+    def paths(self) -> list[str]:
+        """The arrays from the finest to the coarsest, below the folder; ``""`` if the folder is an array."""
+        attributes = read_document(self.store, f"{self.key}/.zattrs") or {}
+        document = read_document(self.store, f"{self.key}/zarr.json")
+        if document is not None:
+            if document.get("node_type") == "array":
+                return [""]
+            found = document.get("attributes")
+            attributes = found if isinstance(found, dict) else {}
+            attributes = attributes.get("ome", attributes)
+        elif self.store.exists(f"{self.key}/.zarray"):
+            return [""]
+        try:
+            return [str(each["path"]).strip("/") for each in attributes["multiscales"][0]["datasets"]]
+        except (KeyError, IndexError, TypeError):
+            folders, _ = self.store.children(self.key)
+            return [name for name in folders if self._document(name) is not None]
+
+    def is_empty(self) -> bool:
+        """Whether no array is stored: just made, or never finished."""
+        return not any(self._document(path) is not None for path in self.paths())
+
+    def array(self, level: str | None) -> ZarrArray:
+        """The array of a level, by its path or its number. Raises :class:`NotFoundError`."""
+        wanted = "0" if level is None else str(level)
+        paths = self.paths()
+        for path in dict.fromkeys([wanted, *(paths[int(wanted) : int(wanted) + 1] if wanted.isdigit() else [])]):
+            document = self._document(path)
+            if document is not None:
+                return ZarrArray(self.store, self._join(path), document, self.where)
+        known = ", ".join(path or "(the folder itself)" for path in paths) or "none"
+        raise NotFoundError(
+            f"File not found: {self.where}: there is no level {wanted!r}.",
+            fix=f"levels are: {known}; a volume without levels was never filled or not finished: write it again",
+        )
+
+    def _document(self, path: str) -> dict[str, Any] | None:
+        folder = self._join(path)
+        found = read_document(self.store, f"{folder}/.zarray") or read_document(self.store, f"{folder}/zarr.json")
+        return found if found is not None and "shape" in found else None
+
+    def _join(self, path: str) -> str:
+        return f"{self.key}/{path}" if path else self.key
+
+    # --- reading
+
+    def read(self, level: str | None, box: Box | None) -> Array:
+        """The voxels of a region; slices in the order of the axes, fewer than axes mean all of the first ones.
+
+        Raises :class:`AnnotationError` if they do not fit into the free memory.
+        """
+        array = self.array(level)
+        given = _full(box, len(array.shape))
+        whole, after = _normalised(given, array.shape)
+        size = int(np.prod([part.stop - part.start for part in whole], dtype=object)) * array.dtype.itemsize
+        free = _free_memory()
+        if free is not None and size > free:
+            raise AnnotationError(
+                f"Requested region does not fit in memory. Requested: {size}, Available: {free}.",
+                where=self.where,
+                fix="ask for a smaller region or a coarser level",
+            )
+        found = _read(array, whole)
+        return found[after] if any(part != ALL for part in after) else found
+
+    # --- writing
+
+    def set_region(self, level: str | None, box: Box | None, data: Any, reduction: Reduction | None) -> None:
+        """Write a region of a level, and what follows from it in coarser ones unless ``reduction`` is None (C8)."""
+        array = self.array(level)
+        whole, after = _normalised(_full(box, len(array.shape)), array.shape)
+        if any(isinstance(part, slice) and part.step not in (None, 1) for part in after):
+            raise AnnotationError("Regions are written with step 1.", where=self.where, fix="write each part alone")
+        shape = [part.stop - part.start for part in whole]
+        values = np.broadcast_to(np.asarray(data).reshape(_with_single_axes(np.shape(data), shape)), shape)
+        _write_box(self.store, array, whole, values)
+        if reduction is None:
+            return
+        paths = self.paths()
+        place = array._key.removeprefix(self.key).strip("/")
+        start = paths.index(place) if place in paths else len(paths)
+        for path in paths[start + 1 :]:
+            coarse = self.array(path)
+            whole = self._pass_down(array, whole, coarse, reduction)
+            array = coarse
+
+    def _pass_down(self, fine: ZarrArray, box: list[slice], coarse: ZarrArray, reduction: Reduction) -> list[slice]:
+        lower, upper = list(box), list(box)
+        for axis in range(len(box) - 3, len(box)):
+            size = coarse.shape[axis]
+            first = min(box[axis].start // 2, size)
+            last = min(-(-box[axis].stop // 2), size)
+            lower[axis] = slice(first, last)
+            upper[axis] = slice(2 * first, min(2 * last, fine.shape[axis]))
+        if any(part.stop <= part.start for part in lower):
+            return lower
+        values = halved(_read(fine, upper), reduction)
+        _write_box(self.store, coarse, lower, values[tuple(slice(0, part.stop - part.start) for part in lower)])
+        return lower
+
+    # --- for others
+
+    def store_for_zarr(self) -> Any:
+        """What the installed zarr opens: a ``Store`` of zarr 3, an ``FSStore``-like mapping of zarr 2."""
+        try:
+            import zarr
+        except ImportError as error:
+            raise MissingPartError(
+                "the package zarr is not installed", where=self.where, fix="pip install 'tomoportal[copick]'"
+            ) from error
+        path = self.store.local_path(self.key)
+        if int(zarr.__version__.partition(".")[0]) < 3:
+            from tomoportal.copick.zarr2_store import mapping
+
+            return mapping(self.store, self.key, self.where, read_only=self.read_only)
+        from tomoportal.copick.zarr3_store import KeyStore
+
+        if path is not None:
+            return zarr.storage.LocalStore(path, read_only=self.read_only)
+        return KeyStore(self.store, self.key, read_only=self.read_only)
+
+    def make(self) -> None:
+        """The empty folder. Object stores have no folders, so that there it gets a group's metadata (C29)."""
+        path = self.store.local_path(self.key)
+        if path is None:
+            self.store.put(f"{self.key}/.zgroup", b'{\n    "zarr_format": 2\n}')
+        else:
+            path.mkdir(parents=True, exist_ok=True)
+
+    def delete(self, what: str) -> None:
+        if self.read_only:
+            raise ReadOnlyError(f"Cannot delete {what} in a read-only source.", where=self.where)
+        self.store.delete_tree(self.key)
+        path = self.store.local_path(self.key)
+        if path is not None and path.is_dir():
+            path.rmdir()
+
+
+def _full(box: Box | None, axes: int) -> list[slice | int]:
+    parts = list(box or ())
+    if len(parts) > axes:
+        raise AnnotationError(f"The array has {axes} axes, the region {len(parts)}.", fix="leave some slices out")
+    return [*([ALL] * (axes - len(parts))), *parts]
+
+
+def _normalised(box: Sequence[slice | int], shape: Sequence[int]) -> tuple[list[slice], tuple[Any, ...]]:
+    """Slices with whole numbers and step 1, and what is to be taken of what they give."""
+    whole: list[slice] = []
+    after: list[Any] = []
+    for part, size in zip(box, shape, strict=True):
+        if isinstance(part, slice):
+            start, stop, step = part.indices(size)
+            if step < 0:
+                start, stop = stop + 1, start + 1
+                whole.append(slice(min(max(start, 0), max(stop, 0)), max(stop, 0)))
+                after.append(slice(None, None, step))
+            else:
+                whole.append(slice(start, max(start, stop)))
+                after.append(ALL if step == 1 else slice(None, None, step))
+        else:
+            place = int(part) + (size if part < 0 else 0)
+            if not 0 <= place < size:
+                raise AnnotationError(f"There is no index {part} on an axis of {size}.")
+            whole.append(slice(place, place + 1))
+            after.append(0)
+    return whole, tuple(after)
+
+
+def _with_single_axes(given: tuple[int, ...], shape: Sequence[int]) -> tuple[int, ...]:
+    """The shape of data whose axes of an integer index are missing."""
+    if len(given) >= len(shape) or not given:
+        return given
+    return (1,) * (len(shape) - len(given)) + given
+
+
+def _parts(array: ZarrArray, box: Sequence[slice]) -> list[list[slice]]:
+    """The region divided at the borders of chunks."""
+    axes = []
+    for part, chunk in zip(box, array.chunks, strict=True):
+        starts = range(part.start // chunk * chunk, part.stop, chunk) if part.stop > part.start else range(0)
+        axes.append([slice(max(start, part.start), min(start + chunk, part.stop)) for start in starts])
+    return [list(each) for each in itertools.product(*axes)]
+
+
+def _read(array: ZarrArray, box: Sequence[slice]) -> Array:
+    parts = _parts(array, box)
+    if len(parts) < 2:
+        return array.read(box)
+    out = np.empty([part.stop - part.start for part in box], array.dtype)
+
+    def read(part: list[slice]) -> None:
+        target = tuple(slice(p.start - b.start, p.stop - b.start) for p, b in zip(part, box, strict=True))
+        out[target] = array.read(part)
+
+    with ThreadPoolExecutor(min(_THREADS, len(parts)), "chunks") as pool:
+        for _ in pool.map(read, parts):
+            pass
+    return out
+
+
+def _write_box(store: Store, array: ZarrArray, box: Sequence[slice], values: Array) -> None:
+    document = json.loads(store.get(f"{array._key}/.zarray")) if store.exists(f"{array._key}/.zarray") else None
+    if document is None or document.get("order") != "C":
+        raise FormatError(
+            "regions are written into Zarr version 2 arrays in C order only",
+            where=array.name,
+            fix="write the whole volume with from_numpy, or use .zarr() and the zarr package",
+        )
+    compressor = document["compressor"]
+    dtype = np.dtype(document["dtype"])
+    checked = values.astype(dtype, copy=False)
+
+    def write(part: list[slice]) -> None:
+        index = tuple(p.start // chunk for p, chunk in zip(part, array.chunks, strict=True))
+        origin = [n * chunk for n, chunk in zip(index, array.chunks, strict=True)]
+        held = [
+            slice(start, min(start + chunk, size))
+            for start, chunk, size in zip(origin, array.chunks, array.shape, strict=True)
+        ]
+        new = checked[tuple(slice(p.start - b.start, p.stop - b.start) for p, b in zip(part, box, strict=True))]
+        if held != part:
+            block = array.read(held)
+            block[tuple(slice(p.start - o, p.stop - o) for p, o in zip(part, origin, strict=True))] = new
+            new = block
+        padded = pad_chunk(new, array.chunks, dtype)
+        data = padded.tobytes() if compressor is None else ChunkCodec(compressor).encode(padded)
+        store.put(f"{array._key}/{array.description.object_key(index)}", data)
+
+    with ThreadPoolExecutor(os.cpu_count() or 1, "chunks") as pool:
+        for _ in pool.map(write, _parts(array, box)):
+            pass
+
+
+def _free_memory() -> int | None:
+    """Bytes that can be had without swapping, where the system says so."""
+    if not _MEMINFO.exists():
+        return None
+    for line in _MEMINFO.read_text().splitlines():
+        if line.startswith("MemAvailable:"):
+            return int(line.split()[1]) * 1024
+    return None
