@@ -156,6 +156,26 @@ def test_labels_on_another_grid_come_from_the_nearest_voxel(
     assert mask.voxel_size == pytest.approx([6.0 * a / b for a, b in zip(source[::-1], target[::-1], strict=True)])
 
 
+@pytest.mark.parametrize("ngff", ["0.4", "0.5"])
+def test_labels_on_another_grid_end_to_end(tmp_path: Path, ngff: Any) -> None:
+    array = np.zeros((20, 24, 30), np.int64)
+    array[3:9, 4:12, 5:20], array[12:, 12:, 12:] = 70000, 2
+    store = open_store(tmp_path)
+    mask = instance_mask(ArrayVolume(array, 8.0), target_shape=(10, 12, 15))
+    found = convert_volume(
+        mask, store, mrc_key="a.mrc", zarr_prefix="a.zarr", voxel_spacing=16.0, kind="instance_mask", ngff=ngff
+    )
+    group = zarr.open_group(tmp_path / "a.zarr", mode="r")
+    expected = nearest(array, (10, 12, 15))
+    for level in range(3):
+        np.testing.assert_array_equal(group[str(level)][:], expected[:: 2**level, :: 2**level, :: 2**level])
+    assert (found.labels, found.count, found.dtype) == ((2, 70000), 2, "uint32")
+    volume = open_omezarr(store, "a.zarr")
+    assert (volume.labels, volume.voxel_size) == ((2, 70000), (16.0, 16.0, 16.0))
+    assert [record.key for record in found.files if record.key == "a.mrc"] == []
+    mask.close()
+
+
 def test_a_grid_without_voxels_is_refused() -> None:
     with pytest.raises(SettingsError):
         instance_mask(ArrayVolume(np.ones((2, 2, 2), np.uint8)), target_shape=(2, 0, 2))

@@ -6,6 +6,7 @@ import base64
 import io
 import json
 import struct
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -16,7 +17,7 @@ import trimesh
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tomoportal.errors import FormatError
+from tomoportal.errors import FormatError, MissingPartError
 from tomoportal.formats.meshes import Mesh, mesh_format, outside_volume, read_mesh, write_glb
 from tomoportal.formats.meshes.mesh import fans
 
@@ -167,6 +168,12 @@ def test_a_segment_of_emdb_sff_by_name_f70() -> None:
     with pytest.raises(FormatError, match="segments match"):
         read_mesh(hff(["one", "two"]), "a.hff")
     assert len(read_mesh(hff(["one"]), "a.hff").faces) == 2
+
+
+def test_without_h5py_the_way_to_it_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "h5py", None)
+    with pytest.raises(MissingPartError, match=r"tomoportal\[hff\]"):
+        read_mesh(b"\x89HDF\r\n\x1a\n", "a.hff")
 
 
 def test_broken_arrays_of_emdb_sff() -> None:

@@ -269,7 +269,7 @@ def test_the_voxel_spacing_of_a_header(tmp_path: Path) -> None:
     assert header_spacing(flat, in_plane=True) == 10.0
     for cella in [(60.0, 50.0, 41.0), (0.0, 0.0, 0.0), (float("nan"), 50.0, 40.0), (float("inf"), 50.0, 40.0)]:
         volume = open_mrc(write(tmp_path / "c.mrc", array, 2, cella=cella))
-        with pytest.raises(FormatError, match=r"c\.mrc: header fields cella"):
+        with pytest.raises(FormatError, match=r"c\.mrc: voxel size \(in MRC files cella"):
             header_spacing(volume)
     nearly = open_mrc(write(tmp_path / "d.mrc", array, 2, cella=(60.0, 50.0, 40.02)))
     assert header_spacing(nearly) == 10.0

@@ -135,7 +135,7 @@ def header_spacing(volume: Volume, *, in_plane: bool = False) -> float:
     """
     sizes = volume.voxel_size[:2] if in_plane else volume.voxel_size
     text = " × ".join(f"{size:g}" for size in sizes)
-    where = f"{volume.name}: header fields cella and mx, my, mz"
+    where = f"{volume.name}: voxel size (in MRC files cella over mx, my, mz)"
     if any(not math.isfinite(size) or size <= 0 for size in sizes):
         raise FormatError(
             f"the header gives no usable voxel size ({text} Å)",
