@@ -96,9 +96,19 @@ def sample_config() -> dict[str, Any]:
 def _tiff(image: Any) -> bytes:
     """The smallest TIFF of an 8-bit image (y, x): one strip, no compression."""
     height, width = image.shape
-    tags = ((256, width), (257, height), (258, 8), (259, 1), (262, 1), (273, 8), (277, 1), (278, height), (279, width * height))
+    tags = (
+        (256, width),
+        (257, height),
+        (258, 8),
+        (259, 1),
+        (262, 1),
+        (273, 8),
+        (277, 1),
+        (278, height),
+        (279, width * height),
+    )
     entries = b"".join(struct.pack("<HHII", tag, 4, 1, value) for tag, value in tags)
-    pixels = image.astype(np.uint8).tobytes()
+    pixels: bytes = image.astype(np.uint8).tobytes()
     return struct.pack("<2sHI", b"II", 42, 8 + len(pixels)) + pixels + struct.pack("<H", len(tags)) + entries + bytes(4)
 
 
