@@ -43,6 +43,7 @@ LIBRARY_ROOMS = {
     "obstore": {"storage"},
     "numcodecs": {"formats"},
     "PIL": {"formats"},
+    "h5py": {"formats"},
     "starlette": {"server", "web"},
     "uvicorn": {"server"},
     "jinja2": {"web"},
