@@ -159,7 +159,7 @@ class RunAnnotations(AnnotationLists):
         is_panoptic: bool = False,
         **kwargs: Any,
     ) -> CopickSegmentation:
-        """Make an empty segmentation at a voxel size (Å) in the overlay; binary and instance ones have names of objects."""
+        """Make an empty segmentation at a voxel size (Å) in the overlay; some types need an object's name."""
         kind = kind_of(is_multilabel, is_instance, is_panoptic)
         size = checked_voxel_size(voxel_size)
         strict = bool(self.root.config.strict)

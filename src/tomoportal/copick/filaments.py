@@ -160,8 +160,9 @@ class CopickFilaments(RunDocument):
     def get(self, instance_id: int) -> CopickFilament | None:
         return next((each for each in self.filaments if each.instance_id == instance_id), None)
 
-    def instance_ids(self) -> list[int]:
-        return [each.instance_id for each in self.filaments]
+    def instance_ids(self) -> NDArray[np.int64]:
+        """``(k,)``, one per filament."""
+        return np.array([each.instance_id for each in self.filaments], np.int64)
 
     def numpy(self) -> list[NDArray[np.float64]]:
         """One ``(m, 3)`` array of points in Å per filament."""

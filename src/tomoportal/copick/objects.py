@@ -110,6 +110,10 @@ class CopickObject(StoredVolume):
         return self.root.fs_overlay
 
     @property
+    def static_is_overlay(self) -> bool:
+        return self.root.static_is_overlay
+
+    @property
     def fs(self) -> Any:
         return self.root._fsspec(self._source)
 

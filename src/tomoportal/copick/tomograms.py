@@ -71,6 +71,18 @@ class CopickTomogram(StoredVolume):
         return self._path_in(self.voxel_spacing.run.root._overlay)
 
     @property
+    def fs_static(self) -> Any:
+        return self.voxel_spacing.fs_static
+
+    @property
+    def fs_overlay(self) -> Any:
+        return self.voxel_spacing.fs_overlay
+
+    @property
+    def static_is_overlay(self) -> bool:
+        return self.voxel_spacing.static_is_overlay
+
+    @property
     def static_stem(self) -> str:
         return self.static_path.removesuffix(".zarr")
 
