@@ -10,6 +10,8 @@ import pytest
 
 from tomoportal.archive import Archive
 from tomoportal.server import LiveServer, Settings
+from tomoportal.storage import open_store
+from tomoportal.testing.object_server import s3_server
 from tomoportal.testing.sample_archive import write_sample_archive
 
 BIG = "10001/TS_1/Frames/big.bin"
@@ -40,6 +42,28 @@ def folder(archive: Archive) -> Path:
 def server(folder: Path) -> Iterator[LiveServer]:
     with LiveServer(Settings(archive=str(folder))) as server:
         yield server
+
+
+@pytest.fixture(scope="session")
+def bucket_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LiveServer]:
+    """A server of an archive below a prefix of a bucket; its catalog is on the local disk."""
+    with s3_server() as url:
+        address, _, query = url.partition("?")
+        archive = f"{address}/our/archive?{query}"
+        store = write_sample_archive(open_store(archive)).store
+        store.put("10001/TS_1/100% & ümlaut #1?.txt", b"odd")
+        store.put(".tomoportal/cache/secret.json", b"{}")
+        settings = Settings(archive=archive, db=f"sqlite:///{tmp_path_factory.mktemp('db')}/catalog.sqlite")
+        with LiveServer(settings) as server:
+            yield server
+
+
+@pytest.fixture(scope="session", params=["local", "bucket"])
+def any_server(request: pytest.FixtureRequest) -> LiveServer:
+    """The server of an archive on the local disk, and of one in a bucket."""
+    name = "server" if request.param == "local" else "bucket_server"
+    found: LiveServer = request.getfixturevalue(name)
+    return found
 
 
 @pytest.fixture

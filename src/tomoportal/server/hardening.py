@@ -1,7 +1,8 @@
-"""Headers that every answer carries, whichever route made it."""
+"""What every answer gets, whichever route made it: headers, and the end of a connection that cannot be gone on with."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from urllib.parse import urlsplit
 
 from starlette.datastructures import MutableHeaders
@@ -31,12 +32,25 @@ class Hardening:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        await self._app(scope, receive, self._guarded(send))
+        expected = any(name == b"expect" for name, _ in scope["headers"])
+        asked = False
 
-    def _guarded(self, send: Send) -> Send:
+        async def asking() -> Message:
+            nonlocal asked
+            asked = True
+            return await receive()
+
+        def unread() -> bool:
+            return expected and not asked
+
+        await self._app(scope, asking, self._guarded(send, unread))
+
+    def _guarded(self, send: Send, unread: Callable[[], bool]) -> Send:
         async def guarded(message: Message) -> None:
             if message["type"] == "http.response.start":
                 headers = MutableHeaders(scope=message)
+                if unread():  # the client keeps its body, so what comes next on this connection is not known
+                    headers["Connection"] = "close"
                 for name, value in self._defaults.items():
                     headers.setdefault(name, value)
             await send(message)

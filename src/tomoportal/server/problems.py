@@ -9,7 +9,7 @@ from http import HTTPStatus
 from typing import Any
 
 from starlette.exceptions import HTTPException
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 
 from tomoportal.errors import CatalogError, LockedError, NotFoundError, StorageError, TomoportalError
@@ -57,6 +57,9 @@ def exception_handlers(page: ErrorPage | None) -> MutableMapping[Any, _Handler]:
     async def bad_host(request: Request, error: Exception) -> Response:
         return PlainTextResponse(f"Bad host: {error}\n", 400)
 
+    async def gone(request: Request, error: Exception) -> Response:
+        return PlainTextResponse("The request did not arrive.\n", 400)  # nobody reads it; the log stays quiet
+
     async def unavailable(request: Request, error: Exception) -> Response:
         # What the operator has to mend stands in the log; visitors learn only that it is not their fault.
         _log.error("%s %s: %s", request.method, request.url.path, error)
@@ -70,6 +73,7 @@ def exception_handlers(page: ErrorPage | None) -> MutableMapping[Any, _Handler]:
         HTTPException: http_error,
         NotFoundError: not_found,
         BadHostError: bad_host,
+        ClientDisconnect: gone,
         StorageError: unavailable,
         CatalogError: unavailable,
         LockedError: unavailable,

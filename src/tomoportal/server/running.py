@@ -18,6 +18,7 @@ from uvicorn.supervisors import Multiprocess
 
 from tomoportal.errors import SettingsError
 from tomoportal.server.app import create_app, prepare
+from tomoportal.server.connections import Connection
 from tomoportal.server.settings import Settings
 
 __all__ = ["LiveServer", "run"]
@@ -148,7 +149,7 @@ def _config(settings: Settings, log_config: dict[str, Any] | None = None) -> uvi
         host=settings.host,
         port=settings.port,
         workers=settings.workers,
-        http="httptools",
+        http=Connection,
         loop="auto",
         ws="none",
         lifespan="on",
