@@ -105,7 +105,7 @@ class AnnotationLists:
         clazz, meta = self._segmentation_factory()
         found = []
         for source in self.root._sources:
-            present = source.listing.folder(self._key).folders
+            present = source.listing.folder(self._key, "segmentations").folders
             for folder in ("Segmentations", "InstanceSegmentations", "PanopticSegmentations"):
                 if folder not in present:
                     continue

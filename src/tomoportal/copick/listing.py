@@ -40,14 +40,14 @@ class Listing:
         self._is_remote = store.local_path("") is None
         self._recent: dict[str, float] = {}
         self._known: dict[str, Folder] = {}
-        self._answered: set[str] = set()
+        self._answered: set[tuple[str, str]] = set()
         self._since: float | None = None
 
     def __reduce__(self) -> tuple[object, ...]:
         return Listing, (self._store,)
 
-    def folder(self, key: str) -> Folder:
-        """What is in a folder; one that was asked about before is listed again."""
+    def folder(self, key: str, asker: str = "") -> Folder:
+        """What is in a folder; listed again if the same ``asker`` has asked about it before."""
         parts = key.split("/")
         if not self._is_remote or parts[0] != RUNS or len(parts) < 2:
             return self._read(key)
@@ -57,9 +57,9 @@ class Listing:
         if len(self._recent) > 1 and (self._since is None or now - self._since > _GOOD_FOR):
             self._read_all(now)
         is_known = run in self._known and self._since is not None and now - self._since <= _GOOD_FOR
-        if not is_known or key in self._answered:
+        if not is_known or (key, asker) in self._answered:
             return self._read(key)
-        self._answered.add(key)
+        self._answered.add((key, asker))
         return self._known.get(key) or Folder()
 
     def forget(self, key: str = "") -> None:

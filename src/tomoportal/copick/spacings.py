@@ -71,12 +71,12 @@ class CopickVoxelSpacing:
 
     # --- tomograms
 
-    def _volumes(self) -> list[tuple[Source, str, str]]:
+    def _volumes(self, asker: str) -> list[tuple[Source, str, str]]:
         """Zarr folders: source, folder that they lie in, name."""
         found = []
         for source in self.run.root._sources:
             place = self._folder_in(source)
-            listed = source.listing.folder(place)
+            listed = source.listing.folder(place, asker)
             names = [name for name in listed.folders if name.endswith(".zarr") and not name.startswith(".")]
             found += [(source, place, name) for name in names]
             for name in listed.files:
@@ -97,7 +97,7 @@ class CopickVoxelSpacing:
             clazz(
                 self, meta(tomo_type=name.removesuffix(".zarr")), read_only=source.read_only, source=source, folder=name
             )
-            for source, _, name in self._volumes()
+            for source, _, name in self._volumes("tomograms")
             if not name.endswith(FEATURES_ENDING) and name != ".zarr"
         ]
         return found if include_shadowed else shadowed(found, lambda each: each.tomo_type)

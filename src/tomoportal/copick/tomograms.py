@@ -133,7 +133,7 @@ class CopickTomogram(StoredVolume):
         start = f"{self.tomo_type}_"
         types = self.voxel_spacing._tomogram_types()
         found = []
-        for source, place, folder in self.voxel_spacing._volumes():
+        for source, place, folder in self.voxel_spacing._volumes(f"features of {self.tomo_type}"):
             if not folder.startswith(start) or not folder.endswith(FEATURES_ENDING):
                 continue
             feature_type = folder.removesuffix(FEATURES_ENDING)[len(start) :]
