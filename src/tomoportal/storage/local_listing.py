@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Iterator
 from contextlib import suppress
@@ -114,6 +115,8 @@ class Listing:
         except (FileNotFoundError, NotADirectoryError):
             return []
         except OSError as error:
+            if error.errno == errno.ENAMETOOLONG:  # what can have no name is not there
+                return []
             raise explain(error, prefix or path) from error
         return sorted(entries, key=lambda pair: pair[0])
 
