@@ -40,6 +40,7 @@ LIBRARY_ROOMS = {
     "sqlalchemy": {"catalog"},
     "graphql": {"catalog"},
     "re2": {"catalog"},
+    "psycopg": {"catalog"},
     "obstore": {"storage"},
     "numcodecs": {"formats"},
     "PIL": {"formats"},

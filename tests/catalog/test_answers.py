@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -377,9 +376,12 @@ class TestLimits:
         assert "tokens" in message(ask("{" + "a " * 100_001 + "}"))
 
     def test_a_request_that_takes_too_long(self, seed_catalog: Catalog, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr("tomoportal.catalog.catalog._STEPS", 100)
+        monkeypatch.setattr("tomoportal.catalog.sqlite._STEPS", 100)
         query = "{annotationFiles {id} annotationsAggregate {aggregate {count groupBy {run {dataset {id}}}}}}"
-        assert "too long" in message(json.loads(GraphQL(seed_catalog, seconds=0.0).execute(query).body))
+        slow: dict[str, Any] = {"seconds": 0.0}
+        if seed_catalog.dialect.name == "postgresql":
+            slow = {"seconds": 0.1, "rule": lambda *_: "pg_sleep(1) IS NOT NULL"}
+        assert "too long" in message(json.loads(GraphQL(seed_catalog, **slow).execute(query).body))
         assert "errors" not in json.loads(GraphQL(seed_catalog).execute(query).body)
 
     def test_numbers_are_checked_although_shapes_are_validated_once(self, seed_catalog: Catalog) -> None:
@@ -437,9 +439,9 @@ class TestVisibility:
         assert len(json.loads(answer.body)["data"]["runs"]) == 10
 
 
-def test_floats_come_back_exactly(tmp_path: Path) -> None:
+def test_floats_come_back_exactly(new_url: Callable[[str], str]) -> None:
     values = [0.1, 13.48, 1 / 3, 1e-320, 1.7976931348623157e308, 5e-324, 2**53 + 2.0, -0.0, 123456789.123456789]
-    with Catalog.open(f"sqlite:///{tmp_path}/catalog.sqlite", create=True) as catalog:
+    with Catalog.open(new_url("catalog"), create=True) as catalog:
         table = catalog.tables["tomogram_voxel_spacing"]
         with catalog.write() as connection:
             connection.execute(
@@ -464,11 +466,13 @@ def test_floats_come_back_exactly(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "text", ['quote " and \\', "line\nfeed", "tab\t", "nul\x00", "µ 中 🙂", "\x1f\x7f", "", "100%", "%s %d"]
 )
-def test_texts_come_back_exactly(tmp_path: Path, text: str) -> None:
-    with Catalog.open(f"sqlite:///{tmp_path}/catalog.sqlite", create=True) as catalog:
+def test_texts_come_back_exactly(new_url: Callable[[str], str], text: str) -> None:
+    with Catalog.open(new_url("catalog"), create=True) as catalog:
         table = catalog.tables["dataset_funding"]
         with catalog.write() as connection:
             row = {"id": 1, "funding_agency_name": text, "natural_key": "k", "unit": "u"}
+            if "\0" in text and catalog.dialect.name == "postgresql":
+                return  # refused below, and by `index` on either database
             connection.execute(table.insert(), [row])
         service = GraphQL(catalog)
         for selection in ("fundingAgencyName", "fundingAgencyName __typename"):

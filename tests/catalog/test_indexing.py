@@ -27,9 +27,12 @@ ALIGNMENT = f"{RUN}/Alignments/100/alignment_metadata.json"
 TILTSERIES = f"{RUN}/TiltSeries/100/tiltseries_metadata.json"
 
 
+NewUrl = Callable[[str], str]
+
+
 @pytest.fixture
-def catalog(tmp_path: Path) -> Iterator[Catalog]:
-    with Catalog.open(f"sqlite:///{tmp_path}/catalog.sqlite", create=True) as catalog:
+def catalog(new_url: NewUrl) -> Iterator[Catalog]:
+    with Catalog.open(new_url("catalog"), create=True) as catalog:
         yield catalog
 
 
@@ -244,20 +247,21 @@ def test_what_left_the_archive_is_removed(example: Any, catalog: Catalog) -> Non
         assert {hit.kind for hit in search(connection, "Ada")} == {"deposition"}
 
 
-def test_ids_survive_the_database(example: Any, tmp_path: Path) -> None:
+def test_ids_survive_the_database(example: Any, new_url: NewUrl) -> None:
     archive = example.write()
-    with Catalog.open(f"sqlite:///{tmp_path}/one.sqlite", create=True) as one:
+    with Catalog.open(new_url("one"), create=True) as one:
         index(archive, one)
         example.documents["10001/AA_first/run_metadata.json"] = {"run_name": "AA_first"}
         example.write()
         index(archive, one)
         before = everything(one)
-    with Catalog.open(f"sqlite:///{tmp_path}/two.sqlite", create=True) as two:
+    url = new_url("two")
+    with Catalog.open(url, create=True) as two:
         report = index(archive, two)
         assert everything(two) == before
         assert {row["name"]: row["id"] for row in rows(two, "run")} == {"TS_run1": 1, "AA_first": 2}
         version = report.version
-    with Catalog.open(f"sqlite:///{tmp_path}/two.sqlite", rebuild=True) as two:
+    with Catalog.open(url, rebuild=True) as two:
         assert rows(two, "run") == []
         assert index(archive, two).version == version
 
@@ -458,12 +462,19 @@ def test_many_small_steps_lead_where_one_big_step_leads(
             assert set(stepwise.problems) == set(anew.problems)
 
 
-def test_a_read_only_archive_keeps_its_ids_beside_the_database(example: Any, catalog: Catalog, tmp_path: Path) -> None:
+def test_a_read_only_archive_keeps_its_ids_beside_the_database(example: Any, new_url: NewUrl) -> None:
     example.write()
     before = sorted(path for path in example.folder.rglob("*"))
-    index(Archive.open(example.folder, read_only=True), catalog)
-    assert sorted(path for path in example.folder.rglob("*")) == before
-    assert (tmp_path / "catalog.sqlite.ids" / ".tomoportal" / "ids" / "10001.json").is_file()
+    archive, url = Archive.open(example.folder, read_only=True), new_url("catalog")
+    with Catalog.open(url, create=True) as catalog:
+        index(archive, catalog)
+        assert sorted(path for path in example.folder.rglob("*")) == before
+        found = everything(catalog)
+    example.documents["10001/AA_first/run_metadata.json"] = {"run_name": "AA_first"}
+    example.write()
+    with Catalog.open(url, rebuild=True) as catalog:
+        index(archive, catalog)
+        assert [row for row in rows(catalog, "run") if row["name"] == "TS_run1"] == found["run"]
 
 
 def test_a_failed_commit_leaves_the_old_catalog(

@@ -21,7 +21,7 @@ from tomoportal.catalog.filters import LIST_DEPTH, children_of, conditions
 from tomoportal.catalog.graph import Graph
 from tomoportal.catalog.ordering import order_terms
 from tomoportal.catalog.selection import Request
-from tomoportal.catalog.statement import Source, Statement, conjunction
+from tomoportal.catalog.statement import LimitError, Source, Statement, conjunction
 from tomoportal.catalog.visibility import Rule, Viewer
 from tomoportal.errors import QueryError
 from tomoportal.model.entities import Entity, Field, Relation
@@ -138,7 +138,7 @@ class Compiler:
         if isinstance(member, Field):
             return [self.dialect.scalar(self.statement.value(source, member), member)]
         if sum(isinstance(step, str) for step in path) > 4 * MAX_NESTING:
-            raise QueryError(f"The selection is nested too deeply; it may go through at most {MAX_NESTING} relations")
+            raise LimitError(f"The selection is nested too deeply; it may go through at most {MAX_NESTING} relations")
         if isinstance(member, Relation):
             if member.many:
                 return self.located(nodes, path, lambda: connection_parts(self, source, member, nodes, path))
@@ -175,5 +175,7 @@ class Compiler:
         try:
             return self.located(nodes, path, work)
         except GraphQLError as error:
+            if isinstance(error.original_error, LimitError):
+                raise
             self.errors.append(error)
             return ["null"]

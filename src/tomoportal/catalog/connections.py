@@ -78,8 +78,7 @@ class _Connection:
             else:
                 parts += self.compiler.object_parts(child, group, (*path, key))
         text = dialect.text([*parts, "}"])
-        join = dialect.ordered_join(f"({self._page(numbered)}) {page}", child.clause, f"{child.id} = {page}.id")
-        return dialect.list_of(text, join)
+        return dialect.edges(text, self._page(numbered or dialect.numbered), page, child)
 
     def _page(self, numbered: bool) -> str:
         """The ids of the rows of this page in order, with their index ``i`` in the whole list if it is asked for."""

@@ -12,11 +12,14 @@ import sqlite3
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from tomoportal.catalog.patterns import glob_of_like, is_cheap_like, regex_of_like
 from tomoportal.catalog.timestamps import wire_timestamp
 from tomoportal.model.entities import Field
+
+if TYPE_CHECKING:
+    from tomoportal.catalog.statement import Source
 
 __all__ = ["Dialect", "Part", "Sql", "Sqlite", "text_literal"]
 
@@ -45,6 +48,8 @@ class Dialect(Protocol):
     """The operations that a database must offer; ``Sqlite`` is the one that is always there."""
 
     name: str
+    numbered: bool
+    """Whether the rows of a page must carry their index ``i``."""
 
     def placeholder(self, name: str) -> str: ...
     def value(self, value: object) -> object: ...
@@ -53,9 +58,8 @@ class Dialect(Protocol):
     def scalar_object(self, members: Sequence[tuple[str, str, Field]]) -> Sql | None: ...
     def text(self, parts: Sequence[Part]) -> str: ...
     def rows(self, text: str) -> str: ...
-    def list_of(self, text: str, source: str) -> Sql: ...
+    def edges(self, text: str, page: str, alias: str, child: Source) -> Sql: ...
     def optional(self, text: str, source: str) -> Sql: ...
-    def ordered_join(self, first: str, second: str, condition: str) -> str: ...
     def answer(self, text: str) -> str: ...
     def contains(self, expression: str, values: Sequence[object], bind: Bind) -> str: ...
     def like(self, expression: str, pattern: str, ignore_case: bool, bind: Bind) -> str: ...
@@ -81,6 +85,7 @@ class Sqlite:
     """
 
     name = "sqlite"
+    numbered = False
     _HAVING_ALONE = sqlite3.sqlite_version_info >= (3, 39)
 
     def placeholder(self, name: str) -> str:
@@ -156,8 +161,10 @@ class Sqlite:
         """Aggregate: JSON texts joined by commas, in the order in which the rows come; null if there is no row."""
         return f"group_concat({text})"
 
-    def list_of(self, text: str, source: str) -> Sql:
-        """The rows of ``source``, joined by commas; nothing if there are none."""
+    def edges(self, text: str, page: str, alias: str, child: Source) -> Sql:
+        """Rows of ``child`` with the ids of the subquery ``page`` (as ``alias``), joined by commas in its order."""
+        # A CROSS JOIN keeps the order of the first table.
+        source = f"({page}) {alias} CROSS JOIN {child.clause} ON {child.id} = {alias}.id"
         if self._HAVING_ALONE:
             arms = f"SELECT {self.rows(text)} FROM {source} HAVING count(*) > 0 UNION ALL SELECT ''"
             return Sql(f"({arms})", nested=True)
@@ -166,10 +173,6 @@ class Sqlite:
     def optional(self, text: str, source: str) -> Sql:
         """The one row of ``source``, or ``null`` if there is none."""
         return Sql(f"(SELECT {text} FROM {source} UNION ALL SELECT 'null')", nested=True)
-
-    def ordered_join(self, first: str, second: str, condition: str) -> str:
-        """Join that keeps the order of the first table."""
-        return f"{first} CROSS JOIN {second} ON {condition}"
 
     def answer(self, text: str) -> str:
         """The column of the outermost SELECT: bytes, which spares decoding."""

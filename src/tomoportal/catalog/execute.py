@@ -31,6 +31,7 @@ from sqlalchemy.exc import DBAPIError
 from tomoportal.catalog.addresses import Bases
 from tomoportal.catalog.catalog import Catalog
 from tomoportal.catalog.compiler import Compiler, Plan
+from tomoportal.catalog.database import Reason
 from tomoportal.catalog.schema import build_schema
 from tomoportal.catalog.selection import Fields, Request
 from tomoportal.catalog.visibility import ANYONE, Rule, Viewer, visible
@@ -52,6 +53,12 @@ _CACHED_PLANS = 16
 _WHOLE_NUMBER = re.compile(r"(?<![\w.])\d{1,9}(?![\w.])", re.ASCII)
 
 _QUOTED_NAME = re.compile(r"'(\w+)!?'")
+
+_REASONS: Mapping[Reason | None, str] = {
+    Reason.DEEP: "The selection is nested too deeply for this database; ask for fewer relations at once",
+    Reason.SLOW: "The request takes too long; ask for fewer rows, relations or groups at once",
+    Reason.PATTERN: "The database cannot search for a regular expression of this request; write a simpler one",
+}
 
 _log = logging.getLogger(__name__)
 
@@ -254,7 +261,9 @@ class GraphQL:
         plans = any(isinstance(plan, Plan) for _, plan in prepared.fields)
         if plans:
             with self.catalog.read(seconds=self._seconds) as connection:
-                parts = [_field(key, _value(connection, plan, addresses)) for key, plan in prepared.fields]
+                parts = [
+                    _field(key, _value(self.catalog, connection, plan, addresses)) for key, plan in prepared.fields
+                ]
         else:
             parts = [_field(key, plan) for key, plan in prepared.fields if isinstance(plan, bytes)]
         body = b'{"data":{' + b",".join(parts) + b"}"
@@ -275,21 +284,15 @@ def _field(key: str, value: bytes) -> bytes:
     return b'"' + key.encode() + b'":' + value
 
 
-def _value(connection: Connection, plan: Plan | bytes, addresses: Mapping[str, str]) -> bytes:
+def _value(catalog: Catalog, connection: Connection, plan: Plan | bytes, addresses: Mapping[str, str]) -> bytes:
     if isinstance(plan, bytes):
         return plan
     try:
         rows = connection.exec_driver_sql(plan.sql, {**plan.parameters, **addresses}).fetchall()
     except DBAPIError as error:
-        reason = str(error.orig)
-        if "stack overflow" in reason or "too large" in reason or "too deep" in reason:
-            raise GraphQLError(
-                "The selection is nested too deeply for this database; ask for fewer relations at once", path=[plan.key]
-            ) from error
-        if "interrupted" in reason:
-            raise GraphQLError(
-                "The request takes too long; ask for fewer rows, relations or groups at once", path=[plan.key]
-            ) from error
+        reason = catalog.database.reason(error)
+        if reason in _REASONS:
+            raise GraphQLError(_REASONS[reason], path=[plan.key]) from error
         _log.error("the catalog could not answer %s", plan.key, exc_info=error)
         raise GraphQLError(
             "The catalog cannot answer this request; see the log of the server", path=[plan.key]

@@ -8,13 +8,12 @@ crash, but it is never given twice (catalog-import 7).
 from __future__ import annotations
 
 import json
-from pathlib import Path
-from typing import Any
+from contextlib import AbstractContextManager
+from typing import Any, Protocol
 
 from tomoportal.errors import CatalogError, NotFoundError
-from tomoportal.storage import Store, open_store
 
-__all__ = ["MAX_ID", "IdBook", "IdRecords", "id_store"]
+__all__ = ["MAX_ID", "IdBook", "IdRecords", "Records"]
 
 MAX_ID = 2**31 - 1
 _FOLDER = ".tomoportal/ids"
@@ -24,17 +23,18 @@ _Numbers = dict[str, dict[str, dict[str, int]]]
 """table → owner (an archive path) → rest of the natural key → id"""
 
 
-def id_store(store: Store, database: Path) -> Store:
-    """Where the records lie: in the archive, or beside the database if the archive cannot be written."""
-    if not store.read_only:
-        return store
-    return open_store(database.with_name(database.name + ".ids"), create=True)
+class Records(Protocol):
+    """Where the records lie: in the archive, or beside the catalog if the archive cannot be written."""
+
+    def get(self, key: str) -> bytes: ...
+    def put(self, key: str, data: bytes) -> object: ...
+    def lock(self, name: str) -> AbstractContextManager[object]: ...
 
 
 class IdRecords:
     """All records of an archive."""
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: Records) -> None:
         self._store = store
         self._next: dict[str, int] = _read(store, f"{_FOLDER}/next.json").get("next", {})
         self._saved = dict(self._next)
@@ -81,7 +81,7 @@ class IdBook:
             self._changed = False
 
 
-def _read(store: Store, key: str) -> dict[str, Any]:
+def _read(store: Records, key: str) -> dict[str, Any]:
     try:
         data = store.get(key)
     except NotFoundError:
@@ -95,5 +95,5 @@ def _read(store: Store, key: str) -> dict[str, Any]:
     return content
 
 
-def _write(store: Store, key: str, content: dict[str, Any]) -> None:
+def _write(store: Records, key: str, content: dict[str, Any]) -> None:
     store.put(key, json.dumps(content, sort_keys=True, separators=(",", ":"), ensure_ascii=True).encode())

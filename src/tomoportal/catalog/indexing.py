@@ -9,17 +9,15 @@ from collections.abc import Callable, Collection, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 from sqlalchemy import Connection, func, select
-from sqlalchemy.engine import make_url
 
 from tomoportal.archive import Archive, Container, documents, layout
 from tomoportal.catalog import inventory
 from tomoportal.catalog.catalog import Catalog
 from tomoportal.catalog.changes import Changes
-from tomoportal.catalog.ids import IdBook, IdRecords, id_store
+from tomoportal.catalog.ids import IdBook, IdRecords
 from tomoportal.catalog.mapping.datasets import add_dataset
 from tomoportal.catalog.mapping.depositions import add_deposition
 from tomoportal.catalog.mapping.rows import Document, ItemRefused, Row, Sheet
@@ -51,6 +49,11 @@ class IndexReport:
     problems: list[Problem] = field(default_factory=list)
     warnings: list[Problem] = field(default_factory=list)
     version: str = "0"
+
+    @property
+    def changed(self) -> bool:
+        """Whether any row was written or removed."""
+        return bool(self.added or self.updated or self.removed)
 
     def as_dict(self) -> dict[str, Any]:
         """For ``--json``."""
@@ -84,11 +87,15 @@ def index(
     Bad documents are left out and reported; what cannot be read never leads to a deletion.
     """
     archive.recover()
-    store = id_store(archive.store, Path(make_url(catalog.url).database or ""))
-    with store.lock("index"):
-        return _Indexer(archive, catalog, IdRecords(store), progress).run(
-            None if datasets is None else {str(name) for name in datasets}
-        )
+    with catalog.database.alone():
+        records = catalog.database.records(archive.store)
+        with records.lock("index"):
+            report = _Indexer(archive, catalog, IdRecords(records), progress).run(
+                None if datasets is None else {str(name) for name in datasets}
+            )
+            if report.changed:
+                catalog.database.settle(catalog.tables.metadata)
+            return report
 
 
 @dataclass(frozen=True, slots=True)

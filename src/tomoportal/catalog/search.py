@@ -11,13 +11,13 @@ from dataclasses import dataclass
 
 from sqlalchemy import Connection, select
 
+from tomoportal.catalog.search_index import search_index
 from tomoportal.catalog.tables import Tables
 from tomoportal.catalog.visibility import ANYONE, Viewer, visible
 from tomoportal.model.ids import format_id
 
 __all__ = ["Hit", "create_search", "forget", "refresh_dataset", "refresh_deposition", "search"]
 
-_TABLE = "catalog_search"
 _KINDS = {"dataset": 0, "deposition": 1}
 _WORD = re.compile(r"\w+")
 
@@ -32,11 +32,8 @@ class Hit:
 
 
 def create_search(connection: Connection) -> None:
-    """Make the search table if there is none."""
-    connection.exec_driver_sql(
-        f"CREATE VIRTUAL TABLE IF NOT EXISTS {_TABLE} USING fts5(title, names, ids, text,"
-        " tokenize='unicode61 remove_diacritics 2', prefix='2 3')"
-    )
+    """Make the search index if there is none."""
+    search_index(connection).create(connection)
 
 
 def search(
@@ -49,22 +46,15 @@ def search(
     words = _WORD.findall(text)
     if not words:
         return []
-    question = " ".join(f'"{word}"*' for word in words)
     arms = []
-    for name, number in _KINDS.items():
+    for name, remainder in _KINDS.items():
         rule = visible(name, viewer, "owner")
-        seen = (
-            "" if rule is None else f" AND EXISTS (SELECT 1 FROM {name} owner WHERE owner.id = rowid / 2 AND ({rule}))"
-        )
+        owner = f"SELECT 1 FROM {name} owner WHERE owner.id = {{number}} / 2 AND ({rule})"
         if kind in (None, name):
-            arms.append(f"(rowid % 2 = {number}{seen})")
-    rows = conn.exec_driver_sql(
-        f"SELECT rowid, bm25({_TABLE}, 10.0, 5.0, 8.0, 1.0) AS rank FROM {_TABLE}"
-        f" WHERE {_TABLE} MATCH ? AND ({' OR '.join(arms) or '1=0'}) ORDER BY rank, rowid LIMIT ?",
-        (question, limit),
-    )
-    names = {number: name for name, number in _KINDS.items()}
-    return [Hit(names[rowid % 2], rowid // 2, rank) for rowid, rank in rows]
+            arms.append(f"({{number}} % 2 = {remainder}{'' if rule is None else f' AND EXISTS ({owner})'})")
+    found = search_index(conn).find(conn, words, " OR ".join(arms) or "1=0", limit)
+    names = {remainder: name for name, remainder in _KINDS.items()}
+    return [Hit(names[number % 2], number // 2, rank) for number, rank in found]
 
 
 def refresh_dataset(connection: Connection, tables: Tables, number: int) -> None:
@@ -123,7 +113,7 @@ def refresh_deposition(connection: Connection, tables: Tables, number: int) -> N
 def forget(connection: Connection, kind: str, number: int | str) -> None:
     """Remove the search row of a dataset or deposition."""
     if str(number).isdigit():
-        connection.exec_driver_sql(f"DELETE FROM {_TABLE} WHERE rowid = ?", (_rowid(kind, int(number)),))
+        search_index(connection).remove(connection, _number(kind, int(number)))
 
 
 def _texts(
@@ -145,17 +135,9 @@ def _write(
     ids: list[str | None],
     text: list[str | None],
 ) -> None:
-    connection.exec_driver_sql(
-        f"INSERT INTO {_TABLE} (rowid, title, names, ids, text) VALUES (?, ?, ?, ?, ?)",
-        (
-            _rowid(kind, number),
-            title,
-            "\n".join(names),
-            "\n".join(filter(None, ids)),
-            "\n".join(filter(None, text)),
-        ),
-    )
+    entry = (title, "\n".join(names), "\n".join(filter(None, ids)), "\n".join(filter(None, text)))
+    search_index(connection).write(connection, _number(kind, number), entry)
 
 
-def _rowid(kind: str, number: int) -> int:
+def _number(kind: str, number: int) -> int:
     return 2 * number + _KINDS[kind]

@@ -11,7 +11,12 @@ from tomoportal.catalog.visibility import Rule, Viewer
 from tomoportal.errors import QueryError
 from tomoportal.model.entities import Entity, Field
 
-__all__ = ["MAX_PARTS", "Source", "Statement", "conjunction"]
+__all__ = ["MAX_PARTS", "LimitError", "Source", "Statement", "conjunction"]
+
+
+class LimitError(QueryError):
+    """A request that is too large or too deep is refused as a whole, not only in the field that is over the limit."""
+
 
 MAX_PARTS = 5_000
 """Most tables and fields in one statement; the site's largest operation needs a few hundred."""
@@ -49,7 +54,9 @@ class Statement:
         self._parts = 0
 
     def bind(self, value: object) -> str:
-        """Add a value to the parameters; returns its placeholder."""
+        """Add a value to the parameters; returns its placeholder. Raises :class:`QueryError` for half a character."""
+        if isinstance(value, str) and not value.isascii() and not _is_text(value):
+            raise QueryError("a text holds half of a surrogate pair, which is no character")
         name = f"p{len(self.parameters)}"
         self.parameters[name] = self.dialect.value(value)
         return self.dialect.placeholder(name)
@@ -82,7 +89,7 @@ class Statement:
         """Count one table or field against the limit. Raises :class:`QueryError`."""
         self._parts += 1
         if self._parts > MAX_PARTS:
-            raise QueryError(
+            raise LimitError(
                 f"The request is too large: one root field may ask for at most {MAX_PARTS} fields and tables"
             )
 
@@ -90,3 +97,7 @@ class Statement:
 def conjunction(conditions: list[str]) -> str:
     """``WHERE`` clause of conditions that must all hold, or nothing."""
     return f" WHERE {' AND '.join(conditions)}" if conditions else ""
+
+
+def _is_text(value: str) -> bool:
+    return not any("\ud800" <= character <= "\udfff" for character in value)

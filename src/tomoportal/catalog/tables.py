@@ -37,13 +37,16 @@ SCHEMA_VERSION = 1
 INFO = "catalog_info"
 SOURCE = "catalog_source"
 
-_TYPES: dict[str, type[TypeEngine[Any]]] = {
+# Texts compare by code point in every database.
+_TEXT = Text().with_variant(Text(collation="C"), "postgresql")
+
+_TYPES: dict[str, TypeEngine[Any] | type[TypeEngine[Any]]] = {
     "Int": Integer,
     "Float": Double,
-    "String": Text,
+    "String": _TEXT,
     "Boolean": Boolean,
-    "Enum": Text,
-    "Matrix": Text,
+    "Enum": _TEXT,
+    "Matrix": _TEXT,
 }
 
 # What people filter, sort and search by; the public portal has indexes on keys only.
@@ -71,19 +74,19 @@ class Tables:
     def __init__(self, graph: _graph.Graph) -> None:
         self.metadata = MetaData()
         self.info = Table(
-            INFO, self.metadata, Column("key", Text, primary_key=True), Column("value", Text, nullable=False)
+            INFO, self.metadata, Column("key", _TEXT, primary_key=True), Column("value", _TEXT, nullable=False)
         )
         # One row per unit of the archive: fingerprint of the files that were read and digest of the rows made of them,
         # so that unchanged units are not read again.
         self.source = Table(
             SOURCE,
             self.metadata,
-            Column("unit", Text, primary_key=True),
-            Column("owner", Text, nullable=False, index=True),
-            Column("digest", Text, nullable=False),
-            Column("content", Text, nullable=False),
+            Column("unit", _TEXT, primary_key=True),
+            Column("owner", _TEXT, nullable=False, index=True),
+            Column("digest", _TEXT, nullable=False),
+            Column("content", _TEXT, nullable=False),
             Column("size", BigInteger, nullable=False),
-            Column("problems", Text, nullable=False),
+            Column("problems", _TEXT, nullable=False),
         )
         self._entities = {entity.table: _table(entity, graph, self.metadata) for entity in graph.entities.values()}
 
@@ -101,10 +104,10 @@ def _table(entity: Entity, graph: _graph.Graph, metadata: MetaData) -> Table:
         entity.table,
         metadata,
         *columns,
-        Column("natural_key", Text, nullable=False, unique=True),
-        Column("unit", Text, nullable=False, index=True),
-        Column("document", Text),
-        Column("extra", Text),
+        Column("natural_key", _TEXT, nullable=False, unique=True),
+        Column("unit", _TEXT, nullable=False, index=True),
+        Column("document", _TEXT),
+        Column("extra", _TEXT),
     )
 
 

@@ -6,7 +6,7 @@ import re
 from datetime import UTC, date, datetime, time
 from typing import Any
 
-from sqlalchemy import DateTime, Dialect, Text, TypeDecorator
+from sqlalchemy import Dialect, Text, TypeDecorator
 from sqlalchemy.types import TypeEngine
 
 __all__ = ["Timestamp", "parse_timestamp", "wire_timestamp"]
@@ -34,18 +34,16 @@ def wire_timestamp(moment: datetime) -> str:
 
 
 class Timestamp(TypeDecorator[datetime]):
-    """``timestamp with time zone``; on SQLite the wire's own text, which sorts like the time."""
+    """A time as the wire's own text, which sorts like the time; the same in every database."""
 
     impl = Text
     cache_ok = True
 
     def load_dialect_impl(self, dialect: Dialect) -> TypeEngine[Any]:
-        if dialect.name == "sqlite":
-            return dialect.type_descriptor(Text())
-        return dialect.type_descriptor(DateTime(timezone=True))
+        return dialect.type_descriptor(Text(collation="C") if dialect.name == "postgresql" else Text())
 
-    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> object:
-        return wire_timestamp(value) if value is not None and dialect.name == "sqlite" else value
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> str | None:
+        return None if value is None else wire_timestamp(value)
 
-    def process_result_value(self, value: object, dialect: Dialect) -> datetime | None:
-        return datetime.fromisoformat(value) if isinstance(value, str) else value  # type: ignore[return-value]
+    def process_result_value(self, value: str | None, dialect: Dialect) -> datetime | None:
+        return None if value is None else datetime.fromisoformat(value)

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import ColumnElement, String, cast, func, or_, select
+from sqlalchemy import ColumnElement, Integer, String, cast, func, or_, select
 
 from tomoportal.catalog.browse.reading import PER_PAGE, Listing, Reader, Row, grouped
 from tomoportal.catalog.catalog import Catalog
@@ -155,7 +155,7 @@ def _objects(read: Reader, owner: ColumnElement[Any], ids: Sequence[int]) -> dic
     found: dict[int, dict[str, bool]] = {}
     for entity in ("Annotation", "IdentifiedObject"):
         items = read.table(entity)
-        truth = func.max(items.c.ground_truth_status) if entity == "Annotation" else func.min(0)
+        truth = func.max(cast(items.c.ground_truth_status, Integer)) if entity == "Annotation" else func.min(0)
         statement = (
             select(owner, items.c.object_name, truth)
             .select_from(items.join(run, run.c.id == items.c.run_id))

@@ -6,7 +6,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Select, Table, func, select, text
+from sqlalchemy import ColumnElement, Connection, Select, Table, UnaryExpression, func, select, text
+from sqlalchemy.sql import operators
 
 from tomoportal.catalog.graph import Graph
 from tomoportal.catalog.tables import Tables
@@ -60,9 +61,13 @@ class Reader:
         order: Sequence[ColumnElement[Any]] = (),
         page: tuple[int, int] | None = None,
     ) -> list[Row]:
-        """Rows of an entity; ``page`` is (page from 1, rows per page). Ties of the order are broken by id."""
+        """Rows of an entity; ``page`` is (page from 1, rows per page). Ties of the order are broken by id.
+
+        Null counts as the smallest value, whatever the database would make of it.
+        """
         table = self.table(entity)
-        statement = select(table).where(*where, *self.allowed(entity)).order_by(*order, table.c.id)
+        terms = [_nulls_smallest(term) for term in order]
+        statement = select(table).where(*where, *self.allowed(entity)).order_by(*terms, table.c.id)
         if page is not None:
             statement = statement.limit(page[1]).offset((page[0] - 1) * page[1])
         return [self._named(entity, dict(row)) for row in self.connection.execute(statement).mappings()]
@@ -85,6 +90,11 @@ class Reader:
             for column in self.graph.columns[entity]
             for field in column.fields
         }
+
+
+def _nulls_smallest(term: ColumnElement[Any]) -> ColumnElement[Any]:
+    descending = isinstance(term, UnaryExpression) and term.modifier is operators.desc_op
+    return term.nulls_last() if descending else term.nulls_first()
 
 
 def _address(value: str | None) -> str | None:

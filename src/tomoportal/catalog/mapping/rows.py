@@ -202,13 +202,15 @@ def _text(value: Any, field: Field) -> str | None:
         return None
     if not isinstance(value, str):
         raise _Bad(f"{value!r} is not a text", "give a text")
+    if "\0" in value:
+        raise _Bad("the text holds the character NUL", "take it out")
     return value
 
 
 def _path(value: Any, field: Field) -> str | None:
     if not isinstance(value, str):
         raise _Bad(f"{value!r} is not a path", "give a path relative to the archive's root")
-    return stored_text(value)
+    return stored_text(_text(value, field))
 
 
 def _flag(value: Any, field: Field) -> bool:

@@ -1,0 +1,84 @@
+"""A database that holds the catalog, found by its URL: a file of SQLite, or a PostgreSQL server."""
+
+from __future__ import annotations
+
+from contextlib import AbstractContextManager
+from enum import Enum
+from typing import Protocol
+
+from sqlalchemy import URL, Connection, Engine, MetaData
+from sqlalchemy.engine import make_url
+from sqlalchemy.exc import ArgumentError, DBAPIError
+
+from tomoportal.catalog.dialect import Dialect
+from tomoportal.catalog.ids import Records
+from tomoportal.errors import SettingsError
+from tomoportal.storage import Store
+
+__all__ = ["Database", "Reason", "open_database"]
+
+_FIX = "write sqlite:///path or postgresql://user@host/database"
+
+
+class Reason(Enum):
+    """Why a database gave up a statement that is not wrong in itself."""
+
+    DEEP = "nested too deeply"
+    SLOW = "takes too long"
+    PATTERN = "a pattern it cannot search for"
+
+
+class Database(Protocol):
+    """What the two databases do differently, apart from the SQL of queries (``Dialect``)."""
+
+    url: str
+    """As it may be shown: without a password."""
+    shared: bool
+    """Whether tables of others may stand beside those of the catalog."""
+    dialect: Dialect
+    writer: Engine
+    reader: Engine
+    """Connections that cannot write; a transaction is one snapshot."""
+
+    def limited(self, connection: Connection, seconds: float | None) -> AbstractContextManager[None]:
+        """Statements that take longer than ``seconds`` are given up."""
+
+    def empty(self, connection: Connection, tables: MetaData) -> None:
+        """Drop the catalog's tables, of whatever version."""
+
+    def alone(self) -> AbstractContextManager[None]:
+        """Be the only one who indexes into this database. Raises :class:`LockedError`."""
+
+    def wait_for_tables(self, connection: Connection) -> None:
+        """Within a transaction: nobody else makes tables until it ends."""
+
+    def records(self, archive: Store) -> Records:
+        """Where the record of ids lies: in the archive, or with the database if the archive cannot be written."""
+
+    def settle(self, tables: MetaData) -> None:
+        """After many changes: let the planner know how the rows are distributed."""
+
+    def reason(self, error: DBAPIError) -> Reason | None:
+        """Why a statement was given up; None for a fault."""
+
+
+def open_database(url: str, *, create: bool = False) -> Database:
+    """The database behind a URL. Raises :class:`SettingsError` for one that cannot be used."""
+    try:
+        parsed = make_url("postgresql://" + url.removeprefix("postgres://") if url.startswith("postgres://") else url)
+    except ArgumentError as error:
+        raise SettingsError("not the URL of a database", where=url, fix=_FIX) from error
+    backend = parsed.get_backend_name()
+    if backend == "sqlite":
+        from tomoportal.catalog.sqlite import SqliteDatabase
+
+        return SqliteDatabase(parsed, create=create)
+    if backend == "postgresql":
+        return _postgres(parsed)
+    raise SettingsError(f"{backend} databases are not supported", where=url, fix=_FIX)
+
+
+def _postgres(url: URL) -> Database:
+    from tomoportal.catalog.postgres import PostgresDatabase
+
+    return PostgresDatabase(url)

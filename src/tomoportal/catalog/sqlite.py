@@ -1,0 +1,144 @@
+"""SQLite: one file on a local disk, one writer, any number of readers beside it (WAL)."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
+from pathlib import Path
+from typing import cast
+from urllib.parse import quote
+
+from sqlalchemy import URL, Connection, Engine, MetaData, QueuePool, create_engine, event, inspect
+from sqlalchemy.exc import DBAPIError
+
+from tomoportal.catalog.database import Reason
+from tomoportal.catalog.dialect import Dialect, Sqlite
+from tomoportal.catalog.network_disks import network_file_system
+from tomoportal.catalog.sqlite_functions import add_functions
+from tomoportal.errors import CatalogError, SettingsError
+from tomoportal.storage import Store, open_store
+
+__all__ = ["SqliteDatabase"]
+
+_WRITER_PRAGMAS = ("busy_timeout=30000", "journal_mode=WAL", "synchronous=NORMAL", "cache_size=-65536")
+_READER_PRAGMAS = ("busy_timeout=5000", "cache_size=-8192", "mmap_size=268435456", "temp_store=MEMORY")
+_STEPS = 100_000  # virtual machine instructions between two looks at the clock
+_LARGEST_VALUE = 256 << 20  # bytes of one answer row
+
+
+class SqliteDatabase:
+    """A catalog in a file."""
+
+    shared = False
+
+    def __init__(self, url: URL, *, create: bool) -> None:
+        self.path = _path_of(url)
+        self.url = f"sqlite:///{self.path}"
+        if kind := network_file_system(self.path):
+            raise SettingsError(
+                f"SQLite does not work on a network file system ({kind})",
+                where=str(self.path),
+                fix="put the database on a local disk: --db sqlite:////local/disk/catalog.sqlite,"
+                " or use PostgreSQL: --db postgresql://user@host/database",
+            )
+        if create:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+        elif not self.path.exists():
+            raise CatalogError("there is no catalog", where=str(self.path), fix="run `tomoportal index`")
+        self.dialect: Dialect = Sqlite()
+        self.writer = _writer(self.path)
+        self.reader = _reader(self.path)
+
+    @contextmanager
+    def limited(self, connection: Connection, seconds: float | None) -> Iterator[None]:
+        if seconds is None:
+            yield
+            return
+        raw = cast("sqlite3.Connection", connection.connection.dbapi_connection)
+        deadline = time.monotonic() + seconds
+        raw.set_progress_handler(lambda: time.monotonic() > deadline, _STEPS)
+        try:
+            yield
+        finally:
+            raw.set_progress_handler(None, 0)
+
+    def empty(self, connection: Connection, tables: MetaData) -> None:
+        for name in inspect(connection).get_table_names():
+            if name.startswith("catalog_search"):
+                connection.exec_driver_sql("DROP TABLE IF EXISTS catalog_search")
+                break
+        found = MetaData()
+        found.reflect(connection)
+        found.drop_all(connection)
+
+    def alone(self) -> nullcontext[None]:
+        return nullcontext()  # the file is on this machine, where the lock of the record of ids holds
+
+    def wait_for_tables(self, connection: Connection) -> None:
+        """Every writing transaction is alone."""
+
+    def records(self, archive: Store) -> Store:
+        if not archive.read_only:
+            return archive
+        return open_store(self.path.with_name(self.path.name + ".ids"), create=True)
+
+    def settle(self, tables: MetaData) -> None:
+        with self.writer.begin() as connection:
+            connection.exec_driver_sql("PRAGMA optimize")
+
+    def reason(self, error: DBAPIError) -> Reason | None:
+        text = str(error.orig)
+        if "stack overflow" in text or "too large" in text or "too deep" in text:
+            return Reason.DEEP
+        return Reason.SLOW if "interrupted" in text else None
+
+
+def _path_of(url: URL) -> Path:
+    if not url.database or url.database == ":memory:":
+        raise SettingsError("the catalog needs a file", where=str(url), fix="write sqlite:///path")
+    return Path(url.database).absolute()
+
+
+def _writer(path: Path) -> Engine:
+    def connect() -> sqlite3.Connection:
+        return _connection(f"file:{quote(str(path))}", _WRITER_PRAGMAS)
+
+    return _engine(connect, "BEGIN IMMEDIATE")
+
+
+def _reader(path: Path) -> Engine:
+    # On a disk that cannot be written the log of the WAL mode cannot be opened; nobody else can write it either.
+    unchanging = "" if os.access(path.parent, os.W_OK) else "&immutable=1"
+
+    def connect() -> sqlite3.Connection:
+        connection = _connection(f"file:{quote(str(path))}?mode=ro{unchanging}", _READER_PRAGMAS)
+        connection.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, _LARGEST_VALUE)
+        return connection
+
+    return _engine(connect, "BEGIN")
+
+
+def _connection(uri: str, pragmas: tuple[str, ...]) -> sqlite3.Connection:
+    connection = sqlite3.connect(uri, uri=True, check_same_thread=False, isolation_level=None)
+    for pragma in pragmas:
+        connection.execute(f"PRAGMA {pragma}").close()
+    add_functions(connection)
+    return connection
+
+
+def _engine(connect: Callable[[], sqlite3.Connection], begin: str) -> Engine:
+    engine = create_engine(
+        "sqlite://", creator=connect, poolclass=QueuePool, pool_size=4, max_overflow=60, pool_reset_on_return=None
+    )
+
+    @event.listens_for(engine, "begin")
+    def _begin(connection: Connection) -> None:
+        # The driver would begin only before the first write; a snapshot for several reads needs it at once.
+        raw = connection.connection.dbapi_connection
+        assert raw is not None
+        raw.execute(begin)
+
+    return engine
