@@ -79,8 +79,7 @@ class Catalog:
 
     def close(self) -> None:
         """Give back all connections."""
-        self.reading_engine.dispose()
-        self.engine.dispose()
+        self.database.close()
 
     def __enter__(self) -> Catalog:
         return self

@@ -40,6 +40,9 @@ class Database(Protocol):
     reader: Engine
     """Connections that cannot write; a transaction is one snapshot."""
 
+    def close(self) -> None:
+        """Give back all connections."""
+
     def limited(self, connection: Connection, seconds: float | None) -> AbstractContextManager[None]:
         """Statements that take longer than ``seconds`` are given up."""
 

@@ -56,7 +56,15 @@ class PostgresDatabase:
         self.writer = _engine(url, "", "READ COMMITTED")
         self.reader = _engine(url, " -c default_transaction_read_only=on", "REPEATABLE READ")
         _answer_in_binary(self.reader)
-        self.dialect: Dialect = Postgres(_version(self.reader, self.url))
+        try:
+            self.dialect: Dialect = Postgres(_version(self.reader, self.url))
+        except BaseException:
+            self.close()
+            raise
+
+    def close(self) -> None:
+        self.reader.dispose()
+        self.writer.dispose()
 
     @contextmanager
     def limited(self, connection: Connection, seconds: float | None) -> Iterator[None]:

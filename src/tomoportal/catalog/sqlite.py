@@ -52,6 +52,10 @@ class SqliteDatabase:
         self.writer = _writer(self.path)
         self.reader = _reader(self.path)
 
+    def close(self) -> None:
+        self.reader.dispose()
+        self.writer.dispose()
+
     @contextmanager
     def limited(self, connection: Connection, seconds: float | None) -> Iterator[None]:
         if seconds is None:
