@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -67,17 +68,25 @@ def test_regular_expressions_are_checked_when_the_config_is_loaded(
     assert problem.startswith("config.yaml:")
 
 
-def test_older_versions_load_if_they_have_todays_shape_and_say_so_otherwise(raw: Path, edit: Edit) -> None:
-    config = load_config(edit(raw, lambda c: c.update(version="1.1.0")))
-    assert any("1.1.0" in str(warning) for warning in config.warnings)
-
+def test_older_versions_are_migrated_and_say_so(raw: Path, edit: Edit) -> None:
     def old(config: dict[str, Any]) -> None:
         config["version"] = "1.0.0"
         del config["annotations"][0]["metadata"]["annotation_ingest_id"]
         config["standardization_config"]["frame_dose_rate"] = 2
 
-    problems = _problems(edit(raw, old))
-    assert "needs migration" in " ".join(problems)
+    config = load_config(edit(raw, old))
+    (warning,) = (one for one in config.warnings if "migrated" in one.what)
+    assert warning.where.startswith("config.yaml:1 ")
+    assert "version 1.0.0" in warning.what
+    assert "1 annotations got an annotation_ingest_id" in warning.what
+    assert config.data["version"] == "1.3.0"
+    assert config.section("annotations")[0]["metadata"]["annotation_ingest_id"]
+
+
+def test_the_plan_of_a_migrated_config_says_so(raw: Path, edit: Edit, plan_of: Callable[..., Any]) -> None:
+    plan = plan_of(edit(raw, lambda config: config.update(version="1.2.0")))
+    assert any("migrated to 1.3.0" in one.what for one in plan.warnings)
+    assert plan.items
 
 
 def test_an_unknown_version_is_refused(raw: Path, edit: Edit) -> None:
@@ -106,18 +115,16 @@ def test_unquoted_dates_and_orcid_links_become_canonical(raw: Path) -> None:
     assert metadata["authors"][0]["ORCID"] == "0000-0002-1825-0097"
 
 
-def test_what_is_not_ingested_is_named(raw: Path, edit: Edit) -> None:
+def test_every_section_and_shape_is_ingested(raw: Path, edit: Edit) -> None:
     def change(config: dict[str, Any]) -> None:
         config["key_images"] = [{"sources": [{"source_glob": {"list_glob": "x"}}]}]
-        source = {"TriangularMesh": {"file_format": "stl", "glob_string": "x.stl"}}
+        source = {"TriangularMesh": {"file_format": "ply", "glob_string": "x.ply"}}
         config["annotations"][0]["sources"].append(source)
         mask = {"InstanceSegmentationMask": {"file_format": "mrc", "glob_string": "x.mrc", "rescale": True}}
         config["annotations"][1]["sources"].append(mask)
 
     warnings = [str(warning) for warning in load_config(edit(raw, change)).warnings]
-    assert any("section key_images is not ingested by this version" in warning for warning in warnings)
-    assert any("TriangularMesh in format stl is not ingested" in warning for warning in warnings)
-    assert any("InstanceSegmentationMask in format mrc is not ingested" in warning for warning in warnings)
+    assert not [warning for warning in warnings if "not ingested" in warning]
 
 
 @pytest.mark.real_data
@@ -126,4 +133,16 @@ def test_the_public_portals_configs_load(real_configs: Path) -> None:
     assert len(paths) > 100
     for path in paths:
         config = load_config(path)
+        assert config.data["version"] == "1.3.0"
         assert not [warning for warning in config.warnings if "not a regular expression" in warning.what]
+
+
+@pytest.mark.real_data
+def test_a_draft_with_unknown_keys_is_refused_by_their_names(real_configs: Path) -> None:
+    problems = _problems(real_configs / "10311_draft.yaml")
+    assert {problem.split("(")[1].split(")")[0].rpartition(".")[2] for problem in problems} == {
+        "offset",
+        "is_portal_standard",
+        "is_standardized",
+    }
+    assert all(re.match(r"10311_draft\.yaml:\d+ ", problem) for problem in problems)

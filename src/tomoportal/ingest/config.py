@@ -13,18 +13,16 @@ from typing import Any
 from tomoportal import model
 from tomoportal.errors import ConfigError, Problem
 from tomoportal.ingest.lines import Path, PlacedYaml, load_yaml, parse_path
+from tomoportal.ingest.migrations import CURRENT_VERSION, OLDER_VERSIONS, migrate
 from tomoportal.ingest.sections import not_ingested
 from tomoportal.storage import Store, open_store
 
 __all__ = ["Config", "load_config"]
 
-CURRENT_VERSION = "1.3.0"
-_OLDER_VERSIONS = ("0.0.0", "1.0.0", "1.1.0", "1.2.0")
-
 
 @dataclass(frozen=True)
 class Config:
-    """A valid config. ``data`` is plain YAML data; `place` gives ``file:line`` of any field."""
+    """A valid config of the current version. ``data`` is plain data; `place` gives ``file:line`` of any field."""
 
     name: str
     data: Mapping[str, Any]
@@ -76,12 +74,15 @@ def parse_config(data: bytes, name: str, *, folder: Store | None = None) -> Conf
         problem = Problem(f"{name}:1", "a config is a mapping of sections", "start with `version: '1.3.0'`")
         raise ConfigError([problem, *yaml.problems], source=name)
     problems = list(yaml.problems)
-    version = str(yaml.data.get("version", "0.0.0"))
     warnings: list[Problem] = []
+    migrated = migrate(yaml)
+    if migrated.version in OLDER_VERSIONS:
+        warnings.append(_migration(yaml, migrated.version, migrated.changes))
+    yaml = migrated.yaml
     checked = model.check_config(yaml.data)
     wrong = [_placed(problem, yaml) for problem in checked.errors]
-    if version != CURRENT_VERSION and wrong:
-        raise ConfigError([_version_problem(yaml, version, len(wrong)), *problems, *wrong], source=name)
+    if wrong and migrated.version in OLDER_VERSIONS:
+        problems += warnings  # some of what is wrong may be what the migration made
     problems += wrong
     if not problems:  # the shape is right, so that these can walk it
         problems += _wrong_rules(yaml)
@@ -95,15 +96,12 @@ def parse_config(data: bytes, name: str, *, folder: Store | None = None) -> Conf
     )
 
 
-def _version_problem(yaml: PlacedYaml, version: str, count: int) -> Problem:
-    if version in _OLDER_VERSIONS:
-        what = f"config version {version} needs migration to {CURRENT_VERSION}: {count} fields have another shape"
-    else:
-        what = f"unknown config version {version}"
+def _migration(yaml: PlacedYaml, version: str, changes: tuple[str, ...]) -> Problem:
+    what = f"version {version} of the config was migrated to {CURRENT_VERSION} in memory"
     return Problem(
         yaml.place(("version",)),
-        what,
-        f"bring the config to version {CURRENT_VERSION}; the problems below say where it differs",
+        f"{what}: {'; '.join(changes)}" if changes else what,
+        "`tomoportal config upgrade` writes the new version, comments kept",
     )
 
 
