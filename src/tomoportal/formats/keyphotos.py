@@ -19,7 +19,7 @@ from tomoportal.errors import FormatError
 from tomoportal.formats.points import VoxelPoints
 from tomoportal.formats.volumes import Volume
 
-__all__ = ["KEY_PHOTO_SIZES", "Color", "MaskOverlay", "Overlay", "PointOverlay", "render_key_photos"]
+__all__ = ["KEY_PHOTO_SIZES", "Color", "MaskOverlay", "Overlay", "PointOverlay", "cut_key_photos", "render_key_photos"]
 
 Color: TypeAlias = tuple[int, int, int]
 _Picture: TypeAlias = NDArray[np.float32]
@@ -28,6 +28,8 @@ KEY_PHOTO_SIZES = {"snapshot": (512, 384), "thumbnail": (134, 100), "expanded": 
 """Width and height in pixels; ``original`` besides has one pixel per voxel."""
 
 _SLAB = 40
+_MOST_PIXELS = 64_000_000
+_FORMATS = ("PNG", "JPEG", "GIF", "TIFF")
 _GREY_RANGE = 3.0
 _MASK_ALPHA = 0.3
 _POINT_ALPHA = 0.8
@@ -70,7 +72,41 @@ def render_key_photos(volume: Volume, overlays: Sequence[Overlay] = ()) -> dict[
     for overlay in overlays:
         if isinstance(overlay, PointOverlay):
             _draw_points(picture, overlay, sections)
-    image = Image.fromarray(np.clip(np.rint(picture), 0, 255).astype(np.uint8), "RGB")
+    return _cut(Image.fromarray(np.clip(np.rint(picture), 0, 255).astype(np.uint8), "RGB"))
+
+
+def cut_key_photos(data: bytes, name: str) -> dict[str, bytes]:
+    """The four PNG files, as `render_key_photos` names and cuts them, of a picture that exists already.
+
+    ``data`` is a PNG (kept unchanged as ``original``), JPEG, GIF or TIFF file; grey values beyond 8 bits are stretched
+    over their range. Raises :class:`FormatError` for anything else, and for more than 64 million pixels.
+    """
+    fix = "give a PNG, JPEG, GIF or TIFF picture"
+    try:
+        with Image.open(io.BytesIO(data), formats=_FORMATS) as opened:
+            if opened.width * opened.height > _MOST_PIXELS:
+                raise FormatError(f"the picture has {opened.width} × {opened.height} pixels", where=name, fix=fix)
+            kept = data if opened.format == "PNG" else None
+            image = _rgb(opened)
+    except FormatError:
+        raise
+    except (OSError, ValueError, SyntaxError, OverflowError, Image.DecompressionBombError) as error:
+        raise FormatError(f"this is no picture that can be read: {error}", where=name, fix=fix) from error
+    files = _cut(image)
+    return files if kept is None else {**files, "original": kept}
+
+
+def _rgb(image: Image.Image) -> Image.Image:
+    if image.mode not in ("I", "F") and not image.mode.startswith("I;"):
+        return image.convert("RGB")
+    values = np.asarray(image, np.float32)
+    low, high = float(values.min()), float(values.max())
+    if not (math.isfinite(low) and high > low):
+        return Image.new("RGB", image.size, (128, 128, 128))
+    return Image.fromarray(np.rint((values - low) * (255 / (high - low))).astype(np.uint8)).convert("RGB")
+
+
+def _cut(image: Image.Image) -> dict[str, bytes]:
     files = {"original": _png(image)}
     if image.height > image.width:
         image = image.transpose(Image.Transpose.ROTATE_90)

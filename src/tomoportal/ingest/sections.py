@@ -8,7 +8,17 @@ from typing import Any
 
 from tomoportal.formats.point_formats import POINT_FORMATS
 
-__all__ = ["MASK_SHAPES", "POINT_SHAPES", "SECTIONS", "SHAPES", "Section", "not_ingested", "shape_is_ingested"]
+__all__ = [
+    "CAPTION_SHAPES",
+    "MASK_SHAPES",
+    "MESH_SHAPES",
+    "POINT_SHAPES",
+    "SECTIONS",
+    "SHAPES",
+    "Section",
+    "not_ingested",
+    "shape_is_ingested",
+]
 
 
 @dataclass(frozen=True)
@@ -41,7 +51,7 @@ SECTIONS = {
         Section("voxel_spacings", "voxel_spacing", required=True),
         Section("tomograms", "tomogram"),
         Section("annotations", "annotation"),
-        Section("key_images", "key_image", ingested=False),
+        Section("key_images", "key_image"),
     )
 }
 """All sections in the order in which their items are made."""
@@ -66,15 +76,23 @@ POINT_SHAPES = ("Point", "OrientedPoint", "InstanceSegmentation")
 MASK_SHAPES = ("SegmentationMask", "SemanticSegmentationMask", "InstanceSegmentationMask")
 """Shapes that are stored as volumes."""
 
+MESH_SHAPES = ("TriangularMesh", "TriangularMeshGroup")
+"""Shapes that are stored as surfaces."""
+
+CAPTION_SHAPES = ("GlobalCaption", "AnnotationCaption")
+"""Shapes that are texts: they are no objects and never counted (F31)."""
+
+_MESH_FORMATS = {"TriangularMesh": ("obj", "stl", "ply", "vtk", "glb"), "TriangularMeshGroup": ("hff",)}
+
 
 def shape_is_ingested(shape: str, arguments: Mapping[str, Any]) -> bool:
     """Whether this version ingests annotation files of a shape, with the arguments that the config gives it."""
     file_format = arguments.get("file_format", "")
-    if shape == "InstanceSegmentationMask" and arguments.get("rescale"):
-        return False
     if shape in POINT_SHAPES:
         return file_format in POINT_FORMATS and shape in POINT_FORMATS[file_format].shapes
-    return shape in MASK_SHAPES and file_format in ("mrc", "zarr")
+    if shape in MASK_SHAPES:
+        return file_format in ("mrc", "zarr")
+    return shape in CAPTION_SHAPES or file_format in _MESH_FORMATS.get(shape, ())
 
 
 def not_ingested(data: Mapping[str, Any]) -> Iterator[tuple[tuple[str | int, ...], str]]:

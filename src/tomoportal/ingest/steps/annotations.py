@@ -1,4 +1,4 @@
-"""Annotations: points, oriented points and masks; several files share one document and one id."""
+"""Annotations: points, masks, meshes and captions; several files share one document and one id."""
 
 from __future__ import annotations
 
@@ -7,22 +7,20 @@ from typing import Any
 
 from tomoportal.archive import identity as identities
 from tomoportal.archive import layout
-from tomoportal.errors import IngestError
-from tomoportal.formats.convert import convert_volume
-from tomoportal.formats.masks import semantic_mask
-from tomoportal.formats.mrc import MrcHeader
 from tomoportal.formats.ndjson import write_points
 from tomoportal.formats.neuroglancer.annotations import annotation_layer, write_point_layer
 from tomoportal.formats.neuroglancer.palette import color_of
-from tomoportal.formats.opening import open_volume
-from tomoportal.formats.volumes import Volume
 from tomoportal.ingest.bench import Bench, Made
 from tomoportal.ingest.finders import Found, compile_rule, passes_filters
 from tomoportal.ingest.lines import Path
 from tomoportal.ingest.plan import Item
 from tomoportal.ingest.planning import RunPlan
 from tomoportal.ingest.scope import Scope
-from tomoportal.ingest.sections import POINT_SHAPES, SHAPES, shape_is_ingested
+from tomoportal.ingest.sections import CAPTION_SHAPES, MESH_SHAPES, POINT_SHAPES, SHAPES, shape_is_ingested
+from tomoportal.ingest.steps.annotation_files import file_entry, tomogram_shape
+from tomoportal.ingest.steps.caption_files import make_captions
+from tomoportal.ingest.steps.mask_files import make_mask, missing_label
+from tomoportal.ingest.steps.mesh_files import make_mesh
 from tomoportal.ingest.steps.point_files import read_source_points
 from tomoportal.ingest.trees import OutsideError
 
@@ -66,11 +64,7 @@ def _plan_one(
     outputs: list[str] = []
     for shape in shapes:
         stored = SHAPES[shape["shape"]]
-        extensions = ("ndjson",) if stored in POINT_SHAPES else ("zarr", "mrc")
-        shape["targets"] = {
-            extension: layout.annotation_data(run.dataset, run.run, spacing, archive_id, base, stored, extension)
-            for extension in extensions
-        }
+        shape["targets"] = _targets(run, spacing, archive_id, base, shape, shapes, index)
         repeated = next((target for target in shape["targets"].values() if target in outputs), None)
         if repeated is not None:
             run.fail(
@@ -109,30 +103,69 @@ def _plan_one(
     )
 
 
+def _targets(
+    run: RunPlan,
+    spacing: float,
+    archive_id: int,
+    base: str,
+    shape: Mapping[str, Any],
+    shapes: list[dict[str, Any]],
+    index: int,
+) -> dict[str, str]:
+    """The main files of a shape by extension."""
+    where = (run.dataset, run.run, spacing, archive_id, base)
+    stored = SHAPES[shape["shape"]]
+    if stored == "GlobalCaption":
+        return {"json": layout.annotation_global_caption(*where)}
+    if stored == "AnnotationCaption":
+        companion = str(shape["arguments"].get("companion_shape"))
+        if companion not in SHAPES or companion in CAPTION_SHAPES:
+            known = ", ".join(name for name in SHAPES if name not in CAPTION_SHAPES)
+            run.fail(
+                ("annotations", index, "sources", shape["number"], "AnnotationCaption", "companion_shape"),
+                f"{companion!r} is not a shape of objects",
+                f"choose one of {known}",
+            )
+        companion = SHAPES[companion]
+        if companion not in {SHAPES[other["shape"]] for other in shapes}:
+            run.warn(
+                ("annotations", index, "sources", shape["number"], "AnnotationCaption"),
+                f"the captions describe objects of a {companion}, which the annotation does not have here",
+            )
+        return {"json": layout.annotation_caption(*where, companion)}
+    if stored in POINT_SHAPES:
+        extensions: tuple[str, ...] = ("ndjson",)
+    else:
+        extensions = ("glb",) if shape["shape"] in MESH_SHAPES else ("zarr", "mrc")
+    return {extension: layout.annotation_data(*where, stored, extension) for extension in extensions}
+
+
 def make(item: Item, bench: Bench) -> Made:
     """Write the data files of every shape, the viewer's point layers, and the document."""
     settings = item.settings
     warnings: list[str] = []
     files: list[dict[str, Any]] = []
     absent: list[str] = []
+    captions: list[dict[str, Any]] = []
     for shape in settings["shapes"]:
         if SHAPES[shape["shape"]] in POINT_SHAPES:
             files.append(_make_points(shape, item, bench, warnings))
+        elif shape["shape"] in MESH_SHAPES:
+            files.append(make_mesh(shape, item, bench, warnings))
+        elif shape["shape"] in CAPTION_SHAPES:
+            captions.append(make_captions(shape, bench, warnings))
         else:
-            made = _make_mask(shape, item, bench, warnings)
+            made = make_mask(shape, item, bench, warnings)
             if not made:
-                label = (
-                    shape["arguments"].get("mask_label", 1) if "Instance" not in shape["shape"] else "of any instance"
-                )
-                absent.append(f"{shape['key']} does not hold the label {label}")
+                absent.append(missing_label(shape))
             files += made
-    if not files:
+    if absent and not files:
         return Made(absent="; ".join(absent), warnings=tuple(warnings))
     warnings += absent
     document = {
         **settings["metadata"],
-        "object_count": max(entry["object_count"] for entry in files),
-        "files": files,
+        "object_count": max((entry["object_count"] for entry in files), default=0),
+        "files": [*files, *captions],
         "alignment_metadata_path": settings["alignment"],
         "deposition_id": settings["deposition_id"],
         "last_updated_at": settings["stamp"],
@@ -204,7 +237,7 @@ def _tomogram_mrc(run: RunPlan, spacing: float, volume: Item | None) -> str | No
 
 def _make_points(shape: Mapping[str, Any], item: Item, bench: Bench, warnings: list[str]) -> dict[str, Any]:
     arguments, settings = shape["arguments"], item.settings
-    size = _tomogram_shape(settings["mrc"], bench)
+    size = tomogram_shape(settings["mrc"], bench)
     points = read_source_points(shape["shape"], shape["key"], arguments, settings["spacing"], size, bench, warnings)
     if size is not None and len(points):
         outside = int(points.outside(size).sum())
@@ -225,78 +258,4 @@ def _make_points(shape: Mapping[str, Any], item: Item, bench: Bench, warnings: l
         shape=size,
     )
     write_point_layer(bench.target, shape["layer"], layer)
-    return _file_entry("ndjson", target, shape, points.object_count)
-
-
-def _make_mask(shape: Mapping[str, Any], item: Item, bench: Bench, warnings: list[str]) -> list[dict[str, Any]]:
-    arguments, settings = shape["arguments"], item.settings
-    volume = open_volume(bench.source, shape["key"])
-    try:
-        size = _tomogram_shape(settings["mrc"], bench)
-        if size is not None and volume.shape != size and not arguments.get("rescale"):
-            warnings.append(
-                f"{shape['key']}: the mask has {volume.shape[::-1]} voxels (x, y, z), the tomogram {size[::-1]}"
-            )
-        instances = shape["shape"] == "InstanceSegmentationMask"
-        mask: Volume = volume if instances else _semantic(volume, arguments, size, item, bench)
-        converted = convert_volume(
-            mask,
-            bench.target,
-            mrc_key=shape["targets"]["mrc"],
-            zarr_prefix=shape["targets"]["zarr"],
-            voxel_spacing=settings["spacing"],
-            kind="instance_mask" if instances else "semantic_mask",
-            chunk_size=bench.options.chunk_size,
-            jobs=bench.jobs,
-            timestamp=settings["stamp"],
-            skip_empty=shape["shape"] != "SegmentationMask",
-        )
-    finally:
-        volume.close()
-    if not converted.files:
-        return []
-    warnings += [f"{shape['key']}: {note}" for note in converted.notes]
-    written = {record.key for record in converted.files}
-    count = converted.count if instances else 0
-    formats = [name for name in ("zarr", "mrc") if name == "zarr" or shape["targets"][name] in written]
-    return [_file_entry(name, shape["targets"][name], shape, count) for name in formats]
-
-
-def _semantic(
-    volume: Volume, arguments: Mapping[str, Any], size: tuple[int, int, int] | None, item: Item, bench: Bench
-) -> Volume:
-    target_shape = None
-    if arguments.get("rescale"):
-        target_shape = size if size is not None else _target_shape(item.settings, bench)
-    if arguments.get("threshold") is not None:
-        return semantic_mask(volume, threshold=float(arguments["threshold"]), target_shape=target_shape)
-    return semantic_mask(volume, label=int(arguments.get("mask_label") or 1), target_shape=target_shape)
-
-
-def _file_entry(file_format: str, key: str, shape: Mapping[str, Any], count: int) -> dict[str, Any]:
-    return {
-        "format": file_format,
-        "path": key,
-        "shape": SHAPES[shape["shape"]],
-        "is_visualization_default": bool(shape["arguments"].get("is_visualization_default", False)),
-        "is_portal_standard": bool(shape["arguments"].get("is_portal_standard", False)),
-        "object_count": count,
-    }
-
-
-def _tomogram_shape(mrc: str | None, bench: Bench) -> tuple[int, int, int] | None:
-    if mrc is None or not bench.archive.store.exists(mrc):
-        return None
-    return MrcHeader.parse(bench.archive.store.get_range(mrc, 0, 1024), mrc).shape
-
-
-def _target_shape(settings: Mapping[str, Any], bench: Bench) -> tuple[int, int, int]:
-    """Volume of the alignment in voxels of the annotation's spacing, rounded."""
-    document = bench.document(settings["alignment"])
-    dimension = (document or {}).get("volume_dimension")
-    if not dimension:
-        raise IngestError(
-            "a mask cannot be rescaled: its alignment has no volume_dimension", where=settings["alignment"]
-        )
-    nz, ny, nx = (max(1, round(float(dimension[axis]) / settings["spacing"])) for axis in "zyx")
-    return nz, ny, nx
+    return file_entry("ndjson", target, shape, points.object_count)

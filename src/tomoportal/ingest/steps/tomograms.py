@@ -11,6 +11,7 @@ from tomoportal.ingest.bench import Bench, Made
 from tomoportal.ingest.plan import Item
 from tomoportal.ingest.planning import Entry, RunPlan
 from tomoportal.ingest.scope import Scope
+from tomoportal.ingest.steps.key_photos import PICTURES, given_pictures, shows_tomogram
 from tomoportal.ingest.steps.volumes import volume_facts
 
 __all__ = ["Candidate", "candidates", "make", "plan"]
@@ -23,11 +24,15 @@ _IDENTITY_FIELDS = "processing, processing_software, reconstruction_method, voxe
 class Candidate:
     """A tomogram that the config yields for a run and spacing, before its alignment is known."""
 
-    def __init__(self, entry: Entry, key: str, metadata: dict[str, Any], spacing: float) -> None:
+    def __init__(
+        self, entry: Entry, name: str, key: str, metadata: dict[str, Any], spacing: float, scope: Scope
+    ) -> None:
         self.entry = entry
+        self.name = name
         self.key = key
         self.metadata = metadata
         self.spacing = spacing
+        self.scope = scope
 
 
 def candidates(run: RunPlan, scope: Scope, spacing: float) -> list[Candidate]:
@@ -45,7 +50,7 @@ def candidates(run: RunPlan, scope: Scope, spacing: float) -> list[Candidate]:
                     f"voxel_spacing {stated:g} is overwritten by the folder's {spacing:.3f}",
                 )
             metadata["voxel_spacing"] = spacing
-            result.append(Candidate(entry, found.key, metadata, spacing))
+            result.append(Candidate(entry, found.name, found.key, metadata, spacing, scope))
     return result
 
 
@@ -97,10 +102,10 @@ def finish(run: RunPlan, candidate: Candidate, volume: Item, annotations: tuple[
     assert volume.archive_id is not None
     number, spacing = volume.archive_id, candidate.spacing
     stamp = volume.settings["stamp"]
-    photos = {
-        name: layout.key_photo(run.dataset, run.run, spacing, number, name)
-        for name in ("original", "snapshot", "thumbnail", "expanded")
-    }
+    photos = {name: layout.key_photo(run.dataset, run.run, spacing, number, name) for name in PICTURES}
+    folder = layout.tomogram_prefix(run.dataset, run.run, spacing, number)
+    scope = candidate.scope.child("tomogram", candidate.name, path=candidate.key, output=folder, archive_id=number)
+    given = given_pictures(run, scope)
     viewer = layout.neuroglancer_config(run.dataset, run.run, spacing, number)
     where = volume.config_path
     needed = (volume.label, *((run.alignment_item.label,) if run.alignment_item else ()))
@@ -121,13 +126,14 @@ def finish(run: RunPlan, candidate: Candidate, volume: Item, annotations: tuple[
             place=run.place,
             identity=volume.identity,
             title=candidate.key,
+            sources=tuple(dict.fromkeys(given.values())),
             outputs=tuple(photos.values()),
             archive_id=number,
             config_path=where,
-            settings={**shared, "photos": photos},
+            settings={**shared, "photos": photos, **({"given": given} if given else {})},
             needs=needed,
             after=labels,
-            derives_from=(volume.label, *labels),
+            derives_from=(volume.label, *labels) if shows_tomogram(given) else (),
         )
     )
     state = run.add(

@@ -211,7 +211,7 @@ AnnotationPointFileFormat = Literal[
     "ndjson",
 ]
 _AnnotationPointFileFormat = Choice(*get_args(AnnotationPointFileFormat))
-AnnotationTriangularMeshFileFormat = Literal["obj", "stl", "vtk", "glb"]
+AnnotationTriangularMeshFileFormat = Literal["obj", "stl", "ply", "vtk", "glb"]
 _AnnotationTriangularMeshFileFormat = Choice(*get_args(AnnotationTriangularMeshFileFormat))
 AnnotationTriangularMeshGroupFileFormat = Literal["hff"]
 _AnnotationTriangularMeshGroupFileFormat = Choice(*get_args(AnnotationTriangularMeshGroupFileFormat))

@@ -1,0 +1,68 @@
+"""Masks of an annotation: a label, a threshold or all instances of a source volume → MRC and OME-Zarr."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from tomoportal.formats.convert import convert_volume
+from tomoportal.formats.masks import instance_mask, semantic_mask
+from tomoportal.formats.opening import open_volume
+from tomoportal.formats.volumes import Volume
+from tomoportal.ingest.bench import Bench
+from tomoportal.ingest.plan import Item
+from tomoportal.ingest.steps.annotation_files import file_entry, target_shape, tomogram_shape
+
+__all__ = ["make_mask", "missing_label"]
+
+
+def make_mask(shape: Mapping[str, Any], item: Item, bench: Bench, warnings: list[str]) -> list[dict[str, Any]]:
+    """Write one mask; the entries of its files, none if no voxel has the label."""
+    arguments, settings = shape["arguments"], item.settings
+    volume = open_volume(bench.source, shape["key"])
+    try:
+        size = tomogram_shape(settings["mrc"], bench)
+        if size is not None and volume.shape != size and not arguments.get("rescale"):
+            warnings.append(
+                f"{shape['key']}: the mask has {volume.shape[::-1]} voxels (x, y, z), the tomogram {size[::-1]}"
+            )
+        instances = shape["shape"] == "InstanceSegmentationMask"
+        grid = target_shape(settings, bench) if arguments.get("rescale") else None
+        mask: Volume = instance_mask(volume, target_shape=grid) if instances else _semantic(volume, arguments, grid)
+        converted = convert_volume(
+            mask,
+            bench.target,
+            mrc_key=shape["targets"]["mrc"],
+            zarr_prefix=shape["targets"]["zarr"],
+            voxel_spacing=settings["spacing"],
+            kind="instance_mask" if instances else "semantic_mask",
+            chunk_size=bench.options.chunk_size,
+            jobs=bench.jobs,
+            timestamp=settings["stamp"],
+            skip_empty=shape["shape"] != "SegmentationMask",
+        )
+    finally:
+        volume.close()
+    if not converted.files:
+        return []
+    warnings += [f"{shape['key']}: {note}" for note in converted.notes]
+    written = {record.key for record in converted.files}
+    count = converted.count if instances else 0
+    formats = [name for name in ("zarr", "mrc") if name == "zarr" or shape["targets"][name] in written]
+    return [file_entry(name, shape["targets"][name], shape, count) for name in formats]
+
+
+def missing_label(shape: Mapping[str, Any]) -> str:
+    """Why a mask was not written."""
+    arguments = shape["arguments"]
+    if "Instance" in shape["shape"]:
+        return f"{shape['key']} does not hold the label of any instance"
+    if arguments.get("threshold") is not None:
+        return f"{shape['key']} does not reach the threshold {arguments['threshold']:g}"
+    return f"{shape['key']} does not hold the label {arguments.get('mask_label', 1)}"
+
+
+def _semantic(volume: Volume, arguments: Mapping[str, Any], grid: tuple[int, int, int] | None) -> Volume:
+    if arguments.get("threshold") is not None:
+        return semantic_mask(volume, threshold=float(arguments["threshold"]), target_shape=grid)
+    return semantic_mask(volume, label=int(arguments.get("mask_label") or 1), target_shape=grid)
