@@ -110,8 +110,8 @@ class AnnotationLists:
                 if folder not in present:
                     continue
                 place = f"{self._key}/{folder}"
-                listed = source.listing.folder(place)
-                for store in [name for name in listed.folders if name.endswith(".zarr") and not name.startswith(".")]:
+                folders, files = source.zarr_folders(place, "segmentations")
+                for store in folders:
                     name = parse_segmentation(store, folder)
                     if isinstance(name, str):
                         self.root._note(
@@ -128,11 +128,9 @@ class AnnotationLists:
                         is_panoptic=name.kind == "panoptic",
                     )
                     found.append(clazz(self._run, described, source.read_only, source=source, folder=store))
-                for file in listed.files:
-                    if file.endswith(".zarr") and not file.startswith("."):
-                        self.root._note(
-                            Problem(source.where(f"{place}/{file}"), "a file with the name of a Zarr folder")
-                        )
+                for file in files:
+                    where = source.where(f"{place}/{file}")
+                    self.root._note(Problem(where, "a file with the name of a Zarr folder", "move it"))
         return found if include_shadowed else shadowed(found, segmentation_identity)
 
     @property

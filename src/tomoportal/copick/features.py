@@ -10,7 +10,7 @@ from pydantic import BaseModel
 from tomoportal.copick.names import features_name
 from tomoportal.copick.pyramids import Array
 from tomoportal.copick.sources import Source
-from tomoportal.copick.volumes import StoredVolume
+from tomoportal.copick.volumes import ALL, StoredVolume
 
 if TYPE_CHECKING:
     from tomoportal.copick.tomograms import CopickTomogram
@@ -66,13 +66,18 @@ class CopickFeatures(StoredVolume):
     def fs(self) -> Any:
         return self.tomogram.voxel_spacing.run.root._fsspec(self._source)
 
+    def _box(self, zarr_group: str | None, slices: Sequence[slice] | None) -> list[slice]:
+        """Slices of all axes; those that are not given come last, as when NumPy is indexed."""
+        given = list(slices or ())
+        return given + [ALL] * (len(self._folder.array(zarr_group).shape) - len(given))
+
     def numpy(self, zarr_group: str | None = "0", slices: Sequence[slice] | None = None) -> Array:
         """The features in the stored order of axes; ``slices`` are in that order too."""
-        return self._folder.read(zarr_group, slices)
+        return self._folder.read(zarr_group, self._box(zarr_group, slices))
 
     def set_region(self, data: Any, zarr_group: str | None = "0", slices: Sequence[slice] | None = None) -> None:
         """Write a region; ``slices`` in the stored order of axes."""
-        self._set_region(zarr_group, slices, data, None)
+        self._set_region(zarr_group, self._box(zarr_group, slices), data, None)
 
     def from_numpy(self, data: Any, *, dtype: Any = None, overwrite: bool = True) -> None:
         """Store ``(z, y, x)`` or ``(feature, z, y, x)`` (C55). With ``overwrite=False`` only if there are none yet."""

@@ -26,7 +26,17 @@ from tomoportal.formats.pyramid import Halving
 from tomoportal.storage import Store
 from tomoportal.storage.owners import is_abandoned, new_token
 
-__all__ = ["CHUNK", "PyramidLevel", "Reduction", "array_document", "halved", "levels_of", "pad_chunk", "write_pyramid"]
+__all__ = [
+    "CHUNK",
+    "PyramidLevel",
+    "Reduction",
+    "array_document",
+    "halved",
+    "levels_of",
+    "pad_chunk",
+    "put_back",
+    "write_pyramid",
+]
 
 CHUNK: Final = 128
 Array: TypeAlias = NDArray[Any]
@@ -124,18 +134,26 @@ def _swap_out(store: Store, key: str, old: str) -> None:
         store.move(key, old)
 
 
+def put_back(store: Store, parent: str, folders: Sequence[str]) -> list[str]:
+    """Names of volumes whose writer was killed while it replaced them; each has its old content again."""
+    found: list[str] = []
+    for folder in folders:
+        name, state, token = folder[1:].partition(".zarr.old-")
+        name += ".zarr"
+        if folder.startswith(".") and state and name not in [*folders, *found] and is_abandoned(token, math.inf):
+            store.move(f"{parent}/{folder}", f"{parent}/{name}")
+            found.append(name)
+    return found
+
+
 def _sweep(store: Store, parent: str, name: str) -> None:
-    """Finish what a killed process left: an old folder whose successor never came is put back, the rest removed."""
+    """Remove what killed processes left of a volume."""
     folders, _ = store.children(parent)
+    put_back(store, parent, folders)
     for folder in folders:
         for state in ("old", "new"):
             token = folder.removeprefix(f".{name}.{state}-")
-            if token == folder or not is_abandoned(token, math.inf):
-                continue
-            if state == "old" and name not in folders:
-                store.move(f"{parent}/{folder}", f"{parent}/{name}")
-                folders = [*folders, name]
-            else:
+            if token != folder and is_abandoned(token, math.inf):
                 store.delete_tree(f"{parent}/{folder}")
 
 

@@ -40,6 +40,16 @@ class Source:
         local = self.store.local_path(key)
         return str(local) if local is not None else f"{self.url.partition('?')[0].rstrip('/')}/{key}"
 
+    def zarr_folders(self, place: str, asker: str) -> tuple[list[str], list[str]]:
+        """Names of the Zarr folders in a folder, and of files that only look like one by their names."""
+        listed = self.listing.folder(place, asker)
+        folders = listed.folders
+        if not self.read_only and any(".zarr.old-" in name for name in folders):
+            from tomoportal.copick.pyramids import put_back
+
+            folders = sorted([*folders, *put_back(self.store, place, folders)])
+        return [name for name in folders if _is_zarr(name)], [name for name in listed.files if _is_zarr(name)]
+
     def refuse_if_read_only(self, what: str) -> None:
         """Raise :class:`PermissionError` in the words that upstream's users know."""
         if self.read_only:
@@ -50,6 +60,10 @@ class Source:
                 where=self.url,
                 fix="write to the overlay: make a new one there",
             )
+
+
+def _is_zarr(name: str) -> bool:
+    return name.endswith(".zarr") and not name.startswith(".")
 
 
 def open_source(url: str, arguments: Mapping[str, Any] | None, *, read_only: bool) -> Source:
@@ -112,7 +126,9 @@ def same_place(one: Store, other: Store) -> bool:
             return os.path.samefile(first, second)
         except OSError as error:
             raise StorageError("cannot compare the folders of the project", where=str(first)) from error
-    return first is second is None and one.url.rstrip("/") == other.url.rstrip("/")
+    if one is other:
+        return True
+    return first is second is None and one.url.rstrip("/") == other.url.rstrip("/") and "memory:" not in one.url
 
 
 _Entity = TypeVar("_Entity")

@@ -76,14 +76,11 @@ class CopickVoxelSpacing:
         found = []
         for source in self.run.root._sources:
             place = self._folder_in(source)
-            listed = source.listing.folder(place, asker)
-            names = [name for name in listed.folders if name.endswith(".zarr") and not name.startswith(".")]
-            found += [(source, place, name) for name in names]
-            for name in listed.files:
-                if name.endswith(".zarr") and not name.startswith("."):
-                    self.run.root._note(
-                        Problem(source.where(f"{place}/{name}"), "a file with the name of a Zarr folder")
-                    )
+            folders, files = source.zarr_folders(place, asker)
+            found += [(source, place, name) for name in folders]
+            for name in files:
+                where = source.where(f"{place}/{name}")
+                self.run.root._note(Problem(where, "a file with the name of a Zarr folder", "move it"))
         return found
 
     def _tomogram_types(self) -> list[str]:

@@ -108,11 +108,21 @@ class ZarrFolder:
     def set_region(self, level: str | None, box: Box | None, data: Any, reduction: Reduction | None) -> None:
         """Write a region of a level, and what follows from it in coarser ones unless ``reduction`` is None (C8)."""
         array = self.array(level)
-        whole, after = _normalised(_full(box, len(array.shape)), array.shape)
+        given = _full(box, len(array.shape))
+        whole, after = _normalised(given, array.shape)
         if any(isinstance(part, slice) and part.step not in (None, 1) for part in after):
             raise AnnotationError("Regions are written with step 1.", where=self.where, fix="write each part alone")
         shape = [part.stop - part.start for part in whole]
-        values = np.broadcast_to(np.asarray(data).reshape(_with_single_axes(np.shape(data), shape)), shape)
+        values = np.asarray(data)
+        single = [axis for axis, part in enumerate(given) if not isinstance(part, slice)]
+        if values.ndim == len(shape) - len(single):
+            values = np.expand_dims(values, single)
+        try:
+            values = np.broadcast_to(values, shape)
+        except ValueError as error:
+            raise AnnotationError(
+                f"Data of the shape {values.shape} do not fit a region of {tuple(shape)}.", where=self.where
+            ) from error
         _write_box(self.store, array, whole, values)
         if reduction is None:
             return
@@ -204,13 +214,6 @@ def _normalised(box: Sequence[slice | int], shape: Sequence[int]) -> tuple[list[
             whole.append(slice(place, place + 1))
             after.append(0)
     return whole, tuple(after)
-
-
-def _with_single_axes(given: tuple[int, ...], shape: Sequence[int]) -> tuple[int, ...]:
-    """The shape of data whose axes of an integer index are missing."""
-    if len(given) >= len(shape) or not given:
-        return given
-    return (1,) * (len(shape) - len(given)) + given
 
 
 def _parts(array: ZarrArray, box: Sequence[slice]) -> list[list[slice]]:
