@@ -51,9 +51,10 @@ def portal(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[subproces
     folder = tmp_path_factory.mktemp("abused")
     write_sample_archive(folder / "archive")
     command = [sys.executable, "-m", "tomoportal", "serve", "--archive", folder / "archive", "--port", "0"]
-    process = subprocess.Popen(
-        list(map(str, command)), cwd=folder, stdout=subprocess.PIPE, stderr=(folder / "log").open("w"), text=True
-    )
+    with (folder / "log").open("w") as log_file:
+        process = subprocess.Popen(
+            list(map(str, command)), cwd=folder, stdout=subprocess.PIPE, stderr=log_file, text=True
+        )
     try:
         assert process.stdout is not None
         found = re.search(r"http://\S+", process.stdout.readline())

@@ -12,9 +12,11 @@ from starlette.types import Scope
 
 from tomoportal.server.settings import Settings
 
-__all__ = ["Addresses", "BadHostError", "addresses_of"]
+__all__ = ["Addresses", "BadHostError", "addresses_of", "client_of"]
 
 _HOST = re.compile(r"(?:[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.%]+\])(?::\d{1,5})?")
+
+_CLIENT = re.compile(r"[0-9A-Za-z.:_\[\]-]{1,64}")
 
 
 class BadHostError(ValueError):
@@ -35,13 +37,28 @@ def addresses_of(scope: Scope, settings: Settings) -> Addresses:
     return Addresses(portal, settings.files_url or f"{portal}/files")
 
 
+def client_of(scope: Scope, settings: Settings) -> str:
+    """The address of the one who asks, for the log: what a trusted proxy says, else the other end of the connection."""
+    client = scope.get("client")
+    address = str(client[0]) if client is not None else "-"
+    if _is_trusted(scope, settings):
+        said = next((value for name, value in scope["headers"] if name == b"x-forwarded-for"), b"")
+        first = bytes(said).decode("latin-1").split(",")[0].strip()
+        return first if _CLIENT.fullmatch(first) else address
+    return address
+
+
+def _is_trusted(scope: Scope, settings: Settings) -> bool:
+    client = scope.get("client")
+    return "*" in settings.trusted_proxies or (client is not None and client[0] in settings.trusted_proxies)
+
+
 def _from_request(scope: Scope, settings: Settings) -> str:
     headers = {bytes(name): bytes(value).decode("latin-1") for name, value in scope["headers"]}
     scheme = str(scope.get("scheme") or "http")
     server = scope.get("server") or ("localhost", None)
     host = headers.get(b"host") or (server[0] if server[1] is None else f"{server[0]}:{server[1]}")
-    client = scope.get("client")
-    if "*" in settings.trusted_proxies or (client is not None and client[0] in settings.trusted_proxies):
+    if _is_trusted(scope, settings):
         # Of a chain of proxies the first entry is the one that the visitor saw.
         scheme = headers.get(b"x-forwarded-proto", scheme).split(",")[0].strip().lower()
         host = headers.get(b"x-forwarded-host", host).split(",")[0].strip()

@@ -17,10 +17,14 @@ from starlette.routing import BaseRoute, Route
 from tomoportal import web
 from tomoportal.archive import Archive
 from tomoportal.catalog import Catalog, GraphQL, default_url, index
+from tomoportal.server.addresses import client_of
 from tomoportal.server.context import Context
 from tomoportal.server.files import Files
 from tomoportal.server.hardening import Hardening
 from tomoportal.server.health import Health
+from tomoportal.server.metrics import Metrics, MetricsPage
+from tomoportal.server.observation import Observation
+from tomoportal.server.page_delivery import PageDelivery
 from tomoportal.server.problems import exception_handlers
 from tomoportal.server.s3 import S3
 from tomoportal.server.settings import Settings
@@ -54,6 +58,7 @@ def create_app(settings: Settings) -> Starlette:
         threads=ThreadPoolExecutor(settings.threads, thread_name_prefix="questions"),
         file_threads=ThreadPoolExecutor(settings.threads, thread_name_prefix="files"),
     )
+    metrics = Metrics()
     portal = web.Portal(
         catalog=catalog,
         bases=lambda request: context.bases(request.scope),
@@ -68,8 +73,12 @@ def create_app(settings: Settings) -> Starlette:
         context.close()
 
     app = Starlette(
-        routes=[*_routes(context), *web.routes(portal)],
-        middleware=[Middleware(Hardening, files_url=settings.files_url)],
+        routes=[*_routes(context, metrics), *web.routes(portal)],
+        middleware=[
+            Middleware(Observation, metrics=metrics, client_of=functools.partial(client_of, settings=settings)),
+            Middleware(Hardening, files_url=settings.files_url),
+            Middleware(PageDelivery),
+        ],
         exception_handlers=exception_handlers(functools.partial(web.error_page, portal)),
         lifespan=lifespan,
     )
@@ -77,13 +86,15 @@ def create_app(settings: Settings) -> Starlette:
     return app
 
 
-def _routes(context: Context) -> list[BaseRoute]:
+def _routes(context: Context, metrics: Metrics) -> list[BaseRoute]:
     graphql = GraphQLTransport(context)
     cors = [_cors(context.settings)]
     layers = AnnotationLayers(context)
     s3 = S3(context)
     states = ViewerStates(context)
+    shown = [Route("/metrics", MetricsPage(context, metrics).respond, methods=["GET"])]
     return [
+        *(shown if context.settings.metrics else ()),
         # "/graphql/" answers as "/graphql" does: a redirect would cost clients a second request.
         Route("/graphql", graphql, middleware=cors),
         Route("/graphql/", graphql, middleware=cors),

@@ -20,13 +20,17 @@ from tomoportal.errors import CatalogError
 from tomoportal.server.addresses import Addresses, addresses_of
 from tomoportal.server.settings import Settings
 
-__all__ = ["KEYS", "Context", "key_of"]
+__all__ = ["KEYS", "LARGEST_ID", "Context", "key_of"]
 
 _Ts = TypeVarTuple("_Ts")
 _T = TypeVar("_T")
 
 KEYS = Bases(s3="key:", https="key:")
 """Bases for questions of the server's own: addresses come back as :func:`key_of` reads them."""
+
+
+LARGEST_ID = 2**31 - 1
+"""What GraphQL takes for an ``Int``: larger numbers are nobody's."""
 
 
 def key_of(address: str | None) -> str | None:

@@ -19,6 +19,7 @@ from uvicorn.supervisors import Multiprocess
 from tomoportal.errors import SettingsError
 from tomoportal.server.app import create_app, prepare
 from tomoportal.server.connections import Connection
+from tomoportal.server.observation import ACCESS, JsonLines
 from tomoportal.server.settings import Settings
 
 __all__ = ["LiveServer", "run"]
@@ -132,13 +133,20 @@ class _Workers(Multiprocess):
 
 def _logging(settings: Settings) -> dict[str, Any]:
     """Everything to stderr: stdout belongs to the command that was called."""
-    level = {"level": "INFO" if settings.access_log else "WARNING", "handlers": ["stderr"], "propagate": False}
+    level = {"level": "WARNING", "handlers": ["stderr"], "propagate": False}
+    line: dict[str, Any] = {"format": "%(asctime)s %(levelname)s %(message)s"}
+    if settings.log_json:
+        line = {"()": JsonLines}
     return {
         "version": 1,
         "disable_existing_loggers": False,
-        "formatters": {"line": {"format": "%(asctime)s %(levelname)s %(message)s"}},
+        "formatters": {"line": line},
         "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line"}},
-        "loggers": {"uvicorn": level, "tomoportal": level},
+        "loggers": {
+            "uvicorn": level,
+            "tomoportal": level,
+            ACCESS: {**level, "level": "INFO" if settings.access_log else "WARNING"},
+        },
     }
 
 
@@ -153,7 +161,7 @@ def _config(settings: Settings, log_config: dict[str, Any] | None = None) -> uvi
         loop="auto",
         ws="none",
         lifespan="on",
-        access_log=settings.access_log,
+        access_log=False,  # observation.py writes it
         log_config=log_config,
         proxy_headers=False,  # addresses.py decides whom to believe
         server_header=False,

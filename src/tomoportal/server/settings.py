@@ -63,6 +63,8 @@ class Settings:
     max_body_mb: int = _setting("The largest request body that is read, in MB.", 10)
     cache_mb: int = _setting("Memory of each process for viewer data made on request, in MB.", 256)
     access_log: bool = _setting("Write one line per request to stderr.", False)
+    log_json: bool = _setting("Write every line of the log as a JSON object.", False)
+    metrics: bool = _setting("Serve counters for Prometheus at `/metrics`, to everybody who reaches the portal.", True)
 
     def __post_init__(self) -> None:
         if not self.archive:
