@@ -80,6 +80,10 @@ class FsspecStore(Store):
         protocol = self._fs.protocol
         return bool(_WHOLE_PUTS.intersection([protocol] if isinstance(protocol, str) else protocol))
 
+    @property
+    def _has_folders(self) -> bool:
+        return not self._is_whole or "memory" in self._fs.protocol
+
     def _path(self, key: str) -> str:
         return f"{self._root}/{key}" if key else self._root
 
@@ -199,7 +203,7 @@ class FsspecStore(Store):
             beside = f"{parent_of(path)}/{_TEMPORARY}{new_token()}"
             try:
                 fs.pipe_file(beside, content)
-                fs.mv(beside, path)
+                _rename(fs, beside, path)
             except BaseException:
                 with suppress(OSError):
                     fs.rm_file(beside)
@@ -216,6 +220,18 @@ class FsspecStore(Store):
         path = self._writable(key)
         with suppress(NotFoundError):
             self._do(key, lambda fs: fs.rm_file(path))
+            self._prune(parent_of(key))
+
+    def _prune(self, folder: str) -> None:
+        """Remove folders that became empty, where folders are things of their own."""
+        while folder and self._has_folders:
+            try:
+                if self._do(folder, lambda fs, path=self._path(folder): fs.ls(path, detail=False)):  # type: ignore[misc]
+                    return
+                self._do(folder, lambda fs, path=self._path(folder): fs.rmdir(path))  # type: ignore[misc]
+            except StorageError:  # somebody else put something in, or took it away
+                return
+            folder = parent_of(folder)
 
     def delete_tree(self, prefix: str) -> None:
         if not check_prefix(prefix):
@@ -227,12 +243,14 @@ class FsspecStore(Store):
         if self.is_folder(prefix):
             with suppress(NotFoundError):
                 self._do(prefix, lambda fs: fs.rm(path, recursive=True))
+            self._prune(parent_of(prefix))
 
     def move(self, source: str, target: str) -> None:
         start, end = self._writable(source), self._writable(target)
         if self.exists(source):
             self._do(source, lambda fs: fs.makedirs(parent_of(end), exist_ok=True))
-            self._do(source, lambda fs: fs.mv(start, end))
+            self._do(source, lambda fs: _rename(fs, start, end))
+            self._prune(parent_of(source))
             return
         keys = [stat.key for stat in self.list(source)]
         if not keys:
@@ -266,6 +284,18 @@ class _BufferedWriter(Writer):
 
 def _reopen(url: str, arguments: dict[str, Any], read_only: bool) -> FsspecStore:
     return FsspecStore(url, arguments, read_only=read_only)
+
+
+def _rename(fs: Any, start: str, end: str) -> None:
+    """Rename where the protocol can, else copy and remove; the general ``mv`` takes names for patterns."""
+    from fsspec import AbstractFileSystem
+    from fsspec.asyn import AsyncFileSystem
+
+    if type(fs).mv in (AbstractFileSystem.mv, AsyncFileSystem.mv):
+        fs.cp_file(start, end)
+        fs.rm_file(start)
+    else:
+        fs.mv(start, end)
 
 
 def _is_broken(error: Exception) -> bool:
