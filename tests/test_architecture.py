@@ -41,6 +41,7 @@ LIBRARY_ROOMS = {
     "graphql": {"catalog"},
     "re2": {"catalog"},
     "psycopg": {"catalog"},
+    "alembic": {"catalog"},
     "obstore": {"storage"},
     "numcodecs": {"formats"},
     "PIL": {"formats"},

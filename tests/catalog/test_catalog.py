@@ -36,7 +36,7 @@ class TestOpening:
     def test_another_version(self, tmp_path: Path) -> None:
         url = f"sqlite:///{tmp_path}/catalog.sqlite"
         with Catalog.open(url, create=True) as catalog, catalog.write() as connection:
-            catalog.set_info(connection, "schema_version", "999")
+            connection.exec_driver_sql("UPDATE catalog_revision SET version_num = '9999'")
         for create in (False, True):
             with pytest.raises(CatalogError, match="--rebuild"):
                 Catalog.open(url, create=create)

@@ -62,13 +62,9 @@ class TestOpening:
         assert "secret" not in str(error.value)
         assert "127.0.0.1:1" in str(error.value)
 
-    def test_no_catalog_and_another_version(self, postgres_url: NewUrl) -> None:
+    def test_no_catalog(self, postgres_url: NewUrl) -> None:
         url = postgres_url("none")
         with pytest.raises(CatalogError, match="holds no catalog"):
-            Catalog.open(url)
-        with Catalog.open(url, create=True) as catalog, catalog.write() as connection:
-            catalog.set_info(connection, "schema_version", "999")
-        with pytest.raises(CatalogError, match="999"):
             Catalog.open(url)
 
     def test_tables_of_others_stay(self, postgres_url: NewUrl) -> None:

@@ -13,8 +13,9 @@ from tomoportal.archive import Archive
 from tomoportal.catalog.database import Database, open_database
 from tomoportal.catalog.dialect import Dialect
 from tomoportal.catalog.graph import Graph
+from tomoportal.catalog.migrations import HEAD, is_older, revision_of, stamp, upgrade
 from tomoportal.catalog.search import create_search
-from tomoportal.catalog.tables import SCHEMA_VERSION, Tables
+from tomoportal.catalog.tables import Tables
 from tomoportal.catalog.visibility import Viewer
 from tomoportal.errors import CatalogError, SettingsError
 
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Catalog", "default_url"]
 
+_INDEX = "run `tomoportal index`"
 _REBUILD = "run `tomoportal index --rebuild`; ids stay the same"
 
 
@@ -104,7 +106,7 @@ class Catalog:
                 )
             self.tables.metadata.create_all(connection)
             create_search(connection)
-            self.set_info(connection, "schema_version", str(SCHEMA_VERSION))
+            stamp(connection)
             self.set_info(connection, "data_version", "0")
 
     @contextmanager
@@ -155,15 +157,26 @@ class Catalog:
         engine = self.engine if create else self.reading_engine
         try:
             with engine.connect() as connection:
-                names = inspect(connection).get_table_names()
-                found = self.info(connection, "schema_version") if self.tables.info.name in names else None
+                found = revision_of(connection)
         except DatabaseError as error:
             raise CatalogError("the file is not a catalog", where=self.url, fix=_REBUILD) from error
         if found is None and create:
             self.create_tables()
         elif found is None:
-            raise CatalogError("the database holds no catalog", where=self.url, fix="run `tomoportal index`")
-        elif found != str(SCHEMA_VERSION):
+            raise CatalogError("the database holds no catalog", where=self.url, fix=_INDEX)
+        elif is_older(found) and create:
+            self._upgrade()
+        elif is_older(found):
+            raise CatalogError(f"the catalog has the older version {found}", where=self.url, fix=_INDEX)
+        elif found != HEAD:
             raise CatalogError(
-                f"the catalog has version {found}, this program needs {SCHEMA_VERSION}", where=self.url, fix=_REBUILD
+                f"the catalog has version {found}, this program knows those up to {HEAD}",
+                where=self.url,
+                fix=f"use a newer tomoportal, or {_REBUILD}",
             )
+
+    def _upgrade(self) -> None:
+        with self.write() as connection:
+            self.database.wait_for_tables(connection)
+            if revision_of(connection) != HEAD:
+                upgrade(connection)

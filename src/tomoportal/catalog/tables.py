@@ -29,10 +29,7 @@ from tomoportal.catalog import graph as _graph
 from tomoportal.catalog.timestamps import Timestamp
 from tomoportal.model.entities import Entity, Field
 
-__all__ = ["INFO", "SCHEMA_VERSION", "SOURCE", "Tables"]
-
-SCHEMA_VERSION = 1
-"""Grows with every change of the tables; a catalog of another version is rebuilt."""
+__all__ = ["INFO", "SOURCE", "Tables"]
 
 INFO = "catalog_info"
 SOURCE = "catalog_source"
