@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import builtins
 import io
+import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, suppress
 from pathlib import Path
@@ -55,6 +56,7 @@ class FsspecStore(Store):
         self.url = url
         self.read_only = read_only
         self._arguments = arguments
+        self._one_at_a_time = threading.Lock()
         self._fs, self._root = self._connect()
 
     def __reduce__(self) -> tuple[object, ...]:
@@ -184,15 +186,6 @@ class FsspecStore(Store):
         durable: bool = True,
     ) -> str:
         path = self._writable(key)
-        if if_absent or if_match is not None:
-            try:
-                found = self.stat(key).etag
-            except NotFoundError:
-                found = None
-            if found != if_match:
-                raise ConflictError(
-                    "the object was changed by somebody else", where=key, fix="read it again, and retry"
-                )
         content = bytes(data)
 
         def write(fs: Any) -> None:
@@ -209,8 +202,20 @@ class FsspecStore(Store):
                     fs.rm_file(beside)
                 raise
 
-        self._do(key, write)
-        return self.stat(key).etag
+        if not if_absent and if_match is None:
+            self._do(key, write)
+            return self.stat(key).etag
+        with self._one_at_a_time:
+            try:
+                found = self.stat(key).etag
+            except NotFoundError:
+                found = None
+            if found != if_match:
+                raise ConflictError(
+                    "the object was changed by somebody else", where=key, fix="read it again, and retry"
+                )
+            self._do(key, write)
+            return self.stat(key).etag
 
     def open_writer(self, key: str, *, durable: bool = True) -> Writer:
         self._writable(key)
@@ -270,13 +275,13 @@ class _BufferedWriter(Writer):
 
     def __init__(self, store: FsspecStore, key: str) -> None:
         super().__init__(key)
-        self._store, self._buffer = store, io.BytesIO()
+        self._store, self._target, self._buffer = store, key, io.BytesIO()
 
     def _write(self, view: memoryview) -> None:
         self._buffer.write(view)
 
     def _commit(self) -> None:
-        self._store.put(self.key, self._buffer.getvalue())
+        self._store.put(self._target, self._buffer.getvalue())
 
     def _abort(self) -> None:
         self._buffer = io.BytesIO()
