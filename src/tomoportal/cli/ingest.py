@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import click
 
@@ -28,7 +28,17 @@ _SHOWN = 30
 @click.option("--plan", "plan_only", is_flag=True, help="Show what would be done and write nothing.")
 @click.option("--jobs", type=click.IntRange(min=1), metavar="N", help="Processes [default: number of cores].")
 @click.option(
-    "--chunk-size", type=int, default=128, show_default=True, metavar="N", help="Edge of Zarr chunks in voxels."
+    "--chunk-size",
+    type=click.IntRange(min=4),
+    metavar="N",
+    help="Edge of Zarr chunks in voxels [default: 128; 64 in shards of 256 with --ngff 0.5].",
+)
+@click.option(
+    "--ngff",
+    type=click.Choice(["0.4", "0.5"]),
+    default="0.4",
+    show_default=True,
+    help="Version of OME-Zarr: 0.4 is Zarr version 2, 0.5 is version 3 with shards.",
 )
 @click.option(
     "--dtype", type=click.Choice(["float32"]), help="Store volumes as float32 instead of the type of the source."
@@ -41,7 +51,8 @@ def command(
     source_url: str | None,
     plan_only: bool,
     jobs: int | None,
-    chunk_size: int,
+    chunk_size: int | None,
+    ngff: Literal["0.4", "0.5"],
     dtype: str | None,
     prune_stale: bool,
     as_json: bool,
@@ -62,7 +73,7 @@ def command(
         place=loaded.place(("standardization_config", "source_prefix")),
     )
     archive = _plan_archive(archive_url) if plan_only else Archive.open(archive_url, create=True)
-    plan = make_plan(loaded, source, archive, Options(chunk_size, dtype))
+    plan = make_plan(loaded, source, archive, Options(chunk_size, dtype, ngff))
     if plan_only:
         if as_json:
             print_json(plan.to_json())

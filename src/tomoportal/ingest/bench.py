@@ -10,6 +10,7 @@ from tomoportal.archive import Archive, Manifest, Staging
 from tomoportal.archive.source_digests import SourceDigests
 from tomoportal.errors import DocumentError, NotFoundError
 from tomoportal.ingest.plan import Options
+from tomoportal.ingest.shared_labels import SharedLabels
 from tomoportal.storage import Store
 
 __all__ = ["Bench", "Made"]
@@ -40,6 +41,10 @@ class Bench:
     jobs: int = 1
     memory: dict[str, Any] = field(default_factory=dict)
     """Small things that consecutive items share, such as a parsed star file; keyed by the reader."""
+    labels: SharedLabels = field(default_factory=SharedLabels)
+    """Source masks that several items take labels from."""
+    known: Mapping[str, str] = field(default_factory=dict)
+    """Digests of the item's sources, by key."""
 
     @property
     def target(self) -> Store:
@@ -53,7 +58,7 @@ class Bench:
 
     def digest(self, key: str) -> str:
         """SHA-256 of a source file, remembered over runs."""
-        return self.digests.digest(self.source, key)
+        return self.known.get(key) or self.digests.digest(self.source, key)
 
     def document(self, key: str) -> dict[str, Any] | None:
         """A document of the archive; None if it is missing or unreadable."""

@@ -14,12 +14,13 @@ from typing import Any
 from tomoportal.archive import ItemRecord, Manifest
 from tomoportal.archive.source_digests import SourceDigests
 from tomoportal.ingest.plan import Item, Options
+from tomoportal.ingest.sections import MASK_SHAPES
 from tomoportal.ingest.steps import step_of
 from tomoportal.storage import Store
 
 __all__ = ["digest_of", "input_parts", "is_complete"]
 
-_VOLUME_KINDS = frozenset({"tiltseries_volume", "tomogram_volume", "annotation"})
+_VOLUME_KINDS = frozenset({"tiltseries_volume", "tomogram_volume"})
 
 
 def input_parts(
@@ -35,6 +36,8 @@ def input_parts(
     }
     if item.kind in _VOLUME_KINDS:
         parts["options"] = options.digest_part()
+    elif any(shape["shape"] in MASK_SHAPES for shape in item.settings.get("shapes", ())):
+        parts["options"] = options.digest_part(with_dtype=False)
     if context is not None:
         parts["context"] = context
     derived = _derived(item, manifest)

@@ -16,6 +16,7 @@ from tomoportal.ingest.inputs import digest_of, input_parts, is_complete
 from tomoportal.ingest.plan import Item, Options
 from tomoportal.ingest.records import container_of
 from tomoportal.ingest.report import Result
+from tomoportal.ingest.shared_labels import SharedLabels
 from tomoportal.ingest.steps import step_of
 from tomoportal.storage import Store
 
@@ -36,6 +37,7 @@ class Maker:
     """Threads for one conversion."""
     _digests: SourceDigests = field(init=False)
     _memory: dict[str, Any] = field(default_factory=dict)
+    _labels: SharedLabels = field(default_factory=SharedLabels)
     _flushed: float = field(default_factory=time.monotonic)
 
     def __post_init__(self) -> None:
@@ -54,11 +56,15 @@ class Maker:
                 item, "failed", f"{text} ({where.filename.rpartition('/')[2]}:{where.lineno})", stop=_is_full(error)
             )
         if time.monotonic() - self._flushed > _FLUSH_EVERY:
-            self.close()
+            self._flush()
         return result
 
     def close(self) -> None:
-        """Write the digests of sources that were found."""
+        """Write the digests of sources that were found; let go of what items shared."""
+        self._labels.close()
+        self._flush()
+
+    def _flush(self) -> None:
         self._digests.flush()
         self._flushed = time.monotonic()
 
@@ -67,10 +73,18 @@ class Maker:
         manifest = self.archive.manifest(container)
         step = step_of(item.kind)
         bench = Bench(
-            self.archive, self.source, self.options, self._digests, manifest, jobs=self.jobs, memory=self._memory
+            self.archive,
+            self.source,
+            self.options,
+            self._digests,
+            manifest,
+            jobs=self.jobs,
+            memory=self._memory,
+            labels=self._labels,
         )
         context = step.context(item, bench) if step.context else None
         parts = input_parts(item, self.options, self.source, self._digests, manifest, context)
+        bench.known = parts["sources"]
         digest = digest_of(parts)
         record = manifest.items.get((item.kind, item.identity))
         if record is not None and record.input_digest == digest and is_complete(record, self.archive.store):

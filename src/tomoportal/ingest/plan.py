@@ -20,17 +20,27 @@ __all__ = ["Action", "Item", "Options", "Plan", "RunError", "Unmatched"]
 
 Action = Literal["create", "replace", "skip", "reference"]
 
+_CHUNK_SIZES = {"0.4": 128, "0.5": 64}
+
 
 @dataclass(frozen=True)
 class Options:
     """Options of the command line that change what is written."""
 
-    chunk_size: int = 128
+    chunk_size: int | None = None
+    """Edge of Zarr chunks in voxels; by default what the version of OME-Zarr asks for."""
     dtype: str | None = None
+    ngff: Literal["0.4", "0.5"] = "0.4"
+    """Version of OME-Zarr: 0.4 (Zarr version 2), or 0.5 (Zarr version 3, sharded)."""
 
-    def digest_part(self) -> dict[str, Any]:
-        """The options as they enter input digests."""
-        return {"chunk_size": self.chunk_size, "dtype": self.dtype}
+    def digest_part(self, *, with_dtype: bool = True) -> dict[str, Any]:
+        """The options as they enter input digests of volumes; ``dtype`` does not concern masks."""
+        part: dict[str, Any] = {"chunk_size": self.chunk_size or _CHUNK_SIZES[self.ngff]}
+        if with_dtype:
+            part["dtype"] = self.dtype
+        if self.ngff != "0.4":
+            part["ngff"] = self.ngff
+        return part
 
 
 @dataclass(frozen=True)

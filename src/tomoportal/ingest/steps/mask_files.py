@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from tomoportal.formats.convert import convert_volume
+from tomoportal.formats.label_volume import LabelVolume
 from tomoportal.formats.masks import instance_mask, semantic_mask
-from tomoportal.formats.opening import open_volume
 from tomoportal.formats.volumes import Volume
 from tomoportal.ingest.bench import Bench
 from tomoportal.ingest.plan import Item
@@ -19,30 +19,30 @@ __all__ = ["make_mask", "missing_label"]
 def make_mask(shape: Mapping[str, Any], item: Item, bench: Bench, warnings: list[str]) -> list[dict[str, Any]]:
     """Write one mask; the entries of its files, none if no voxel has the label."""
     arguments, settings = shape["arguments"], item.settings
-    volume = open_volume(bench.source, shape["key"])
-    try:
-        size = tomogram_shape(settings["mrc"], bench)
-        if size is not None and volume.shape != size and not arguments.get("rescale"):
-            warnings.append(
-                f"{shape['key']}: the mask has {volume.shape[::-1]} voxels (x, y, z), the tomogram {size[::-1]}"
-            )
-        instances = shape["shape"] == "InstanceSegmentationMask"
-        grid = target_shape(settings, bench) if arguments.get("rescale") else None
-        mask: Volume = instance_mask(volume, target_shape=grid) if instances else _semantic(volume, arguments, grid)
-        converted = convert_volume(
-            mask,
-            bench.target,
-            mrc_key=shape["targets"]["mrc"],
-            zarr_prefix=shape["targets"]["zarr"],
-            voxel_spacing=settings["spacing"],
-            kind="instance_mask" if instances else "semantic_mask",
-            chunk_size=bench.options.chunk_size,
-            jobs=bench.jobs,
-            timestamp=settings["stamp"],
-            skip_empty=shape["shape"] != "SegmentationMask",
+    volume = bench.labels.open(bench.source, shape["key"], bench.digest(shape["key"]), workers=bench.jobs)
+    if isinstance(volume, LabelVolume) and not _occurs(volume, shape):
+        return []
+    size = tomogram_shape(settings["mrc"], bench)
+    if size is not None and volume.shape != size and not arguments.get("rescale"):
+        warnings.append(
+            f"{shape['key']}: the mask has {volume.shape[::-1]} voxels (x, y, z), the tomogram {size[::-1]}"
         )
-    finally:
-        volume.close()
+    instances = shape["shape"] == "InstanceSegmentationMask"
+    grid = target_shape(settings, bench) if arguments.get("rescale") else None
+    mask: Volume = instance_mask(volume, target_shape=grid) if instances else _semantic(volume, arguments, grid)
+    converted = convert_volume(
+        mask,
+        bench.target,
+        mrc_key=shape["targets"]["mrc"],
+        zarr_prefix=shape["targets"]["zarr"],
+        voxel_spacing=settings["spacing"],
+        kind="instance_mask" if instances else "semantic_mask",
+        chunk_size=bench.options.chunk_size,
+        ngff=bench.options.ngff,
+        jobs=bench.jobs,
+        timestamp=settings["stamp"],
+        skip_empty=shape["shape"] != "SegmentationMask",
+    )
     if not converted.files:
         return []
     warnings += [f"{shape['key']}: {note}" for note in converted.notes]
@@ -60,6 +60,16 @@ def missing_label(shape: Mapping[str, Any]) -> str:
     if arguments.get("threshold") is not None:
         return f"{shape['key']} does not reach the threshold {arguments['threshold']:g}"
     return f"{shape['key']} does not hold the label {arguments.get('mask_label', 1)}"
+
+
+def _occurs(volume: LabelVolume, shape: Mapping[str, Any]) -> bool:
+    """Whether a mask would hold anything, as far as can be told without making it."""
+    arguments = shape["arguments"]
+    if shape["shape"] != "SemanticSegmentationMask":
+        return True
+    if arguments.get("threshold") is not None:
+        return volume.reaches(float(arguments["threshold"]))
+    return volume.holds(int(arguments.get("mask_label") or 1))
 
 
 def _semantic(volume: Volume, arguments: Mapping[str, Any], grid: tuple[int, int, int] | None) -> Volume:

@@ -5,12 +5,12 @@ The volume is an item apart from its document, so that a corrected word in the m
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
 from tomoportal.errors import FormatError
 from tomoportal.formats.convert import convert_volume
 from tomoportal.formats.mrc import MrcHeader
+from tomoportal.formats.omezarr import level_shapes
 from tomoportal.formats.opening import open_volume
 from tomoportal.ingest.bench import Bench, Made
 from tomoportal.ingest.plan import Item
@@ -38,6 +38,7 @@ def make(item: Item, bench: Bench) -> Made:
             voxel_spacing=spacing,
             kind=settings["kind"],
             chunk_size=bench.options.chunk_size,
+            ngff=bench.options.ngff,
             dtype=bench.options.dtype,
             jobs=bench.jobs,
             timestamp=settings["stamp"],
@@ -52,11 +53,7 @@ def make(item: Item, bench: Bench) -> Made:
 
 def volume_facts(store: Store, mrc: str, zarr: str) -> dict[str, Any]:
     """``scales`` and ``size`` of a volume for its document, read back from what was written."""
-    attributes = json.loads(store.get(f"{zarr}/.zattrs"))
-    scales = []
-    for level in attributes["multiscales"][0]["datasets"]:
-        z, y, x = json.loads(store.get(f"{zarr}/{level['path']}/.zarray"))["shape"]
-        scales.append({"z": z, "y": y, "x": x})
+    scales = [dict(zip("zyx", shape, strict=True)) for shape in level_shapes(store, zarr)]
     nz, ny, nx = MrcHeader.parse(store.get_range(mrc, 0, 1024), mrc).shape
     if scales[0] != {"z": nz, "y": ny, "x": nx}:
         raise FormatError("MRC and OME-Zarr of the archive differ in size", where=mrc, fix="ingest the volume again")
