@@ -175,6 +175,7 @@ def test_odd_addresses(portal: tuple[subprocess.Popen[str], str]) -> None:
         "/browse-data/datasets?organism=%00&page=-5",
         "/s3?%ff=%00",
     ]
+    paths += ["/viewer/runs/" + "9" * 5000 + "/state.json", "/viewer/runs/1/state.json?tomogram=" + "9" * 5000]
     paths += ["/viewer/runs/99999999999999999999/state.json", "/viewer/annotations/1/%2e%2e/info", "/graphql?query=%ff"]
     paths += ["/graphql?query={datasets{id}}&variables=" + "[" * 10_000, "/s3/tomoportal?list-type=2&max-keys=1e9"]
     for path in paths:

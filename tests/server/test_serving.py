@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import signal
@@ -68,6 +69,16 @@ def test_the_access_log_goes_to_stderr(sample: Path) -> None:
     assert "GET /healthz" in err
 
 
+def test_the_log_as_json(sample: Path) -> None:
+    options = ("--archive", str(sample), "--access-log", "--log-json", "--workers", "2")
+    with serving(*options, cwd=sample.parent) as (process, url):
+        httpx.get(f"{url}/files/missing")
+        process.send_signal(signal.SIGTERM)
+        _, err = process.communicate(timeout=20)
+    lines = [json.loads(line) for line in err.splitlines() if not line.startswith("There is no catalog yet")]
+    assert [line["status"] for line in lines if line["logger"] == "tomoportal.access"] == [404]
+
+
 def test_it_stops_on_ctrl_c_without_an_error(sample: Path) -> None:
     with serving("--archive", str(sample), cwd=sample.parent) as (process, _):
         process.send_signal(signal.SIGINT)
@@ -89,12 +100,13 @@ def test_several_processes(sample: Path) -> None:
         assert process.wait(20) == 0
 
 
-def test_a_download_that_runs_is_finished_before_the_stop(sample: Path) -> None:
+@pytest.mark.parametrize(("workers", "path"), [(1, "/files/10001/big.bin"), (3, "/s3/tomoportal/10001/big.bin")])
+def test_a_download_that_runs_is_finished_before_the_stop(sample: Path, workers: int, path: str) -> None:
     with open(sample / "10001" / "big.bin", "wb") as file:
         file.truncate(80_000_000)
-    with serving("--archive", str(sample), cwd=sample.parent) as (process, url):
+    with serving("--archive", str(sample), "--workers", str(workers), cwd=sample.parent) as (process, url):
         received = 0
-        with httpx.stream("GET", f"{url}/files/10001/big.bin") as answer:
+        with httpx.stream("GET", f"{url}{path}") as answer:
             for number, piece in enumerate(answer.iter_raw(1 << 20)):
                 received += len(piece)
                 if number == 3:

@@ -104,8 +104,8 @@ def _routes(context: Context, metrics: Metrics) -> list[BaseRoute]:
         Route("/s3", s3),
         Route("/s3/{path:path}", s3),
         Route("/viewer/v/portal/{name:path}", ViewerClient(context)),
-        Route("/viewer/runs/{run:int}/state.json", states.respond, methods=["GET", "OPTIONS"]),
-        Route("/viewer/annotations/{file:int}/{name:path}", layers.respond, methods=["GET", "OPTIONS"]),
+        Route("/viewer/runs/{run}/state.json", states.respond, methods=["GET", "OPTIONS"]),
+        Route("/viewer/annotations/{file}/{name:path}", layers.respond, methods=["GET", "OPTIONS"]),
         Route("/healthz", Health(context).respond, methods=["GET"]),
     ]
 

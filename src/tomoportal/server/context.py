@@ -16,26 +16,30 @@ from starlette.types import Scope
 
 from tomoportal.archive import Archive
 from tomoportal.catalog import ANYONE, Bases, Catalog, GraphQL, Viewer, visibility
-from tomoportal.errors import CatalogError
+from tomoportal.errors import CatalogError, NotFoundError
 from tomoportal.server.addresses import Addresses, addresses_of
 from tomoportal.server.settings import Settings
 
-__all__ = ["KEYS", "LARGEST_ID", "Context", "key_of"]
+__all__ = ["KEYS", "Context", "id_of", "key_of"]
 
 _Ts = TypeVarTuple("_Ts")
 _T = TypeVar("_T")
+_LARGEST_ID = 2**31 - 1
 
 KEYS = Bases(s3="key:", https="key:")
 """Bases for questions of the server's own: addresses come back as :func:`key_of` reads them."""
 
 
-LARGEST_ID = 2**31 - 1
-"""What GraphQL takes for an ``Int``: larger numbers are nobody's."""
-
-
 def key_of(address: str | None) -> str | None:
     """The archive's key behind an address that was answered with :data:`KEYS`; ``None`` if it lies elsewhere."""
     return address.removeprefix("key:/") if address is not None and address.startswith("key:/") else None
+
+
+def id_of(text: str) -> int:
+    """A number in an address; raises :class:`NotFoundError` for what GraphQL does not take for an id."""
+    if text.isascii() and text.isdecimal() and len(text) <= 10 and int(text) <= _LARGEST_ID:
+        return int(text)
+    raise NotFoundError("There is no object with this number.")
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,7 +22,7 @@ from tomoportal.formats.neuroglancer import AnnotationLayer, annotation_layer, c
 from tomoportal.formats.points import KINDS, PointKind
 from tomoportal.server.byte_cache import ByteCache
 from tomoportal.server.conditional import is_unchanged
-from tomoportal.server.context import KEYS, LARGEST_ID, Context, key_of
+from tomoportal.server.context import KEYS, Context, id_of, key_of
 from tomoportal.server.encoding import JSON, compress
 from tomoportal.server.files import DATA_CORS, preflight
 
@@ -62,9 +62,7 @@ class AnnotationLayers:
 
     def _answer(self, request: Request) -> Response:
         try:
-            if request.path_params["file"] > LARGEST_ID:
-                raise NotFoundError("There is no such annotation file.")
-            described = self._described(request.path_params["file"], self._context.viewer(request.scope))
+            described = self._described(id_of(request.path_params["file"]), self._context.viewer(request.scope))
             version = self._context.archive.store.stat(described.key).etag
             digest = hashlib.sha256(repr((__version__, version, described)).encode()).hexdigest()
             headers = {

@@ -32,7 +32,7 @@ from tomoportal.formats.omezarr.reader import open_omezarr
 from tomoportal.formats.points import KINDS
 from tomoportal.server.byte_cache import ByteCache
 from tomoportal.server.conditional import is_unchanged
-from tomoportal.server.context import KEYS, LARGEST_ID, Context, key_of
+from tomoportal.server.context import KEYS, Context, id_of, key_of
 from tomoportal.server.encoding import JSON, compress
 from tomoportal.server.files import DATA_CORS, preflight
 from tomoportal.server.viewer.contrast import Contrast, estimated_contrast, stored_contrast
@@ -68,13 +68,10 @@ class ViewerStates:
 
     def _answer(self, request: Request) -> Response:
         wanted = request.query_params.get("tomogram")
-        if wanted is not None and not (wanted.isascii() and wanted.isdecimal() and len(wanted) < 20):
+        if wanted is not None and not (wanted.isascii() and wanted.isdecimal()):
             return PlainTextResponse(f"{wanted!r} is not the number of a tomogram.\n", 400, DATA_CORS)
-        run, tomogram = request.path_params["run"], int(wanted) if wanted else None
         try:
-            if max(run, tomogram or 0) > LARGEST_ID:
-                raise NotFoundError("There is no such run or tomogram.")
-            state = self._state(request.scope, run, tomogram)
+            state = self._state(request.scope, id_of(request.path_params["run"]), id_of(wanted) if wanted else None)
         except NotFoundError as error:
             return PlainTextResponse(f"{error.what}\n", 404, DATA_CORS)
         body = json.dumps(state).encode("ascii")
