@@ -111,4 +111,5 @@ def check_whole(archive: Archive) -> None:
                     raise AssertionError(f"{record.key} is on record, but not there") from None
     assert archive.pending() == []
     # The specimen has no deposition and no dataset document, and a dead process may not be known as dead yet.
-    assert {each.rule for each in verify(archive)} <= {"V303", "V304", "V504"}
+    # Its files hold words, not images: what is in them (V6 and above) is not asked.
+    assert {each.rule for each in verify(archive) if each.rule < "V6"} <= {"V303", "V304", "V504"}

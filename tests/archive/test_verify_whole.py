@@ -116,7 +116,7 @@ def test_the_page_for_the_depositor(root: Path, tmp_path: Path) -> None:
     text = page.read_text()
     assert "&lt;script&gt;.txt" in text
     assert "<script" not in text
-    assert "all voxels were read" in text
+    assert "all voxels." in text
     assert str(tmp_path) not in text
     assert "http" not in text
     assert "48 × 32 × 4 at 8.987 Å" in text

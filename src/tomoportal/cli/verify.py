@@ -112,12 +112,10 @@ def _write_page(path: str, found: Verification, config: str | None) -> None:
     from tomoportal.archive.verification.report import html_report
 
     if config:
-        subject, read = (
-            Path(config).name,
-            "Source files before ingestion: headers, text files and the plan of the config",
-        )
+        subject = Path(config).name
+        read = ["source files before ingestion: headers and text files", "the plan of the config"]
     else:
         subject = found.url.partition("?")[0].rstrip("/").rpartition("/")[2] or found.url
-        read = "Documents, headers and text files" + (", every file against its digest" if found.digests else "")
-    scope = read + (", and all voxels were read." if found.voxels else " were read.")
+        read = ["documents, headers and text files", *(["every file, against its SHA-256"] if found.digests else [])]
+    scope = f"Read were {'; '.join([*read, *(['all voxels'] if found.voxels else [])])}."
     Path(path).write_text(html_report(subject, found.findings, found.summaries, scope=scope), encoding="utf-8")

@@ -240,7 +240,7 @@ def _files(view: View, entity: Entity, series: Entity | None, sections: int) -> 
 
 
 def parse_alignment_file(data: bytes, key: str, found: list[Finding]) -> Any:
-    """The rows of an ``.xf``, the angles of a ``.tlt``, the content of an ``.aln``; None for other files and bad ones."""
+    """The rows of an ``.xf``, the angles of a ``.tlt``, the content of an ``.aln``; None for any other or bad file."""
     ending = key[key.rfind(".") :].lower()
     try:
         if ending == ".xf":

@@ -28,7 +28,7 @@ _STYLE = """
   --error: #b3261e; --warning: #8a5a00; --info: #2b5c8a; --good: #1f6b3a; }
 * { box-sizing: border-box }
 body { font: 15px/1.5 system-ui, sans-serif; color: var(--ink); background: var(--paper); margin: 0 auto;
-  padding: 2rem 1.5rem 4rem; max-width: 72rem }
+  padding: 2rem 1.5rem 4rem; max-width: 80rem }
 h1 { font-size: 1.6rem; margin: 0 } h2 { font-size: 1.2rem; margin: 2.2rem 0 .6rem }
 h3 { font-size: 1rem; margin: 1.2rem 0 .3rem } p { margin: .3rem 0 }
 .soft { color: var(--soft) } code { font: .87em ui-monospace, monospace; overflow-wrap: anywhere }
@@ -39,18 +39,18 @@ h3 { font-size: 1rem; margin: 1.2rem 0 .3rem } p { margin: .3rem 0 }
 .info { border-left-color: var(--info) } .good { border-left-color: var(--good) }
 .error .word { color: var(--error) } .warning .word { color: var(--warning) } .info .word { color: var(--info) }
 .good .word { color: var(--good) } .word { font-weight: 600 }
-.wide { overflow-x: auto } table { border-collapse: collapse; width: 100% }
+.wide { overflow-x: auto } table { border-collapse: collapse; width: 100%; font-size: .93em }
 th, td { text-align: left; vertical-align: top; padding: .35rem .6rem; border-bottom: 1px solid var(--line) }
 th { background: var(--shade); font-weight: 600 } td.n, th.n { text-align: right;
-  white-space: nowrap; font-variant-numeric: tabular-nums }
+  font-variant-numeric: tabular-nums }
 td.bad { color: var(--error); font-weight: 600 } td.doubt { color: var(--warning); font-weight: 600 }
 details { border: 1px solid var(--line); border-left: .35rem solid var(--line); border-radius: .4rem; margin: .6rem 0;
   padding: .5rem .9rem; break-inside: avoid } summary { cursor: pointer }
 details.error { border-left-color: var(--error) } details.warning { border-left-color: var(--warning) }
 details.info { border-left-color: var(--info) }
-li { margin: .4rem 0 } ul { margin: .4rem 0; padding-left: 1.2rem }
-td.s { white-space: nowrap } td:first-child { min-width: 9rem }
-.plots { display: grid; grid-template-columns: repeat(auto-fill, minmax(26rem, 1fr)); gap: .8rem }
+li { margin: .4rem 0; overflow-wrap: anywhere } ul { margin: .4rem 0; padding-left: 1.2rem }
+td.s, td.n { white-space: nowrap } td:first-child { min-width: 9rem }
+.plots { display: grid; grid-template-columns: repeat(auto-fill, minmax(min(26rem, 100%), 1fr)); gap: .8rem }
 .plots figure { margin: 0; border: 1px solid var(--line); border-radius: .4rem; padding: .5rem; break-inside: avoid }
 figcaption { font-weight: 600; margin-bottom: .2rem; overflow-wrap: anywhere } svg { width: 100%; height: auto }
 svg text { font: 11px system-ui, sans-serif; fill: var(--soft) } .grid { stroke: var(--line) }
@@ -114,24 +114,24 @@ def _runs(findings: Sequence[Finding], summaries: Sequence[Summary]) -> str:
         wrong, doubtful = errors[each.key], warnings[each.key]
         body.append(
             f"<tr><td><code>{escape(each.key)}</code></td>"
+            f'<td class="n{" bad" if wrong else ""}">{wrong}</td>'
+            f'<td class="n{" doubt" if doubtful else ""}">{doubtful}</td>'
             f'<td class="n">{each.exposures or "–"}</td><td class="s">{_lines(each.tilt_series)}</td>'
             f'<td class="n">{each.alignments or "–"}</td><td class="s">{_lines(each.tomograms)}</td>'
             f'<td class="n">{each.annotations or "–"}</td><td class="n">{each.objects or "–"}</td>'
-            f'<td class="n">{_bytes(each.size)}</td>'
-            f'<td class="n{" bad" if wrong else ""}">{wrong}</td>'
-            f'<td class="n{" doubt" if doubtful else ""}">{doubtful}</td></tr>'
+            f'<td class="n">{_bytes(each.size)}</td></tr>'
         )
     heads = (
         ("Run", ""),
+        ("Errors", "n"),
+        ("Warnings", "n"),
         ("Exposures", "n"),
-        ("Tilt series (x × y × sections)", ""),
+        ("Tilt series, x × y × sections", ""),
         ("Alignments", "n"),
-        ("Tomograms (x × y × z)", ""),
+        ("Tomograms, x × y × z", ""),
         ("Annotations", "n"),
         ("Objects", "n"),
         ("Size", "n"),
-        ("Errors", "n"),
-        ("Warnings", "n"),
     )
     head = "".join(f'<th scope="col" class="{kind}">{text}</th>' for text, kind in heads)
     table = f"<table><thead><tr>{head}</tr></thead><tbody>{''.join(body)}</tbody></table>"
