@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import copy
+import difflib
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -13,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tomoportal.errors import ConfigError
-from tomoportal.ingest import load_config
+from tomoportal.ingest import load_config, upgrade_config
 from tomoportal.ingest.lines import load_yaml
 from tomoportal.ingest.migrations import CURRENT_VERSION, OLDER_VERSIONS, Migrated, migrate, version_of
 from tomoportal.ingest.migrations.to_1_3_0 import slug
@@ -383,3 +385,43 @@ def test_the_public_portals_older_configs_keep_what_they_say(real_configs: Path)
             assert after.yaml.data | {"version": after.version} == before.data
             assert after.yaml.lines == before.lines
     assert {"1.0.0", "1.1.0", CURRENT_VERSION} <= set(versions)
+
+
+# The same for the text: `upgrade_config`
+
+
+def test_what_moves_takes_its_comments_along() -> None:
+    text = OLDEST.replace("  sample_preparation", "  # by hand\n  sample_preparation")
+    text = text.replace("pixel_spacing: 3.37", "pixel_spacing: 3.37  # calibrated")
+    upgraded = upgrade_config(text.encode(), "c.yaml")
+    assert upgraded.version == "0.0.0"
+    assert "# by hand" in upgraded.text
+    assert re.search(r"pixel_spacing: 3\.37 +# calibrated", upgraded.text)
+    assert upgraded.text.startswith("version: 1.3.0\n")
+    assert load_yaml(upgraded.text, "c.yaml").data == migrate(load_yaml(text, "c.yaml")).yaml.data
+
+
+@given(_damaged(), st.booleans())
+def test_the_text_holds_the_migrated_data_and_is_upgraded_once(data: dict[str, Any], flow: bool) -> None:
+    text = yaml.safe_dump(data, sort_keys=False, default_flow_style=flow or None)
+    try:
+        upgraded = upgrade_config(text.encode(), "c.yaml")
+    except ConfigError:
+        return
+    assert load_yaml(upgraded.text, "c.yaml").data == migrate(load_yaml(text, "c.yaml")).yaml.data
+    assert upgrade_config(upgraded.text.encode(), "c.yaml").text == upgraded.text
+
+
+@pytest.mark.real_data
+def test_of_the_public_portals_configs_only_the_version_line_changes(real_configs: Path) -> None:
+    changed = 0
+    for path in sorted(real_configs.rglob("*.yaml")):
+        before = path.read_text()
+        after = upgrade_config(before.encode(), path.name)
+        lines = [line for line in difflib.ndiff(before.splitlines(), after.text.splitlines()) if line[0] in "+-"]
+        if after.version != CURRENT_VERSION:
+            changed += 1
+            assert lines == [f"- version: {after.version}", f"+ version: {CURRENT_VERSION}"], path
+        else:
+            assert not lines
+    assert changed >= 6

@@ -23,6 +23,7 @@ COMMANDS = {
     "demo": "Make an in-silico deposition, ingest it, index it and serve it.",
     "up": "Ingest (or reuse), index and serve an archive: the main job in one command.",
     "init": "Look at a folder of raw files and write an ingestion config for it.",
+    "config": "Check and upgrade ingestion configs, or print their JSON Schema for editors.",
     "ingest": "Turn raw files into an archive as an ingestion config says.",
     "index": "Bring the catalog up to date with the archive.",
     "serve": "Serve the web site, GraphQL, files and viewer of an archive.",

@@ -18,14 +18,17 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from tomoportal.ingest.config import Config, load_config
+    from tomoportal.ingest.migrations import CURRENT_VERSION
     from tomoportal.ingest.plan import Item, Options, Plan
     from tomoportal.ingest.planner import make_plan
     from tomoportal.ingest.report import Report, Result
     from tomoportal.ingest.running import run_plan
     from tomoportal.ingest.sources import SourceRoot, open_source
     from tomoportal.ingest.stale import prune
+    from tomoportal.ingest.upgrade import Upgraded, upgrade_config
 
 _HOMES = {
+    "CURRENT_VERSION": "migrations",
     "Config": "config",
     "Item": "plan",
     "Options": "plan",
@@ -38,9 +41,12 @@ _HOMES = {
     "prune": "stale",
     "open_source": "sources",
     "run_plan": "running",
+    "Upgraded": "upgrade",
+    "upgrade_config": "upgrade",
 }
 
 __all__ = [
+    "CURRENT_VERSION",
     "Config",
     "Item",
     "Options",
@@ -48,11 +54,13 @@ __all__ = [
     "Report",
     "Result",
     "SourceRoot",
+    "Upgraded",
     "load_config",
     "make_plan",
     "open_source",
     "prune",
     "run_plan",
+    "upgrade_config",
 ]
 
 

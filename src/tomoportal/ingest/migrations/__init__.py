@@ -7,11 +7,11 @@ migrated config still lead to the line of the file.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from tomoportal.errors import ConfigError, Problem
-from tomoportal.ingest.lines import PlacedYaml
+from tomoportal.ingest.lines import Path, PlacedYaml
 from tomoportal.ingest.migrations import to_1_0_0, to_1_1_0, to_1_2_0, to_1_3_0
 from tomoportal.ingest.migrations.trail import Trail
 
@@ -38,6 +38,11 @@ class Migrated:
     version: str
     """The version that the file has."""
     changes: tuple[str, ...] = ()
+    _origins: dict[int, Path] = field(default_factory=dict)
+
+    def origin(self, value: Any) -> Path | None:
+        """Where a mapping or list of the migrated data stands in the file; None for what a step made."""
+        return self._origins.get(id(value))
 
 
 def version_of(data: object) -> str:
@@ -71,4 +76,4 @@ def migrate(yaml: PlacedYaml) -> Migrated:
         data["version"] = now
         data.update(rest)
     data["version"] = now
-    return Migrated(PlacedYaml(data, trail.lines(), yaml.problems, yaml.name), version, tuple(changes))
+    return Migrated(PlacedYaml(data, trail.lines(), yaml.problems, yaml.name), version, tuple(changes), trail.origins)

@@ -22,6 +22,8 @@ class Trail:
         self._lines: dict[tuple[int, Any], int] = {}
         self._kept: list[Any] = []  # what is dropped by a step lives on, so that its identity is not given again
         self.problems: list[Problem] = []
+        self.origins: dict[int, Path] = {}
+        """Identity of each mapping and list that the file has → its path there."""
         self.data = self._copy(yaml.data, ())
 
     def follow(self, container: Any, old: Any, key: Any = None) -> Any:
@@ -49,6 +51,7 @@ class Trail:
             return value
         new: Any = {} if isinstance(value, dict) else []
         self._kept.append(new)
+        self.origins[id(new)] = path
         self._lines[id(new), None] = self._yaml.line(path)
         for key, child in value.items() if isinstance(value, dict) else enumerate(value):
             step = (*path, key if isinstance(key, int) and isinstance(value, list) else str(key))
