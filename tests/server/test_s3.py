@@ -17,6 +17,7 @@ from obstore.store import S3Store
 
 from tomoportal.archive import Archive
 from tomoportal.catalog import GraphQL, Viewer, visibility
+from tomoportal.model.entities import ENTITIES
 from tomoportal.server import LiveServer, Settings, app
 from tomoportal.storage import Store, open_store
 
@@ -361,3 +362,59 @@ def test_the_bucket_has_the_name_of_the_settings(server: LiveServer) -> None:
         with pytest.raises(ClientError, match="NoSuchBucket"):
             client.get_object(Bucket=BUCKET, Key=DOCUMENT)
         client.close()
+
+
+# --- the addresses that the API tells
+
+
+def _told(server: LiveServer, kind: str, **headers: str) -> list[tuple[str, str]]:
+    """Every address of one kind in the whole catalog, with the field that tells it."""
+    found = []
+    for entity in ENTITIES.values():
+        fields = [field for field in entity.fields if field.path == kind]
+        if not fields:
+            continue
+        root = entity.root
+        query = f"{{ {root} {{ {' '.join(field.wire for field in fields)} }} }}"
+        answer = httpx.post(f"{server.url}/graphql", json={"query": query}, headers=headers).json()
+        for row in answer["data"][root]:
+            found += [(f"{root}.{field.wire}", row[field.wire]) for field in fields if row[field.wire]]
+    return found
+
+
+def test_every_s3_address_leads_into_this_bucket(any_server: LiveServer, unsigned: Any) -> None:
+    told = _told(any_server, "s3")
+    assert len({field for field, _ in told}) >= 8
+    for field, address in told:
+        assert address.startswith(f"s3://{BUCKET}/"), field
+        key = address.removeprefix(f"s3://{BUCKET}/")
+        listed = unsigned.list_objects_v2(Bucket=BUCKET, Prefix=key, MaxKeys=1).get("Contents", [])
+        assert listed, f"{field}: nothing at {address}"
+        assert listed[0]["Key"] == key or key.endswith("/") or listed[0]["Key"].startswith(f"{key}/"), field
+
+
+def test_every_https_address_is_below_the_host_that_was_asked(any_server: LiveServer) -> None:
+    told = _told(any_server, "https")
+    assert len({field for field, _ in told}) >= 8
+    with httpx.Client() as http:
+        for field, address in told:
+            assert address.startswith(f"{any_server.url}/files/"), field
+            answer = http.head(address)
+            if answer.status_code == 404:  # a folder
+                answer = http.get(address.rstrip("/") + "/?list")
+            assert answer.status_code == 200, f"{field}: nothing at {address}"
+    assert {address.split("/files/")[0] for _, address in _told(any_server, "https", Host="lab.example:81")} == {
+        "http://lab.example:81"
+    }
+
+
+def test_a_public_address_stands_before_the_host(server: LiveServer) -> None:
+    settings = Settings(
+        archive=server.settings.archive, public_url="https://cryoet.lab.example", bucket="lab-bucket", host="127.0.0.1"
+    )
+    with LiveServer(settings) as other:
+        assert {address.split("/10001/")[0] for _, address in _told(other, "https", Host="x")} >= {
+            "https://cryoet.lab.example/files"
+        }
+        assert all(address.startswith("https://cryoet.lab.example/files/") for _, address in _told(other, "https"))
+        assert all(address.startswith("s3://lab-bucket/") for _, address in _told(other, "s3"))
