@@ -2,26 +2,49 @@
 
 from __future__ import annotations
 
+import io
 import json
 import shutil
+import struct
 import sys
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import click
+import numpy as np
 import pytest
 from click.testing import CliRunner
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from PIL import Image
 
-from tomoportal.archive import RULES, Archive, verify
+from tomoportal.archive import RULES, Archive, examine, verify
 from tomoportal.archive.findings import rules_markdown
-from tomoportal.archive.verify import examine
+from tomoportal.archive.verification.frames import read_stack
+from tomoportal.archive.verification.pictures import picture_size
+from tomoportal.errors import FormatError
+from tomoportal.formats import ArrayVolume, convert_volume, read_aretomo
+from tomoportal.storage import open_store
 from tomoportal.testing.faulty import FaultyStore
+from tomoportal.testing.sources import PIXEL, SHAPE, SPACING
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-from whole_archive import CTF, FRAMES, MDOC, POINTS, RAWTLT, RUN, TOMOGRAM, edit, write_whole_archive
+from whole_archive import (
+    ALIGNMENT_DOCUMENT,
+    CTF,
+    FRAMES,
+    INSTANCES,
+    MDOC,
+    POINTS,
+    RAWTLT,
+    RUN,
+    TOMOGRAM,
+    edit,
+    rewrite_volume,
+    write_whole_archive,
+)
 
 
 @pytest.fixture(scope="module")
@@ -63,6 +86,84 @@ def test_doses_by_time_are_right_too(root: Path) -> None:
 
     edit(root, FRAMES, by_time)
     assert {each.rule for each in verify(Archive.open(root))} == {"V106", "V707"}
+
+
+def test_an_archive_on_an_object_store(root: Path) -> None:
+    """No file can be memory-mapped there."""
+    store = open_store("memory://", create=True)
+    for path in sorted(root.rglob("*")):
+        if path.is_file():
+            store.put(path.relative_to(root).as_posix(), path.read_bytes())
+    assert {each.rule for each in verify(Archive.open(store), voxels=True, jobs=2)} == {"V106"}
+
+
+def test_ngff_0_5(root: Path) -> None:
+    """Zarr version 3 with shards obeys the same rules."""
+    volume = np.random.default_rng(3).normal(size=SHAPE).astype(np.float32)
+    store = open_store(root, create=True)
+    key = f"{TOMOGRAM}/TS_01"
+    shutil.rmtree(root / f"{key}.zarr")
+    convert_volume(
+        ArrayVolume(volume, SPACING),
+        store,
+        mrc_key=f"{key}.mrc",
+        zarr_prefix=f"{key}.zarr",
+        voxel_spacing=SPACING,
+        kind="tomogram",
+        ngff="0.5",
+    )
+    archive = Archive.open(root)
+    assert {each.rule for each in verify(archive, voxels=True)} == {"V106"}
+    edit(
+        root, f"{key}.zarr/zarr.json", lambda content: content["attributes"]["ome"]["multiscales"][0]["axes"].reverse()
+    )
+    assert {each.rule for each in verify(archive)} == {"V106", "V612"}
+
+
+def test_labels_that_no_mrc_file_can_hold(root: Path) -> None:
+    """Above 65535 the MRC file is renumbered; the OME-Zarr holds the labels (F18)."""
+    labels = np.zeros(SHAPE, np.uint32)
+    labels[2:5, 3:9, 4:12], labels[7:10, 12:20, 16:28] = 1, 70000
+    rewrite_volume(root, INSTANCES, labels, "instance_mask")
+    assert {each.rule for each in verify(Archive.open(root), voxels=True)} <= {"V106", "V301"}
+
+
+def test_alignments_of_aretomo(root: Path) -> None:
+    table = "".join(f"{n} 84.7 1.0 {n}.5 -1.0 1.0 1.0 1.0 0.0 {angle}\n" for n, angle in enumerate((-4, -2, 2)))
+    text = "# AreTomo Alignment / Priims bprmMn\n# RawSize = 48 32 4\n# NumPatches = 0\n# DarkFrame = 2 3 0.0\n" + table
+    folder = root / RUN / "Alignments/100"
+    for path in folder.glob("TS_01.*"):
+        path.unlink()
+    (folder / "TS_01.aln").write_text(text)
+    sections = read_aretomo(text.encode(), "x").sections(PIXEL)
+    key = f"{RUN}/Alignments/100/TS_01.aln"
+
+    def named(document: dict[str, Any]) -> None:
+        document.update(format="ARETOMO3", files=[key], alignment_path=key, tilt_path=None, tiltx_path=None)
+        document["per_section_alignment_parameters"] = [asdict(section) for section in sections]
+
+    edit(root, ALIGNMENT_DOCUMENT, named)
+    archive = Archive.open(root)
+    assert [str(each) for each in verify(archive) if each.rule != "V106"] == []
+    assert [section.z_index for section in sections] == [0, 1, 3]
+    (folder / "TS_01.aln").write_text(text.replace("48 32 4", "48 32 5").replace("DarkFrame = 2", "DarkFrame = 1"))
+    assert {"V752", "V751"} <= {each.rule for each in verify(archive)}
+
+
+@pytest.mark.parametrize("form", ["PNG", "GIF", "JPEG"])
+def test_sizes_of_pictures(form: str) -> None:
+    file = io.BytesIO()
+    Image.new("RGB", (321, 123)).save(file, form)
+    assert picture_size(file.getvalue()) == (321, 123)
+    assert picture_size(file.getvalue()[:9]) is None
+
+
+def test_a_tiff_that_goes_round_in_a_circle() -> None:
+    store = open_store("memory://", create=True)
+    entry = struct.pack("<HHIHH", 256, 3, 1, 7, 0)
+    store.put("x.tif", b"II*\0" + struct.pack("<IH", 8, 1) + entry + struct.pack("<I", 8))
+    with pytest.raises(FormatError, match="circle"):
+        read_stack(store, "x.tif")
 
 
 _JUNK = st.recursive(

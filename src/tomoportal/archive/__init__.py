@@ -42,7 +42,7 @@ from tomoportal.archive.manifest import ItemRecord, Manifest
 from tomoportal.archive.publish import Published
 from tomoportal.archive.source_digests import SourceDigests
 from tomoportal.archive.staging import Staging
-from tomoportal.archive.verify import verify
+from tomoportal.archive.verify import Verification, examine, verify
 from tomoportal.storage import FileRecord
 
 __all__ = [
@@ -58,7 +58,9 @@ __all__ = [
     "Severity",
     "SourceDigests",
     "Staging",
+    "Verification",
     "documents",
+    "examine",
     "identity",
     "layout",
     "verify",

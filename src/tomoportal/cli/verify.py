@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 if TYPE_CHECKING:
-    from tomoportal.archive import Finding
-    from tomoportal.archive.verify import Verification
+    from tomoportal.archive import Finding, Verification
     from tomoportal.cli.console import Progress
 
 __all__ = ["command"]
@@ -80,8 +79,7 @@ def command(
 def _archive(url: str | None, fast: bool, deep: bool, jobs: int | None, progress: Progress) -> Verification:
     import os
 
-    from tomoportal.archive import Archive
-    from tomoportal.archive.verify import examine
+    from tomoportal.archive import Archive, examine
     from tomoportal.server import load_settings
 
     opened = Archive.open(load_settings({"archive": url}).archive)
@@ -89,7 +87,7 @@ def _archive(url: str | None, fast: bool, deep: bool, jobs: int | None, progress
 
 
 def _sources(config: str, root: str | None, deep: bool, progress: Progress) -> Verification:
-    from tomoportal.archive.verify import Verification
+    from tomoportal.archive import Verification
     from tomoportal.ingest import load_config, open_source
     from tomoportal.ingest.checks import check_sources
 

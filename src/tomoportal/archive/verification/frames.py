@@ -171,7 +171,9 @@ def _pairs(mdoc: tuple[str, Mdoc], names: list[str], stacks: Mapping[str, Stack]
     for name, owners in sorted(by_name.items()):
         stack = stacks.get(files.get(name, ""))
         stated = owners[0].get("NumSubFrames")
-        if stack and stated and stated.isdigit() and int(stated) != stack.images:
+        # An EER file holds every frame of the camera; programs count them in groups.
+        counts = stated is not None and stated.isdigit() and not name.lower().endswith(".eer")
+        if stack and counts and int(stated or 0) != stack.images:
             yield finding("V706", files[name], f"it has {stack.images} images, NumSubFrames is {stated}")
 
 

@@ -16,7 +16,7 @@ from tomoportal.archive.verification.frames import mdoc_of
 from tomoportal.archive.verification.view import Entity, View, angles_apart, number, rows, size_of
 from tomoportal.errors import FormatError
 from tomoportal.formats.acquisition import ANGLE_TOLERANCE
-from tomoportal.formats.ctf import CtfTable, read_ctf
+from tomoportal.formats.ctf import CTF_FORMATS, CtfTable, read_ctf
 from tomoportal.formats.mdoc import Mdoc
 
 __all__ = [
@@ -275,6 +275,8 @@ def _ctf(view: View, entity: Entity, sections: int) -> list[Finding]:
     if key is None or data is None:
         return []
     program = key.removesuffix("_ctf.txt").rpartition("_")[2]
+    if program not in CTF_FORMATS:
+        return []  # nothing says what it is
     try:
         table = read_ctf(data, key, format=program)
     except FormatError as error:

@@ -18,6 +18,7 @@ _VOXELS = 2  # binning rounds sizes
 def check(view: View) -> list[Finding]:
     """Every tomogram of a run."""
     found: list[Finding] = []
+    dimensions: dict[str, list[list[Finding]]] = {}
     for entity in view.of("tomogram"):
         size, spacing = size_of(entity.content.get("size")), entity.place.spacing
         found += affine_findings(entity.content.get("affine_transformation_matrix"), entity.key)
@@ -25,14 +26,15 @@ def check(view: View) -> list[Finding]:
         if size is None or not spacing:
             continue
         if alignment:
-            found += _dimension(entity, alignment, size, spacing)
+            dimensions.setdefault(alignment.key, []).append(list(_dimension(entity, alignment, size, spacing)))
         series = view.entity("tiltseries", alignment.content.get("tiltseries_path")) if alignment else None
         series = series or (view.of("tiltseries")[0] if len(view.of("tiltseries")) == 1 else None)
         pixel = number(series.content, "pixel_spacing") if series else None
         stack = size_of(series.content.get("size")) if series else None
         if pixel and stack:
             found += field_findings(entity.key, size, spacing, stack, pixel)
-    return found
+    # An alignment may have tomograms of several sizes; its volume is that of one of them.
+    return found + [each for findings in dimensions.values() if all(findings) for each in findings[0]]
 
 
 def _dimension(entity: Entity, alignment: Entity, size: tuple[int, int, int], spacing: float) -> Iterator[Finding]:
