@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import html
+import re
+import subprocess
+import sys
+from pathlib import Path
 from typing import Any
 from urllib.parse import urljoin, urlsplit
 
@@ -66,7 +71,7 @@ def test_a_page_is_complete_and_needs_no_inline_code(http: httpx.Client, parse: 
 
 def test_home_counts_what_the_archive_holds(http: httpx.Client, parse: type[Any]) -> None:
     text = parse(http.get("/").text).text
-    assert "1 datasets" in text
+    assert "1 dataset " in text
     assert "Latest datasets" in text
 
 
@@ -79,6 +84,28 @@ def test_the_run_page_shows_tomograms_annotations_and_downloads(http: httpx.Clie
     assert any(link.endswith(".ndjson") for link in downloads)
     for link in downloads:
         assert http.head(link).status_code == 200, link
+
+
+@pytest.mark.parametrize("address", ["/runs/1", "/datasets/10001"])
+def test_the_snippet_of_a_page_downloads_every_tomogram_to_a_file_of_its_own(
+    http: httpx.Client, tmp_path: Path, address: str
+) -> None:
+    snippet = html.unescape(re.findall(r"<code>(from .*?)</code>", http.get(address).text, re.DOTALL)[0])
+    subprocess.run([sys.executable, "-c", snippet], cwd=tmp_path, check=True, capture_output=True)
+    where = "{id: {_eq: 1}}" if address == "/runs/1" else "{}"
+    asked = {"query": f"{{runs(where: {where}) {{tomograms {{edges {{node {{id}}}}}}}}}}"}
+    runs = http.post("/graphql", json=asked).json()["data"]["runs"]
+    expected = sum(len(run["tomograms"]["edges"]) for run in runs)
+    assert expected > 1
+    assert len(list(tmp_path.rglob("*.mrc"))) == expected
+
+
+def test_a_page_says_the_same_about_frames_as_the_page_of_its_dataset(http: httpx.Client, parse: type[Any]) -> None:
+    """Exposures that an mdoc lists are no files that can be downloaded."""
+    run, dataset = (parse(http.get(address).text).text for address in ("/runs/1", "/datasets/10001"))
+    said = [re.search(r"Frames (Not submitted|Available)", text) for text in (run, dataset)]
+    assert all(said)
+    assert said[0][1] == said[1][1]  # type: ignore[index]
 
 
 def test_a_run_name_with_odd_characters_works_everywhere(http: httpx.Client, parse: type[Any]) -> None:
@@ -111,7 +138,7 @@ def test_search_looks_everywhere_and_takes_every_text_as_text(
     http: httpx.Client, parse: type[Any], search: str, found: int
 ) -> None:
     text = parse(http.get("/browse-data/datasets", params={"search": search}).text).text
-    assert f"{found} of 1 datasets" in text
+    assert f"{found} of 1 dataset" in text
     if not found:
         assert "No results found" in text
 

@@ -17,13 +17,17 @@ __all__ = ["listing", "page"]
 _SORTS = {"asc": "asc", "desc": "desc"}
 
 _SNIPPET = """\
+from pathlib import Path
+
 from cryoet_data_portal import Client, Dataset, Run
 
 client = Client("{origin}/graphql")
 dataset = Dataset.get_by_id(client, {id})
 for run in Run.find(client, [Run.dataset_id == dataset.id]):
     for tomogram in run.tomograms:
-        tomogram.download_mrcfile()"""
+        folder = Path(run.name, f"TM-{{tomogram.id}}")  # all tomograms of a run have the same file name
+        folder.mkdir(parents=True, exist_ok=True)
+        tomogram.download_mrcfile(str(folder))"""
 
 
 def listing(pages: Pages) -> Callable[[Request], Response]:

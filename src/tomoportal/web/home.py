@@ -22,10 +22,10 @@ def page(pages: Pages) -> Callable[[Request], Response]:
         catalog, viewer = pages.portal.catalog, pages.portal.viewer(request)
         counts = browse.landing_counts(catalog, viewer)
         numbers = [
-            ("datasets", counts.datasets),
-            ("species", counts.species),
-            ("tomograms", counts.tomograms),
-            ("annotations", counts.annotations),
+            (counts.datasets, "dataset", "datasets"),
+            (counts.species, "species", "species"),
+            (counts.tomograms, "tomogram", "tomograms"),
+            (counts.annotations, "annotation", "annotations"),
         ]
         latest = browse.datasets(catalog, viewer, per_page=_LATEST).rows
         return pages.render(request, "home.html", numbers=numbers, latest=latest)

@@ -19,12 +19,16 @@ __all__ = ["page", "viewer"]
 _CLIENT = "/viewer/v/portal/"
 
 _SNIPPET = """\
+from pathlib import Path
+
 from cryoet_data_portal import Client, Run
 
 client = Client("{origin}/graphql")
 run = Run.get_by_id(client, {id})
 for tomogram in run.tomograms:
-    tomogram.download_mrcfile()"""
+    folder = Path(run.name, f"TM-{{tomogram.id}}")  # all tomograms of a run have the same file name
+    folder.mkdir(parents=True, exist_ok=True)
+    tomogram.download_mrcfile(str(folder))"""
 
 
 def page(pages: Pages) -> Callable[[Request], Response]:
