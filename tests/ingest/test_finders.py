@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -29,8 +30,8 @@ def search(tmp_path: Path) -> Any:
     source = SourceRoot(open_store(tmp_path / "raw", read_only=True), "src")
     archive = Tree(open_store(tmp_path / "out", read_only=True))
 
-    def run(**entry: Any) -> Search:
-        return find(entry, SCOPE, source, archive)
+    def run(section: str = "", **entry: Any) -> Search:
+        return find(entry, SCOPE, source, archive, section)
 
     return run
 
@@ -120,6 +121,21 @@ def test_spacings_from_the_headers_of_volumes(tmp_path: Path, search: Any) -> No
         search(tomogram_header={"list_glob": "{run_name}.rec"})
 
 
-def test_an_unknown_finder_is_refused_not_skipped(search: Any) -> None:
-    with pytest.raises(FindError, match="destination_filter is not supported"):
-        search(destination_filter={"filters": []})
+def test_filters_of_documents_find_what_they_describe_and_only_there(search: Any, tmp_path: Path) -> None:
+    for number, maker in ((100, "Gatan"), (101, "TFS")):
+        path = tmp_path / f"out/10001/TS_1/TiltSeries/{number}/tiltseries_metadata.json"
+        path.parent.mkdir(parents=True)
+        document = {"omezarr_dir": f"{number}.zarr", "camera": {"manufacturer": maker}, "scales": [{"z": 4}, {"z": 2}]}
+        path.write_text(json.dumps(document))
+
+    def found(*filters: tuple[list[str], Any]) -> list[Any]:
+        rules = [{"key": key, "value": value} for key, value in filters]
+        result: list[Any] = _pairs(search(section="tiltseries", destination_filter={"filters": rules}))
+        return result
+
+    assert found((["camera", "manufacturer"], "TFS")) == [("101", "101.zarr")]
+    assert found((["scales", "z"], 2)) == [("100", "100.zarr"), ("101", "101.zarr")]
+    assert found((["scales", "z"], "2"), (["camera", "manufacturer"], "Gatan")) == [("100", "100.zarr")]
+    assert found((["scales", "y"], 2)) == []
+    with pytest.raises(FindError, match="frames cannot be found by their documents"):
+        search(section="frames", destination_filter={"filters": []})

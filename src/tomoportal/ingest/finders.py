@@ -7,6 +7,7 @@ the source folder.
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -20,6 +21,10 @@ from tomoportal.ingest.trees import OutsideError, Tree
 __all__ = ["FINDERS", "FindError", "Found", "Search", "compile_rule", "find", "passes_filters"]
 
 FINDERS = ("source_glob", "source_multi_glob", "literal", "destination_glob", "destination_filter", "tomogram_header")
+_FILTERED = {
+    "tiltseries": "{run_output_path}/TiltSeries/*/tiltseries_metadata.json",
+    "tomograms": "{voxel_spacing_output_path}/Tomograms/*/tomogram_metadata.json",
+}
 _OUTPUT_FIELDS = ("{run_output_path}", "{dataset_output_path}", "{output_path}", "{voxel_spacing_output_path}")
 
 
@@ -51,8 +56,8 @@ class Search:
     unmatched: tuple[str, ...] = field(default=())
 
 
-def find(entry: Mapping[str, Any], scope: Scope, source: SourceRoot, archive: Tree) -> Search:
-    """Run the finder of one source entry; raises `FindError`.
+def find(entry: Mapping[str, Any], scope: Scope, source: SourceRoot, archive: Tree, section: str = "") -> Search:
+    """Run the finder of one source entry of a section; raises `FindError`.
 
     Names are not checked for duplicates here: for runs and spacings several files may stand for one item.
     """
@@ -79,9 +84,7 @@ def find(entry: Mapping[str, Any], scope: Scope, source: SourceRoot, archive: Tr
     elif kind == "tomogram_header":
         search = _headers(arguments, scope, source)
     else:
-        raise FindError(
-            f"the finder {kind} is not supported by this version", kind, "use source_glob, literal or destination_glob"
-        )
+        search = _filtered(arguments, section, scope, archive)
     rules = [compile_rule(rule) for rule in entry.get("exclude") or ()]
     return Search(
         tuple(item for item in search.found if not any(rule.match(item.name) for rule in rules)), search.unmatched
@@ -148,6 +151,38 @@ def _headers(arguments: Mapping[str, Any], scope: Scope, source: SourceRoot) -> 
             raise FindError(error.what, "tomogram_header.list_glob", error.fix) from error
         found.setdefault(name, Found(name, item.key))
     return Search(tuple(found.values()), matched.unmatched)
+
+
+def _filtered(arguments: Mapping[str, Any], section: str, scope: Scope, archive: Tree) -> Search:
+    """Objects of the archive whose documents match every filter; only referred to, by their OME-Zarr."""
+    template = _FILTERED.get(section)
+    if template is None:
+        raise FindError(
+            f"{section} cannot be found by their documents",
+            "destination_filter",
+            f"use it in {' and '.join(_FILTERED)}, elsewhere a destination_glob",
+        )
+    pattern = _expand(template, scope, "destination_filter")
+    found: list[Found] = []
+    for key in _glob(archive.glob, pattern, "destination_filter"):
+        try:
+            document = json.loads(archive.store.get(key))
+        except (ValueError, RecursionError) as error:
+            raise FindError(f"{key} is no JSON document: {error}", "destination_filter") from error
+        if not isinstance(document, dict) or not isinstance(document.get("omezarr_dir"), str):
+            continue
+        if all(_holds(document, list(rule["key"]), rule["value"]) for rule in arguments.get("filters") or ()):
+            found.append(Found(key.split("/")[-2], document["omezarr_dir"], reference=True))
+    return Search(tuple(found), () if found else (pattern,))
+
+
+def _holds(value: Any, path: list[Any], wanted: Any) -> bool:
+    """Whether following ``path`` leads to ``wanted``; of a list, any element may."""
+    if isinstance(value, list):
+        return any(_holds(element, path, wanted) for element in value)
+    if not path:
+        return bool(value == wanted or str(value) == str(wanted))
+    return isinstance(value, Mapping) and path[0] in value and _holds(value[path[0]], path[1:], wanted)
 
 
 def _many_globs(templates: Sequence[str], scope: Scope, source: SourceRoot) -> Search:

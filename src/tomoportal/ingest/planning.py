@@ -88,7 +88,7 @@ class Planning:
                 if not passes_filters(source.get("parent_filters"), scope.names):
                     continue
                 try:
-                    search = find(source, scope, self.source, self.destination)
+                    search = find(source, scope, self.source, self.destination, section)
                 except FindError as error:
                     place = (*path, *(part for part in error.field.split(".") if part))
                     self.fail(run, place, error.what, error.fix)

@@ -33,14 +33,15 @@ _CTF_FIELDS = (
 
 def plan(run: RunPlan) -> None:
     """A volume item and a document item; one tilt series per run and deposition."""
-    entries = [entry for entry in run.entries("tiltseries") if _is_ours(entry)]
+    every = run.entries("tiltseries")
+    entries = [entry for entry in every if _is_ours(entry)]
     raw_tilts = _raw_tilts(run)
     for entry in entries:
         for found in entry.found:
             assert found.key is not None
             _plan_one(run, entry, found.key, raw_tilts)
     if not entries:
-        _refer(run)
+        _refer(run, {found.key for entry in every for found in entry.found if found.key is not None})
 
 
 def _plan_one(run: RunPlan, entry: Entry, key: str, raw_tilts: str | None) -> None:
@@ -227,9 +228,11 @@ def _frames_count(run: RunPlan) -> int:
     return sum(len(item.sources) for item in run.items if item.kind == "frames")
 
 
-def _refer(run: RunPlan) -> None:
+def _refer(run: RunPlan, named: set[str]) -> None:
     """A dataset that exists already: its tilt series gives the pixel spacing for alignments."""
-    for _, document in run.planning.records.documents(run.place, KIND):
+    for key, document in run.planning.records.documents(run.place, KIND):
+        if named and not {key, document.get("omezarr_dir"), document.get("mrc_file")} & named:
+            continue
         spacing = document.get("pixel_spacing")
         if isinstance(spacing, (int, float)) and spacing > 0:
             run.pixel_spacing = float(spacing)
