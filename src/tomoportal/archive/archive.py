@@ -75,8 +75,10 @@ class Archive:
 
     # --- writing
 
-    def allocate(self, container: Container, kind: str, scope: str, identity_key: str) -> int:
-        """The id of an item: 100, 101, …; the same key always gets the same id.
+    def allocate(
+        self, container: Container, kind: str, scope: str, identity_key: str, *, wanted: int | None = None
+    ) -> int:
+        """The id of an item: 100, 101, …; the same key always gets the same id. ``wanted`` is given if it is free.
 
         ``scope`` is the folder that ids of this ``kind`` are counted in (the run, or for annotations the voxel
         spacing folder). An id that was ever given, or whose folder exists, is not given to another key.
@@ -87,7 +89,10 @@ class Archive:
         with self._locked(container):
             manifest = self.manifest(container)
             if key not in manifest.ids:
-                manifest.ids[key] = manifest.next_id(kind, scope, self._highest_folder(kind, scope))
+                given = {number for (k, s, _), number in manifest.ids.items() if (k, s) == (kind, scope)}
+                if wanted is None or wanted in given:
+                    wanted = manifest.next_id(kind, scope, self._highest_folder(kind, scope))
+                manifest.ids[key] = wanted
                 self.store.put(layout.manifest(container), manifest.dump())
             return manifest.ids[key]
 
@@ -101,18 +106,22 @@ class Archive:
         item: ItemRecord,
         staging: Staging | None = None,
         document: tuple[str, dict[str, Any]] | None = None,
+        *,
+        as_read: bool = False,
     ) -> Published:
         """Make an item part of the archive: its files, the manifest, and last its document ``(key, content)``.
 
         ``item`` comes without ``files``; they are the records of ``staging`` and the document. Files that the item had
         and has no longer are removed; nothing is written that is there already. Killed at any moment, the archive has
-        the old item or, after :meth:`recover`, the new one.
+        the old item or, after :meth:`recover`, the new one. ``as_read`` lets pass what readers of older documents put
+        up with, such as a sample type that is no longer in use; only migration needs it.
 
         Raises :class:`DocumentError` for a document that breaks the schema, and :class:`ArchiveError` for a document
         of another deposition or a file of another item.
         """
         with self._locked(container) as lock:
-            return publish.publish(self.store, container, self.manifest(container), item, staging, document, lock)
+            manifest = self.manifest(container)
+            return publish.publish(self.store, container, manifest, item, staging, document, lock, as_read=as_read)
 
     def remove_item(self, container: Container, kind: str, identity_key: str) -> ItemRecord:
         """Take an item out: its document first, then its files and its entry. Its id is not given again."""

@@ -46,12 +46,16 @@ def load(data: bytes, where: str = "") -> dict[str, Any]:
     return document
 
 
-def check(key: str, document: dict[str, Any]) -> None:
-    """Raise :class:`DocumentError` if the document breaks the schema of the kind that its key names."""
+def check(key: str, document: dict[str, Any], *, as_read: bool = False) -> None:
+    """Raise :class:`DocumentError` if the document breaks the schema of the kind that its key names.
+
+    ``as_read`` lets pass what readers put up with in documents of other archives.
+    """
     from tomoportal import model
 
     place = layout.parse(key)
     if place is None or place.kind is None:
         raise DocumentError([Problem("", "this is not the key of a metadata document")], source=key)
-    if problems := model.validate_document(place.kind, document):
+    kind = place.kind
+    if problems := model.check_document(kind, document).errors if as_read else model.validate_document(kind, document):
         raise DocumentError(problems, source=key)

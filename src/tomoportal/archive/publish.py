@@ -40,11 +40,13 @@ def publish(
     staging: Staging | None,
     document: Document | None,
     lock: Lock,
+    *,
+    as_read: bool = False,
 ) -> Published:
     """See :meth:`Archive.publish`. The container's lock is held and no journal is pending."""
     data = None
     if document:
-        documents.check(*document)
+        documents.check(*document, as_read=as_read)
         data = documents.dump(document[1])
         _check_owner(store, document)
         item = replace(item, document=document[0], deposition_id=_deposition(document[1], item.deposition_id))

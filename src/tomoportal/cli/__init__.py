@@ -28,6 +28,7 @@ COMMANDS = {
     "index": "Bring the catalog up to date with the archive.",
     "serve": "Serve the web site, GraphQL, files and viewer of an archive.",
     "verify": "Re-read an archive and report everything that is wrong with it.",
+    "migrate": "Make an archive in today's layout from one in an older layout.",
 }
 
 

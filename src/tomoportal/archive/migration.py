@@ -1,0 +1,307 @@
+"""An archive in an older layout → a new archive in today's: copied or linked, never in place.
+
+What is done is the plan of :mod:`tomoportal.archive.older`, a value that can be printed. Item by item it is staged and
+published, so that a killed migration has whole items only; run again, it goes on where it stopped, and items whose
+sources did not change are passed over.
+"""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import os
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from tomoportal.archive import layout
+from tomoportal.archive.archive import Archive
+from tomoportal.archive.layout import Container
+from tomoportal.archive.manifest import ItemRecord
+from tomoportal.archive.older import Conversion, Item, Numbers, OlderPlan, plan_archive
+from tomoportal.archive.source_digests import SourceDigests
+from tomoportal.archive.staging import Staging
+from tomoportal.errors import ArchiveError, NotFoundError, StorageError, TomoportalError
+from tomoportal.formats.convert import convert_volume
+from tomoportal.formats.opening import open_volume
+from tomoportal.storage import FileRecord, Store
+
+__all__ = ["Migrated", "MigrationReport", "migrate", "plan_migration"]
+
+Progress = Callable[[int, int, str], None]
+
+_VERSION = 1
+_FOLDERS = {
+    "tiltseries": "TiltSeries",
+    "alignment": "Alignments",
+    "tomogram": "Reconstructions",
+    "annotation": "Annotations",
+}
+_FULL = (errno.ENOSPC, errno.EDQUOT)
+
+
+@dataclass(frozen=True, slots=True)
+class Migrated:
+    """What became of an item: ``created``, ``replaced``, ``skipped`` or ``failed`` with the reason."""
+
+    label: str
+    kind: str
+    outcome: str
+    reason: str = ""
+
+
+@dataclass(frozen=True)
+class MigrationReport:
+    """Every item in plan order; ``plan`` has what has no place and what was remarked."""
+
+    results: tuple[Migrated, ...]
+    plan: OlderPlan
+
+    @property
+    def ok(self) -> bool:
+        return not any(each.outcome == "failed" for each in self.results)
+
+    def count(self, outcome: str) -> int:
+        """Number of items with an outcome."""
+        return sum(each.outcome == outcome for each in self.results)
+
+
+def plan_migration(
+    source: Store, archive: Archive, *, datasets: Iterable[str] | None = None, deposition_id: int | None = None
+) -> OlderPlan:
+    """What a migration would do; nothing is written. Ids that ``archive`` gave before stay.
+
+    ``deposition_id`` is for documents that name no deposition. Raises :class:`ArchiveError` if ``source`` holds no
+    dataset, or lies in ``archive`` or around it.
+    """
+    _check_apart(source, archive.store)
+
+    def has_deposition(number: int) -> bool:
+        """One that stands there, unless an earlier migration made it."""
+        container = Container.deposition(number)
+        made = archive.manifest(container).items.get(("deposition", "deposition"))
+        return made is None and archive.store.exists(layout.deposition_document(number))
+
+    return plan_archive(
+        source,
+        datasets=datasets,
+        deposition_id=deposition_id,
+        numbers=_numbers(archive),
+        has_deposition=has_deposition,
+    )
+
+
+def migrate(
+    plan: OlderPlan,
+    source: Store,
+    archive: Archive,
+    *,
+    link: bool = False,
+    jobs: int = 1,
+    progress: Progress | None = None,
+) -> MigrationReport:
+    """Carry out a plan. A failed item does not stop the others; only a full disk does.
+
+    ``link`` makes hard links instead of copies; raises :class:`StorageError` where source and archive are not on one
+    local file system. ``jobs`` is the number of threads that make volumes anew.
+    """
+    _check_apart(source, archive.store)
+    if link:
+        _check_linkable(source, archive.store)
+    archive.recover()
+    report = progress or (lambda done, total, text: None)
+    results: list[Migrated] = []
+    with SourceDigests(archive) as digests:
+        mover = _Mover(source, archive, digests, link, jobs)
+        for number, item in enumerate(plan.items):
+            report(number, len(plan.items), item.label)
+            try:
+                results.append(Migrated(item.label, item.kind, mover.move(item)))
+            except TomoportalError as error:
+                if _is_full(error):
+                    raise
+                results.append(Migrated(item.label, item.kind, "failed", str(error)))
+            report(number + 1, len(plan.items), item.label)
+    return MigrationReport(tuple(results), plan)
+
+
+@dataclass
+class _Mover:
+    source: Store
+    archive: Archive
+    digests: SourceDigests
+    link: bool
+    jobs: int
+
+    def move(self, item: Item) -> str:
+        """Make one item; the outcome."""
+        if item.problem:
+            raise ArchiveError(item.problem, where=item.label, fix="mend the source, and migrate again")
+        current = self.archive.manifest(item.container).items.get((item.kind, item.identity))
+        if current is not None and current.input_digest == self._digest(item) and self._is_whole(current):
+            return "skipped"
+        if item.id_scope is not None and item.archive_id is not None:
+            given = self.archive.allocate(
+                item.container, item.kind, item.id_scope, item.identity, wanted=item.archive_id
+            )
+            if given != item.archive_id:
+                raise ArchiveError(
+                    f"the id {item.archive_id} was given to something else meanwhile",
+                    where=item.label,
+                    fix="run the migration again",
+                )
+        with self.archive.stage(item.container, item.kind, item.identity) as staging:
+            for old, new in item.copies:
+                self._copy(old, new, staging)
+            for each in item.conversions:
+                self._convert(each, item.stamp, staging.store)
+            for key, text in item.texts:
+                staging.store.put(key, text.encode())
+            record = ItemRecord(
+                item.kind, item.identity, item.archive_id, self._digest(item), inputs={"migrated": _names(item)}
+            )
+            published = self.archive.publish(item.container, record, staging, item.document, as_read=True)
+        return "created" if published.outcome == "created" else "replaced"
+
+    def _digest(self, item: Item) -> str:
+        """Of everything that the item is made from: the plan of it, and the content of its old files."""
+        sources = [*(old for old, _ in item.copies), *(each.source for each in item.conversions), *item.sources]
+        parts: dict[str, Any] = {
+            "version": _VERSION,
+            "files": {key: self.digests.digest(self.source, key) for key in sorted(set(sources))},
+            "copies": item.copies,
+            "conversions": item.conversions,
+            "texts": item.texts,
+            "document": item.document,
+        }
+        return hashlib.sha256(msgspec.json.encode(parts, order="sorted")).hexdigest()
+
+    def _is_whole(self, record: ItemRecord) -> bool:
+        """Whether every file of an item is there with its size, the document among them."""
+        for each in record.files:
+            try:
+                if self.archive.store.stat(each.key).size != each.size:
+                    return False
+            except NotFoundError:
+                return False
+        return True
+
+    def _copy(self, old: str, new: str, staging: Staging) -> None:
+        """A file, or all files of a folder."""
+        if self.source.exists(old):
+            self._copy_file(old, new, staging)
+            return
+        keys = [stat.key for stat in self.source.list(old)]
+        if not keys:
+            raise NotFoundError("the file is gone since the plan was made", where=old, fix="run the migration again")
+        for key in keys:
+            self._copy_file(key, new + key[len(old) :], staging)
+
+    def _copy_file(self, old: str, new: str, staging: Staging) -> None:
+        if self.link:
+            staging.add([_link(self.source, old, staging.store, new, self.digests)])
+            return
+        with staging.store.open_writer(new) as writer:
+            for piece in self.source.chunks(old):
+                writer.write(piece)
+
+    def _convert(self, conversion: Conversion, stamp: int, target: Store) -> None:
+        volume = open_volume(self.source, conversion.source)
+        try:
+            convert_volume(
+                volume,
+                target,
+                mrc_key=conversion.mrc,
+                zarr_prefix=conversion.zarr,
+                voxel_spacing=conversion.spacing,
+                kind=conversion.kind,
+                jobs=self.jobs,
+                timestamp=stamp,
+            )
+        finally:
+            volume.close()
+
+
+def _names(item: Item) -> list[str]:
+    return sorted({*(old for old, _ in item.copies), *(each.source for each in item.conversions), *item.sources})
+
+
+def _numbers(archive: Archive) -> Numbers:
+    """Ids as the archive gave them; folders that nobody gave an id to are taken."""
+
+    def known(container: Container) -> dict[tuple[str, str, str], int]:
+        return archive.manifest(container).ids
+
+    def taken(kind: str, scope: str) -> set[int]:
+        folders = [f"{scope}/{_FOLDERS[kind]}"]
+        if kind == "tomogram":
+            folders = [f"{folders[0]}/{name}/Tomograms" for name in archive.store.children(folders[0])[0]]
+        names = [name for folder in folders for name in archive.store.children(folder)[0]]
+        return {int(name) for name in names if name.isascii() and name.isdigit()}
+
+    return Numbers(known, taken)
+
+
+# --- hard links
+
+
+def _link(source: Store, old: str, target: Store, new: str, digests: SourceDigests) -> FileRecord:
+    one, other = source.local_path(old), target.local_path(new)
+    assert one is not None  # checked before the first item
+    assert other is not None
+    try:
+        other.parent.mkdir(parents=True, exist_ok=True)
+        os.link(one, other)
+    except OSError as error:
+        raise StorageError(
+            f"no hard link can be made: {error.strerror}", where=old, fix="migrate without --link"
+        ) from error
+    return FileRecord(new, source.stat(old).size, digests.digest(source, old))
+
+
+def _check_linkable(source: Store, target: Store) -> None:
+    one, other = source.local_path(""), target.local_path("")
+    if one is None or other is None:
+        raise StorageError(
+            "hard links need source and archive on local disks", where=target.url, fix="migrate without --link"
+        )
+    other.mkdir(parents=True, exist_ok=True)
+    if one.stat().st_dev != other.stat().st_dev:
+        raise StorageError(
+            "hard links need source and archive on one file system",
+            where=str(target.url),
+            fix="put the archive on the disk of the source, or migrate without --link",
+        )
+
+
+def _check_apart(source: Store, target: Store) -> None:
+    """Refuse to migrate an archive into itself, a part of itself, or a folder around it."""
+    one, other = source.local_path(""), target.local_path("")
+    if one is not None and other is not None:
+        inside = _is_inside(one, other) or _is_inside(other, one)
+    else:
+        urls = [store.url.partition("?")[0].rstrip("/") + "/" for store in (source, target)]
+        inside = source is target or (urls[0].startswith(urls[1]) or urls[1].startswith(urls[0]))
+        inside = inside and not (source is not target and source.url.startswith("memory:"))
+    if inside:
+        raise ArchiveError(
+            "source and archive lie in each other; migration makes a new archive and leaves the old one as it is",
+            where=target.url,
+            fix="give --archive another folder",
+        )
+
+
+def _is_inside(path: Path, folder: Path) -> bool:
+    resolved, around = path.resolve(), folder.resolve()
+    return resolved == around or around in resolved.parents
+
+
+def _is_full(error: BaseException | None) -> bool:
+    while error is not None:
+        if isinstance(error, OSError) and error.errno in _FULL:
+            return True
+        error = error.__cause__
+    return False
