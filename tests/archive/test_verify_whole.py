@@ -150,6 +150,13 @@ def test_alignments_of_aretomo(root: Path) -> None:
     assert {"V752", "V751"} <= {each.rule for each in verify(archive)}
 
 
+def test_one_tomogram_of_an_alignment_may_be_cropped(root: Path) -> None:
+    edit(root, f"{TOMOGRAM}/tomogram_metadata.json", lambda document: document["size"].update(z=8))
+    rules = {each.rule for each in verify(Archive.open(root))}
+    assert "V624" in rules
+    assert "V762" not in rules
+
+
 @pytest.mark.parametrize("form", ["PNG", "GIF", "JPEG"])
 def test_sizes_of_pictures(form: str) -> None:
     file = io.BytesIO()
