@@ -78,7 +78,7 @@ def picks(run: copick.CopickRun) -> copick.CopickPicks:
     return run.new_picks("ribosome", "1")
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def make_config() -> Callable[..., Path]:
     return write_config
 

@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
+import inspect
+import io
 import json
+import shutil
+import sys
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +16,8 @@ import numpy as np
 import pytest
 
 import tomoportal.copick as copick
+from tomoportal.copick import drop_in
+from tomoportal.copick.pick_documents import read_picks, table_of, write_picks
 
 # One script, run by both packages: makes everything that a project can hold.
 MAKE = """
@@ -17,7 +25,6 @@ import json, sys
 import numpy as np
 import trimesh
 import copick
-folder = sys.argv[1]
 root = copick.from_file(folder + "/copick_config.json")
 generator = np.random.default_rng(1)
 volume = generator.normal(size=(17, 20, 23)).astype("float32")
@@ -55,7 +62,7 @@ TELL = """
 import json, sys
 import numpy as np
 import copick
-root = copick.from_file(sys.argv[1] + "/copick_config.json")
+root = copick.from_file(folder + "/copick_config.json")
 told = {"objects": [each.meta.model_dump(mode="json") for each in root.pickable_objects]}
 told["map"] = float(root.get_object("ribosome").numpy().astype("float64").sum())
 for run in root.runs:
@@ -86,112 +93,34 @@ for run in root.runs:
 print(json.dumps(told, sort_keys=True))
 """
 
+# URIs, and what asks for them.
+URIS = [
+    ("picks", ["ribosome", "*", "ribosome:ada", "ribosome:ada/2", "*:*/0", "re:ribo.*:a.a/[12]", "r*:[ab]da/1"]),
+    ("mesh", ["membrane", "membrane:seg/0", "re:.*:e.*"]),
+    ("filaments", ["*", "microtubule:tracer/0"]),
+    (
+        "segmentation",
+        ["*", "*@7.84", "*@7.840", "*@10", "*?multilabel=true", "*?multilabel=false", "*?instance=true",
+         "pan?panoptic=1", "all:seg/0@7.84?multilabel=yes", "re:.*@7\\..*"],
+    ),
+    ("tomogram", ["wbp", "w*@7.84", "*@*", "wbp@8", "re:w.p@7.*"]),
+    ("feature", ["wbp@7.84:sobel", "wbp", "*@*:s*"]),
+]  # fmt: skip
 
-def ours(script: str, folder: Path, capsys: pytest.CaptureFixture[str]) -> Any:
-    """The same script on our package."""
-    import sys
-    from unittest import mock
-
-    with mock.patch.dict(sys.modules, {"copick": copick}), mock.patch.object(sys, "argv", ["", str(folder)]):
-        exec(compile(script, "script", "exec"), {})
-    printed = capsys.readouterr().out
-    return json.loads(printed) if printed.strip() else None
-
-
-def test_upstream_reads_what_we_write(config: Path, upstream: Any, capsys: pytest.CaptureFixture[str]) -> None:
-    ours(MAKE, config.parent, capsys)
-    assert upstream(TELL, config.parent) == ours(TELL, config.parent, capsys)
-
-
-def test_we_read_what_upstream_writes(config: Path, upstream: Any, capsys: pytest.CaptureFixture[str]) -> None:
-    upstream(MAKE, config.parent)
-    assert ours(TELL, config.parent, capsys) == upstream(TELL, config.parent)
-
-
-def test_documents_have_the_same_bytes(
-    tmp_path: Path, make_config: Any, upstream: Any, capsys: pytest.CaptureFixture[str]
-) -> None:
-    folders = [tmp_path / "a", tmp_path / "b"]
-    for folder in folders:
-        folder.mkdir()
-        make_config(folder)
-    ours(MAKE, folders[0], capsys)
-    upstream(MAKE, folders[1])
-    found = [
-        {
-            str(path.relative_to(folder)): path.read_bytes()
-            for path in sorted(folder.rglob("*.json"))
-            if ".history" not in path.parts and path.name != "copick_config.json"
-        }
-        for folder in folders
-    ]
-    assert len(found[0]) == 8
-    assert found[0] == found[1]
-    texts = [(folder / "copick_config.json").read_text().replace(str(folder), "") for folder in folders]
-    assert texts[0] == texts[1]
-    attributes = "overlay/ExperimentRuns/TS_001/PanopticSegmentations/7.840_seg_0_pan.zarr/.zattrs"
-    documents = [json.loads((folder / attributes).read_text()) for folder in folders]
-    assert documents[0] == documents[1]
-
-
-def test_both_extend_one_project(config: Path, upstream: Any, capsys: pytest.CaptureFixture[str]) -> None:
-    ours(MAKE, config.parent, capsys)
-    upstream(
-        """
-import sys, numpy as np, copick
-root = copick.from_file(sys.argv[1] + "/copick_config.json")
-picks = root.get_run("TS_001").get_picks("ribosome", "ada", "1")[0]
-picks.points = picks.points[:2]
-picks.store()
-tomogram = root.get_run("TS_001").get_voxel_spacing(7.84).get_tomograms("wbp")[0]
-tomogram.set_region(np.zeros((2, 2, 2), "float32"), x=slice(0, 2), y=slice(0, 2), z=slice(0, 2))
-""",
-        config.parent,
-    )
-    root = copick.from_file(config)
-    run = root.get_run("TS_001")
-    assert run is not None
-    picks = run.get_picks("ribosome", "ada", "1")[0]
-    assert len(picks.numpy()[0]) == 2
-    spacing = run.get_voxel_spacing(7.84)
-    assert spacing is not None
-    assert not spacing.get_tomograms("wbp")[0].numpy(x=slice(0, 2), y=slice(0, 2), z=slice(0, 2)).any()
-
-
-def test_uris_mean_the_same(config: Path, upstream: Any, capsys: pytest.CaptureFixture[str]) -> None:
-    ours(MAKE, config.parent, capsys)
-    uris = [
-        ("picks", ["ribosome", "*", "ribosome:ada", "ribosome:ada/2", "*:*/0", "re:ribo.*:a.a/[12]", "r*:[ab]da/1"]),
-        ("mesh", ["membrane", "membrane:seg/0", "re:.*:e.*"]),
-        ("filaments", ["*", "microtubule:tracer/0"]),
-        (
-            "segmentation",
-            ["*", "*@7.84", "*@7.840", "*@10", "*?multilabel=true", "*?multilabel=false", "*?instance=true",
-             "pan?panoptic=1", "all:seg/0@7.84?multilabel=yes", "re:.*@7\\..*"],
-        ),
-        ("tomogram", ["wbp", "w*@7.84", "*@*", "wbp@8", "re:w.p@7.*"]),
-        ("feature", ["wbp@7.84:sobel", "wbp", "*@*:s*"]),
-    ]  # fmt: skip
-    script = """
-import json, sys
+ASK = """
+import json
 from copick.util.uri import parse_copick_uri, resolve_copick_objects, serialize_copick_uri
 import copick
-root = copick.from_file(sys.argv[1] + "/copick_config.json")
+root = copick.from_file(folder + "/copick_config.json")
 told = {}
-for kind, uris in json.loads(UriS):
+for kind, uris in json.loads(URIS):
     for uri in uris:
         found = resolve_copick_objects(uri, root, kind)
         told[kind + " " + uri] = [parse_copick_uri(uri, kind), sorted(map(serialize_copick_uri, found))]
 print(json.dumps(told))
-""".replace("UriS", repr(json.dumps(uris)))
-    theirs = upstream(script, config.parent)
-    root = copick.from_file(config)
-    for kind, many in uris:
-        for uri in many:
-            found = sorted(map(copick.serialize_copick_uri, copick.resolve_copick_objects(uri, root, kind)))
-            assert [copick.parse_copick_uri(uri, kind), found] == theirs[f"{kind} {uri}"], (kind, uri)
+"""
 
-
+# What the classes offer.
 SIGNATURES = """
 import inspect, json
 import copick, copick.models, copick.impl.filesystem, copick.util.uri, copick.util.escape, copick.util.log
@@ -218,6 +147,109 @@ for suffix in suffixes.split():
 print(json.dumps(result))
 """
 
+
+def ours(script: str, folder: Path) -> Any:
+    """The same script on our package; what it prints last is read as JSON."""
+    printed = io.StringIO()
+    sys.modules["copick"] = copick
+    try:
+        with contextlib.redirect_stdout(printed):
+            exec(compile(script, "script", "exec"), {"folder": str(folder)})
+    finally:
+        del sys.modules["copick"]
+    return json.loads(printed.getvalue()) if printed.getvalue() else None
+
+
+@dataclass
+class Both:
+    """The same project made by both packages, and what upstream says about each."""
+
+    ours: Path
+    theirs: Path
+    told: dict[str, Any]
+
+
+@pytest.fixture(scope="module")
+def both(tmp_path_factory: pytest.TempPathFactory, make_config: Any, upstream: Any) -> Both:
+    folders = [tmp_path_factory.mktemp("ours"), tmp_path_factory.mktemp("theirs")]
+    for folder in folders:
+        make_config(folder)
+    ours(MAKE, folders[0])
+    script = f"""
+import contextlib, io, json, sys
+def run(script, folder):
+    printed = io.StringIO()
+    with contextlib.redirect_stdout(printed):
+        exec(script, {{"folder": folder}})
+    return json.loads(printed.getvalue()) if printed.getvalue() else None
+run({MAKE!r}, sys.argv[2])
+told = {{"ours": run({TELL!r}, sys.argv[1]), "theirs": run({TELL!r}, sys.argv[2])}}
+told["uris"] = run({ASK.replace("URIS", repr(json.dumps(URIS)))!r}, sys.argv[1])
+told["members"] = run({SIGNATURES!r}, "")
+print(json.dumps(told))
+"""
+    return Both(folders[0], folders[1], upstream(script, *folders))
+
+
+def test_upstream_reads_what_we_write(both: Both) -> None:
+    assert both.told["ours"] == ours(TELL, both.ours)
+
+
+def test_we_read_what_upstream_writes(both: Both) -> None:
+    assert ours(TELL, both.theirs) == both.told["theirs"]
+
+
+def test_documents_have_the_same_bytes(both: Both) -> None:
+    folders = [both.ours, both.theirs]
+    found = [
+        {
+            str(path.relative_to(folder)): path.read_bytes()
+            for path in sorted(folder.rglob("*.json"))
+            if ".history" not in path.parts and path.name != "copick_config.json"
+        }
+        for folder in folders
+    ]
+    assert len(found[0]) == 8
+    assert found[0] == found[1]
+    texts = [(folder / "copick_config.json").read_text().replace(str(folder), "") for folder in folders]
+    assert texts[0] == texts[1]
+    attributes = "overlay/ExperimentRuns/TS_001/PanopticSegmentations/7.840_seg_0_pan.zarr/.zattrs"
+    documents = [json.loads((folder / attributes).read_text()) for folder in folders]
+    assert documents[0] == documents[1]
+
+
+def test_both_extend_one_project(config: Path, both: Both, upstream: Any) -> None:
+    shutil.copytree(both.ours / "overlay", config.parent / "overlay")
+    upstream(
+        """
+import sys, numpy as np, copick
+root = copick.from_file(sys.argv[1] + "/copick_config.json")
+picks = root.get_run("TS_001").get_picks("ribosome", "ada", "1")[0]
+picks.points = picks.points[:2]
+picks.store()
+tomogram = root.get_run("TS_001").get_voxel_spacing(7.84).get_tomograms("wbp")[0]
+tomogram.set_region(np.zeros((2, 2, 2), "float32"), x=slice(0, 2), y=slice(0, 2), z=slice(0, 2))
+""",
+        config.parent,
+    )
+    root = copick.from_file(config)
+    run = root.get_run("TS_001")
+    assert run is not None
+    picks = run.get_picks("ribosome", "ada", "1")[0]
+    assert len(picks.numpy()[0]) == 2
+    spacing = run.get_voxel_spacing(7.84)
+    assert spacing is not None
+    assert not spacing.get_tomograms("wbp")[0].numpy(x=slice(0, 2), y=slice(0, 2), z=slice(0, 2)).any()
+
+
+def test_uris_mean_the_same(both: Both) -> None:
+    root = copick.from_file(both.ours / "copick_config.json")
+    for kind, many in URIS:
+        for uri in many:
+            found = sorted(map(copick.serialize_copick_uri, copick.resolve_copick_objects(uri, root, kind)))
+            assert [copick.parse_copick_uri(uri, kind), found] == both.told["uris"][f"{kind} {uri}"], (kind, uri)
+
+
 # What the other parts of the issue bring: data frames, curves of filaments.
 NOT_YET = {
     "Picks": {"df", "from_df"},
@@ -227,12 +259,8 @@ NOT_YET = {
 OTHER_DEFAULTS = {("Root", "new_object")}
 
 
-def test_every_public_member_is_there_with_the_same_parameters(upstream: Any) -> None:
-    import inspect
-
-    from tomoportal.copick import drop_in
-
-    theirs = upstream(SIGNATURES)
+def test_every_public_member_is_there_with_the_same_parameters(both: Both) -> None:
+    theirs = both.told["members"]
     missing = []
     for suffix, members in theirs.items():
         module, name = drop_in._MODULES["copick.impl.filesystem"][f"Copick{suffix}FSSpec"]
@@ -266,14 +294,10 @@ def test_every_public_member_is_there_with_the_same_parameters(upstream: Any) ->
 
 
 def _set_by_init(clazz: type, member: str) -> bool:
-    import inspect
-
     return f"self.{member} = " in inspect.getsource(clazz.__init__) or f"self.{member} = " in inspect.getsource(clazz)
 
 
 def test_numbers_are_written_as_upstream_writes_them(tmp_path: Path) -> None:
-    from tomoportal.copick.pick_documents import read_picks, table_of, write_picks
-
     numbers = [0.0, -0.0, 1e-4, 9.9e-5, 1e15, 1e16, 1.5e300, 5e-324, 0.1, 1 / 3, 123456789.125, -2.0]
     table = table_of(np.array(numbers * 3).reshape(3, 12).T)
     data = write_picks(table, {"pickable_object_name": "a", "user_id": "b", "session_id": "1"})
