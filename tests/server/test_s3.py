@@ -17,8 +17,10 @@ from obstore.store import S3Store
 
 from tomoportal.archive import Archive
 from tomoportal.catalog import GraphQL, Viewer, visibility
+from tomoportal.errors import StorageError
 from tomoportal.model.entities import ENTITIES
 from tomoportal.server import LiveServer, Settings, app
+from tomoportal.server.s3 import endpoint
 from tomoportal.storage import Store, open_store
 
 DOCUMENT = "10001/dataset_metadata.json"
@@ -47,21 +49,21 @@ def served_keys(server: LiveServer) -> list[str]:
     return [found.key for found in store_of(server).list() if not found.key.startswith(".tomoportal/")]
 
 
-@pytest.fixture(params=["unsigned", "signed"])
+@pytest.fixture(scope="module", params=["unsigned", "signed"])
 def s3(request: pytest.FixtureRequest, any_server: LiveServer) -> Iterator[Any]:
     client = client_of(any_server, UNSIGNED if request.param == "unsigned" else "s3v4")
     yield client
     client.close()
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def unsigned(any_server: LiveServer) -> Iterator[Any]:
     client = client_of(any_server)
     yield client
     client.close()
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def wire(any_server: LiveServer) -> Iterator[httpx.Client]:
     with httpx.Client(base_url=f"{any_server.url}/s3") as client:
         yield client
@@ -353,6 +355,16 @@ def test_the_rule_of_visibility_is_asked(server: LiveServer, monkeypatch: pytest
         with pytest.raises(ClientError, match="NoSuchKey"):
             client.get_object(Bucket=BUCKET, Key=DOCUMENT)
         client.close()
+
+
+def test_an_archive_that_fails_is_a_503_of_s3(server: LiveServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    def failing(store: Store, asked: object, hidden: object) -> None:
+        raise StorageError("the disk at /secret/path is gone")
+
+    monkeypatch.setattr(endpoint, "list_page", failing)
+    answer = httpx.get(f"{server.url}/s3/{BUCKET}?list-type=2")
+    assert (answer.status_code, ET.fromstring(answer.content).findtext("Code")) == (503, "ServiceUnavailable")
+    assert "secret" not in answer.text
 
 
 def test_the_bucket_has_the_name_of_the_settings(server: LiveServer) -> None:

@@ -10,10 +10,12 @@ _OURS = ".tomoportal"  # the folder of locks, ids and caches, and the beginning 
 UNSPEAKABLE = re.compile("[\x00-\x1f\x7f\ud800-\udfff\ufffe\uffff]")
 """What XML and log lines cannot hold: control characters, halves of pairs, the two that are no characters."""
 
+_NO_KEY = re.compile(rf"{UNSPEAKABLE.pattern}|(?:\A|/)\.{{0,2}}(?:/|\Z)")
+
 
 def is_plain(key: str) -> bool:
     """Whether a key has the archive's form: relative, no empty part, no ``.`` or ``..``, no control character."""
-    return not UNSPEAKABLE.search(key) and not any(part in {"", ".", ".."} for part in key.split("/"))
+    return _NO_KEY.search(key) is None
 
 
 def is_ours(key: str) -> bool:

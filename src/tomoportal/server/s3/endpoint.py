@@ -17,7 +17,7 @@ from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from tomoportal.catalog import Viewer, visibility
-from tomoportal.errors import NotFoundError
+from tomoportal.errors import NotFoundError, TomoportalError
 from tomoportal.server.context import Context
 from tomoportal.server.file_replies import DATA_CORS, FileReply, file_reply, send_reply
 from tomoportal.server.file_sources import open_source
@@ -37,6 +37,7 @@ _STATUS = {
     "NoSuchVersion": 404,
     "NotImplemented": 501,
     "PreconditionFailed": 412,
+    "ServiceUnavailable": 503,
 }
 _ALLOWED = "GET, HEAD, OPTIONS"
 _PREFLIGHT = {
@@ -95,6 +96,9 @@ class S3:
         except _RefusedError as error:
             extra = {"Allow": _ALLOWED} if method not in {"GET", "HEAD"} else {}
             return _error(error.code, error.text, scope, error.details, extra)
+        except TomoportalError as error:
+            _log.error("%s %s: %s", method, scope["path"], error)
+            return _error("ServiceUnavailable", "The archive cannot be reached at the moment. Try again.", scope, {})
 
     def _answered(self, scope: Scope, bucket: str, key: str, headers: Mapping[str, str]) -> FileReply:
         method, viewer = scope["method"], self._context.viewer(scope)
