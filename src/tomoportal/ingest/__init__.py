@@ -17,6 +17,7 @@ import importlib
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from tomoportal.ingest.cluster import Cluster, Slurm
     from tomoportal.ingest.config import Config, load_config
     from tomoportal.ingest.migrations import CURRENT_VERSION
     from tomoportal.ingest.plan import Item, Options, Plan
@@ -29,12 +30,14 @@ if TYPE_CHECKING:
 
 _HOMES = {
     "CURRENT_VERSION": "migrations",
+    "Cluster": "cluster",
     "Config": "config",
     "Item": "plan",
     "Options": "plan",
     "Plan": "plan",
     "Report": "report",
     "Result": "report",
+    "Slurm": "cluster",
     "SourceRoot": "sources",
     "load_config": "config",
     "make_plan": "planner",
@@ -47,12 +50,14 @@ _HOMES = {
 
 __all__ = [
     "CURRENT_VERSION",
+    "Cluster",
     "Config",
     "Item",
     "Options",
     "Plan",
     "Report",
     "Result",
+    "Slurm",
     "SourceRoot",
     "Upgraded",
     "load_config",
