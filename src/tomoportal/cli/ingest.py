@@ -44,6 +44,13 @@ _SHOWN = 30
     "--dtype", type=click.Choice(["float32"]), help="Store volumes as float32 instead of the type of the source."
 )
 @click.option("--prune", "prune_stale", is_flag=True, help="Remove what is on record and no longer in the config.")
+@click.option(
+    "--log",
+    "log_file",
+    type=click.Path(dir_okay=False),
+    metavar="FILE",
+    help="Append a line of JSON per event to FILE.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print the plan or the report as JSON.")
 def command(
     config: str,
@@ -55,14 +62,17 @@ def command(
     ngff: Literal["0.4", "0.5"],
     dtype: str | None,
     prune_stale: bool,
+    log_file: str | None,
     as_json: bool,
 ) -> int:
     import os
+    from contextlib import nullcontext
     from pathlib import Path
 
     from tomoportal.archive import Archive
     from tomoportal.cli.console import console, print_json, progress_bar
     from tomoportal.ingest import Options, load_config, make_plan, open_source, prune, run_plan
+    from tomoportal.ingest.log import ingest_log
 
     loaded = load_config(config)
     root = source_url if source_url is not None else str(Path(config).resolve().parent)
@@ -85,8 +95,15 @@ def command(
         _show_remarks(plan)
     if prune_stale and plan.stale:
         screen.print(f"removed {prune(archive, plan.stale)} items that are no longer in the config", soft_wrap=True)
-    with progress_bar("ingest", quiet=as_json) as progress:
-        report = run_plan(plan, archive, source.store, jobs or os.cpu_count() or 1, progress)
+    with (
+        ingest_log(log_file) if log_file else nullcontext() as log,
+        progress_bar("ingest", quiet=as_json) as progress,
+    ):
+        if log is not None:
+            log.planned(plan)
+        report = run_plan(plan, archive, source.store, jobs or os.cpu_count() or 1, progress, log=log)
+        if log is not None:
+            log.ended(report)
     if as_json:
         print_json(report.to_json())
     else:
@@ -182,4 +199,4 @@ def _show_report(report: Report) -> None:
         screen.print(f"[red]{failure.outcome}[/] {escape(failure.name)}: {escape(failure.why or '')}", soft_wrap=True)
     for error in report.errors[:_SHOWN]:
         screen.print(f"[red]error[/] {escape(str(error))}", soft_wrap=True)
-    table(("outcome", "items"), [(outcome, count) for outcome, count in report.counts.items() if count])
+    table(("outcome", "items", "why"), [(outcome, count, escape(why)) for outcome, count, why in report.summary()])

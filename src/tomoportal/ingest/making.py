@@ -5,14 +5,15 @@ from __future__ import annotations
 import errno
 import time
 import traceback
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
-from tomoportal.archive import Archive, Container, ItemRecord
+from tomoportal.archive import Archive, Container, ItemRecord, Published
 from tomoportal.archive.source_digests import SourceDigests
 from tomoportal.errors import DocumentError, TomoportalError
 from tomoportal.ingest.bench import Bench
 from tomoportal.ingest.inputs import digest_of, input_parts, is_complete
+from tomoportal.ingest.patience import patiently
 from tomoportal.ingest.plan import Item, Options
 from tomoportal.ingest.records import container_of
 from tomoportal.ingest.report import Result
@@ -45,8 +46,16 @@ class Maker:
 
     def make(self, item: Item) -> Result:
         """Make one item. Every failure is a result, so that the other items go on."""
+        began = time.monotonic()
+        result = self._tried(item)
+        if time.monotonic() - self._flushed > _FLUSH_EVERY:
+            self._flush()
+        return replace(result, seconds=time.monotonic() - began)
+
+    def _tried(self, item: Item) -> Result:
         try:
-            result = self._make(item)
+            result, remarks = patiently(lambda: self._make(item))
+            return replace(result, warnings=(*remarks, *result.warnings))
         except TomoportalError as error:
             return Result.of(item, "failed", str(error), stop=_is_full(error))
         except Exception as error:  # noqa: BLE001 - a fault of ours in one item must not take the others with it
@@ -55,9 +64,6 @@ class Maker:
             return Result.of(
                 item, "failed", f"{text} ({where.filename.rpartition('/')[2]}:{where.lineno})", stop=_is_full(error)
             )
-        if time.monotonic() - self._flushed > _FLUSH_EVERY:
-            self._flush()
-        return result
 
     def close(self) -> None:
         """Write the digests of sources that were found; let go of what items shared."""
@@ -100,11 +106,12 @@ class Maker:
             inputs = {**parts, **({"facts": dict(made.facts)} if made.facts else {})}
             document = (item.document, dict(made.document)) if item.document and made.document is not None else None
             published = self._publish(container, item, digest, inputs, staging, document)
-        return Result.of(item, "created" if published == "created" else "replaced", warnings=made.warnings)
+        result = Result.of(item, "created" if published.outcome == "created" else "replaced", warnings=made.warnings)
+        return replace(result, bytes=published.item.size)
 
     def _publish(
         self, container: Container, item: Item, digest: str, inputs: dict[str, Any], staging: Any, document: Any
-    ) -> str:
+    ) -> Published:
         record = ItemRecord(
             item.kind,
             item.identity,
@@ -114,7 +121,7 @@ class Maker:
             inputs=inputs,
         )
         try:
-            return self.archive.publish(container, record, staging, document).outcome
+            return self.archive.publish(container, record, staging, document)
         except DocumentError as error:
             raise DocumentError(
                 error.problems, source=f"{item.config_path} → {document[0]}" if document else item.config_path

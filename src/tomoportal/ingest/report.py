@@ -12,6 +12,7 @@ from tomoportal.ingest.stale import Stale
 __all__ = ["OUTCOMES", "Outcome", "Report", "Result"]
 
 Outcome = Literal["created", "replaced", "skipped", "reference", "absent", "failed", "not attempted"]
+_REASONS = 3
 OUTCOMES: tuple[Outcome, ...] = ("created", "replaced", "skipped", "reference", "absent", "failed", "not attempted")
 
 
@@ -27,6 +28,10 @@ class Result:
     warnings: tuple[str, ...] = ()
     stop: bool = False
     """The failure concerns every further item too: a full disk."""
+    seconds: float = 0.0
+    """Time that the item took."""
+    bytes: int = 0
+    """Size of the files that were published."""
 
     @classmethod
     def of(
@@ -66,6 +71,19 @@ class Report:
         """Whether everything that was planned is done; decides the exit code."""
         return not self.failures and not self.errors
 
+    def summary(self) -> list[tuple[str, int, str]]:
+        """Outcome, number and reasons, for the table at the end: items, runs left out, patterns without a match."""
+        rows: list[tuple[str, int, str]] = []
+        for outcome, count in self.counts.items():
+            whys = [one.why or "" for one in self.results if one.outcome == outcome]
+            if count:
+                rows.append((outcome, count, _reasons(whys)))
+        if self.errors:
+            rows.append(("not planned", len(self.errors), _reasons([one.problem.what for one in self.errors])))
+        if self.unmatched:
+            rows.append(("unmatched", len(self.unmatched), _reasons([repr(one.pattern) for one in self.unmatched])))
+        return rows
+
     def to_json(self) -> dict[str, Any]:
         """The report as ``--json`` prints it."""
         return {
@@ -81,3 +99,11 @@ class Report:
             "unmatched": [str(one) for one in self.unmatched],
             "stale": [str(one) for one in self.stale],
         }
+
+
+def _reasons(whys: list[str]) -> str:
+    """The most frequent reasons, each once."""
+    counted = Counter(why.splitlines()[0] for why in whys if why)
+    shown = [why if count == 1 else f"{why} ({count}×)" for why, count in counted.most_common(_REASONS)]
+    more = len(counted) - len(shown)
+    return "; ".join([*shown, *([f"and {more} more"] if more > 0 else [])])
