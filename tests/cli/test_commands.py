@@ -82,7 +82,7 @@ def test_every_command_has_help(command: str, tmp_path: Path) -> None:
         (("nonsense",), 2, "No such command"),
         (("ingest",), 2, "Missing argument"),
         (("ingest", "no.yaml", "--archive", "a"), 2, "no.yaml"),
-        (("serve", "--archive", "missing"), 1, "missing"),
+        (("serve", "--archive", "missing", "--port", "0"), 1, "missing"),
         (("index", "--archive", "missing"), 1, "missing"),
         (("verify", "--archive", "missing"), 1, "missing"),
         (("up", "--archive", "missing", "--no-serve"), 1, "missing"),
