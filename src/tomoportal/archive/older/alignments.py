@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import math
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
@@ -59,14 +60,13 @@ def plan_alignment(draft: Draft, own: FoundAlignment | None, aligned: Aligned) -
             files.setdefault(key[key.rfind(".") :].lower(), key)
     if aligned.shape is None:
         return None
-    content = hashlib.sha256()
-    for ending, key in sorted(files.items()):
-        content.update(f"{ending} {hashlib.sha256(draft.store.get(key)).hexdigest()}\n".encode())
+    matrix, moved = _frame(aligned)
+    content = _digest(draft, sorted(files.items()), matrix, moved)
     deposition = aligned.document.get("deposition_id") or draft.deposition_id
     identity = identities.alignment(deposition or 0)
     others = [item for item in draft.items if item.kind == "alignment" and item.identity.startswith(identity)]
     for item in others:
-        if item.document and _content_of(draft, item) == content.hexdigest():
+        if item.document and not item.sources and _content_of(draft, item) == content:
             draft.used.update(files.values())
             return item.document[0]
     if others:  # today's public key knows one per deposition; ours keeps what differs apart
@@ -93,11 +93,27 @@ def plan_alignment(draft: Draft, own: FoundAlignment | None, aligned: Aligned) -
 
 
 def _content_of(draft: Draft, item: Item) -> str:
-    content = hashlib.sha256()
-    for old, new in sorted(item.copies, key=lambda pair: pair[1][pair[1].rfind(".") :]):
-        digest = hashlib.sha256(draft.store.get(old)).hexdigest()
-        content.update(f"{new[new.rfind('.') :].lower()} {digest}\n".encode())
+    assert item.document is not None
+    document = item.document[1]
+    files = sorted((new[new.rfind(".") :].lower(), old) for old, new in item.copies)
+    return _digest(draft, files, document["affine_transformation_matrix"], document["volume_offset"])
+
+
+def _digest(draft: Draft, files: Iterable[tuple[str, str]], matrix: Any, moved: Any) -> str:
+    """What makes two alignments the same: files of the same content, matrix and offset."""
+    content = hashlib.sha256(json.dumps([matrix, moved]).encode())
+    for ending, key in files:
+        content.update(f"{ending} {hashlib.sha256(draft.store.get(key)).hexdigest()}\n".encode())
     return content.hexdigest()
+
+
+def _frame(aligned: Aligned) -> tuple[Any, dict[str, Any]]:
+    """Matrix and offset (Å) that a tomogram's document gives its alignment."""
+    offset = aligned.document.get("offset")
+    moved = _scaled(offset, aligned.spacing) if isinstance(offset, Mapping) else {}
+    matrix = aligned.document.get("affine_transformation_matrix")
+    usable = matrix if isinstance(matrix, list) and matrix else identity_affine()
+    return usable, {axis: moved.get(axis) or 0 for axis in "xyz"}
 
 
 # --- documents that are there
@@ -221,11 +237,9 @@ def _generated(draft: Draft, files: Files, targets: Files, aligned: Aligned, whe
     if ".aln" in files or ".xf" in files:
         document["format"] = "ARETOMO3" if ".aln" in files else "IMOD"
     nz, ny, nx = aligned.shape or (0, 0, 0)
-    offset = aligned.document.get("offset")
-    moved = _scaled(offset, aligned.spacing) if isinstance(offset, Mapping) else {}
-    if any(moved.get(axis) for axis in "xyz"):
-        tell(f"volume_offset is the tomogram's offset × {aligned.spacing:g} Å")
-    matrix = aligned.document.get("affine_transformation_matrix")
+    matrix, moved = _frame(aligned)
+    if any(moved.values()):
+        tell(f"volume_offset is the tomogram's offset × {aligned.spacing:g} Å; the tomogram keeps its own in voxels")
     document |= {
         "alignment_type": parsed.alignment_type,
         "method_type": _method(aligned.document) if files else "undefined",
@@ -240,8 +254,8 @@ def _generated(draft: Draft, files: Files, targets: Files, aligned: Aligned, whe
         "volume_dimension": {
             axis: round(size * aligned.spacing, 3) for axis, size in zip("xyz", (nx, ny, nz), strict=True)
         },
-        "affine_transformation_matrix": matrix if isinstance(matrix, list) and matrix else identity_affine(),
-        "volume_offset": {axis: moved.get(axis) or 0 for axis in "xyz"},
+        "affine_transformation_matrix": matrix,
+        "volume_offset": moved,
         "tilt_offset": parsed.tilt_offset,
         "x_rotation_offset": parsed.x_rotation_offset,
     }

@@ -63,6 +63,7 @@ class Item:
         if self.document:
             return self.document[0]
         targets = [new for _, new in self.copies] + [each.mrc for each in self.conversions]
+        targets += [key for key, _ in self.texts]
         return targets[0] if targets else f"{self.container} {self.kind}"
 
 

@@ -61,8 +61,12 @@ def _tomogram(draft: Draft, spacing: FoundSpacing, found: FoundTomogram, alignme
     first = plan_volume(draft.store, old_mrc, old_zarr, to_mrc="", to_zarr="", spacing=spacing.spacing, kind="tomogram")
     shape = first.scales[0] if first.scales else _stated_shape(old)
     named = draft.tree.resolve(old.get("alignment_metadata_path"), found.folder)
-    alignment = alignments.get(named or "") or next(iter(alignments.values()), None) if alignments else None
-    if alignment is None:
+    alignment: str | None
+    if alignments:
+        alignment = alignments.get(named or "") or (next(iter(alignments.values())) if len(alignments) == 1 else None)
+        if alignment is None:
+            tell("the run has several alignments, and it names none that is there")
+    else:
         alignment = plan_alignment(draft, found.alignment, Aligned(shape, spacing.spacing, document))
     document["alignment_metadata_path"] = alignment
     deposition = finished(document, draft.deposition_id, draft.stamp)["deposition_id"]
@@ -79,9 +83,7 @@ def _tomogram(draft: Draft, spacing: FoundSpacing, found: FoundTomogram, alignme
     number = draft.number("tomogram", draft.container.key, identity, found.number)
     prefix = layout.tomogram_prefix(draft.dataset, draft.run, spacing.spacing, number)
     mrc, zarr = layout.volume_mrc(prefix, draft.run), layout.volume_zarr(prefix, draft.run)
-    plan = plan_volume(
-        draft.store, old_mrc, old_zarr, to_mrc=mrc, to_zarr=zarr, spacing=spacing.spacing, kind="tomogram"
-    )
+    plan = first.at(mrc, zarr)
     if plan.scales:
         document["scales"] = plan.sizes()
         document["size"] = dict(plan.sizes()[0])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from tomoportal.archive.findings import Severity
 from tomoportal.archive.older.items import Conversion
@@ -33,6 +33,12 @@ class VolumePlan:
     conversion: Conversion | None = None
     scales: tuple[Shape, ...] = ()
     problem: str | None = None
+
+    def at(self, mrc: str, zarr: str) -> VolumePlan:
+        """The same with other targets."""
+        copies = tuple((old, zarr if old.endswith(".zarr") else mrc) for old, _ in self.copies)
+        conversion = replace(self.conversion, mrc=mrc, zarr=zarr) if self.conversion else None
+        return replace(self, copies=copies, conversion=conversion)
 
     def sizes(self) -> list[dict[str, int]]:
         """As documents hold them."""
