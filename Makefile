@@ -51,11 +51,13 @@ $(VENV)/bin/python:
 	$(PYTHON) -m venv $(VENV)
 
 $(VENV)/.run: requirements/run.txt pyproject.toml | $(VENV)/bin/python
+	@echo "Installing the dependencies into $(VENV), once; on a slow network this takes a few minutes."
 	$(INSTALL) -r requirements/run.txt
 	$(INSTALL) --no-deps -e .
 	@touch $@
 
 $(VENV)/.dev: requirements/dev.txt pyproject.toml | $(VENV)/bin/python
+	@echo "Installing the dependencies of development into $(VENV), once; on a slow network this takes a few minutes."
 	$(INSTALL) -r requirements/dev.txt
 	$(INSTALL) --no-deps -e .
 	@touch $@

@@ -163,7 +163,9 @@ def _check_kept(staging: Staging, there: set[str]) -> None:
     for key in staging.kept:
         if key not in there and key not in staging.staged:
             raise ArchiveError(
-                "a file to keep is missing or was changed", where=key, fix="ingest the item anew (--force)"
+                "a file to keep is missing or was changed",
+                where=key,
+                fix="run the ingestion again: it makes the item anew",
             )
 
 

@@ -6,6 +6,7 @@ Progress and messages go to stderr, results to stdout, so that ``--json`` can be
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
@@ -15,7 +16,10 @@ import click
 if TYPE_CHECKING:
     from rich.console import Console
 
-__all__ = ["Progress", "console", "print_json", "progress_bar", "table"]
+__all__ = ["Progress", "console", "counted", "print_json", "progress_bar", "table"]
+
+_SPEAK_EVERY = 10.0  # seconds between lines of progress where no bar can be drawn
+_NO_EDGE = 10_000  # columns of what is not a terminal: a row is one line, whoever reads it
 
 Progress = Callable[[int, int, str], None]
 """``progress(done, total, text)``: how the rooms below report; the text names what was just finished."""
@@ -30,7 +34,7 @@ def console(*, stderr: bool = True) -> Console:
 
 @contextmanager
 def progress_bar(title: str, *, quiet: bool = False) -> Iterator[Progress]:
-    """A progress bar on a terminal; elsewhere nothing is drawn. Yields the function that the rooms below call."""
+    """A progress bar on a terminal, a line now and then in a log. Yields the function that the rooms below call."""
     from rich.progress import (
         BarColumn,
         MofNCompleteColumn,
@@ -41,6 +45,9 @@ def progress_bar(title: str, *, quiet: bool = False) -> Iterator[Progress]:
     )
 
     screen = console()
+    if quiet or not screen.is_terminal:
+        yield _silent if quiet else _lines(title)
+        return
     bar = Progress(
         TextColumn("[bold]{task.description}"),
         BarColumn(),
@@ -50,7 +57,6 @@ def progress_bar(title: str, *, quiet: bool = False) -> Iterator[Progress]:
         TextColumn("[dim]{task.fields[text]}"),
         console=screen,
         transient=True,
-        disable=quiet or not screen.is_terminal,
     )
     with bar:
         task = bar.add_task(title, total=None, text="")
@@ -61,17 +67,48 @@ def progress_bar(title: str, *, quiet: bool = False) -> Iterator[Progress]:
         yield report
 
 
-def table(columns: Sequence[str], rows: Sequence[Sequence[Any]], *, title: str | None = None) -> None:
-    """Print rows as a table on stdout; numbers are right-aligned."""
-    from rich.table import Table
+def _silent(done: int, total: int, text: str = "") -> None:
+    pass
 
-    shown = Table(title=title, title_justify="left", header_style="bold", box=None, pad_edge=False)
+
+def _lines(title: str) -> Progress:
+    spoken = time.monotonic()
+
+    def report(done: int, total: int, text: str = "") -> None:
+        nonlocal spoken
+        if time.monotonic() - spoken >= _SPEAK_EVERY:
+            spoken = time.monotonic()
+            click.echo(f"{title}: {done} of {total}, {text}", err=True)
+
+    return report
+
+
+def counted(number: int, noun: str) -> str:
+    """``1 run``, ``2 runs``."""
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+
+
+def table(columns: Sequence[str], rows: Sequence[Sequence[Any]], *, title: str | None = None) -> None:
+    """Print rows as a table on stdout; numbers are right-aligned, brackets in cells are text and no markup."""
+    from rich.table import Table
+    from rich.text import Text
+
+    shown = Table(
+        title=None if title is None else Text(title),
+        title_justify="left",
+        header_style="bold",
+        box=None,
+        pad_edge=False,
+    )
     for index, column in enumerate(columns):
         numeric = bool(rows) and all(isinstance(row[index], (int, float)) for row in rows)
         shown.add_column(column, justify="right" if numeric else "left", overflow="fold")
     for row in rows:
-        shown.add_row(*("" if cell is None else str(cell) for cell in row))
-    console(stderr=False).print(shown)
+        shown.add_row(*(Text("" if cell is None else str(cell)) for cell in row))
+    screen = console(stderr=False)
+    if not screen.is_terminal:
+        screen.width = _NO_EDGE
+    screen.print(shown)
 
 
 def print_json(value: Any) -> None:

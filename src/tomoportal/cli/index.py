@@ -51,16 +51,18 @@ def command(
 
 
 def _show(report: IndexReport) -> None:
+    from tomoportal.cli.console import counted
+
     for warning in report.warnings:
         click.echo(f"warning: {warning}", err=True)
     for problem in report.problems:
         click.echo(f"left out: {problem}", err=True)
     rows = report.rows
     click.echo(
-        f"{rows['dataset']} datasets, {rows['run']} runs, {rows['tiltseries']} tilt series,"
-        f" {rows['tomogram']} tomograms, {rows['annotation']} annotations"
+        f"{counted(rows['dataset'], 'dataset')}, {counted(rows['run'], 'run')}, {rows['tiltseries']} tilt series,"
+        f" {counted(rows['tomogram'], 'tomogram')}, {counted(rows['annotation'], 'annotation')}"
     )
     click.echo(
-        f"{report.read} parts read, {report.unchanged} unchanged; rows added {report.added.total()},"
+        f"{counted(report.read, 'part')} read, {report.unchanged} unchanged; rows added {report.added.total()},"
         f" changed {report.updated.total()}, removed {report.removed.total()}; {len(report.problems)} left out"
     )

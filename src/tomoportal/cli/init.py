@@ -29,15 +29,19 @@ _LISTED = 20
 def command(
     folder: str, output: str | None, archive_url: str | None, date: str | None, force: bool, yes: bool, as_json: bool
 ) -> int:
+    import shlex
     import sys
     from dataclasses import replace
     from pathlib import Path
 
+    from rich.markup import escape
+
     from tomoportal.archive import Archive
-    from tomoportal.cli.console import console, print_json
+    from tomoportal.cli.console import console, counted, print_json
     from tomoportal.errors import NotFoundError, SettingsError
     from tomoportal.ingest import Options, load_config, make_plan, open_source
     from tomoportal.ingest.drafting import Answers, draft_config, free_ids, survey_folder
+    from tomoportal.storage import open_store
 
     target = Path(output) if output else Path(folder) / "tomoportal.yaml"
     if target.exists() and not force:
@@ -66,10 +70,10 @@ def command(
         raise SettingsError(
             "no run was found", where=folder, fix="the folder needs MRC volumes, tilt stacks or mdoc files"
         )
-    target.parent.mkdir(parents=True, exist_ok=True)
-    target.write_text(draft.config, encoding="utf-8")
+    beside = open_store(target.parent, create=True)
     if draft.run_map is not None:
-        (target.parent / answers.map_name).write_text(draft.run_map, encoding="utf-8")
+        beside.put(answers.map_name, draft.run_map.encode())
+    beside.put(target.name, draft.config.encode())
     config = load_config(target)
     plan = make_plan(config, open_source(target.parent, config.source_prefix, beside=config.folder), archive, Options())
     if as_json:
@@ -78,12 +82,14 @@ def command(
     _show(survey, draft.runs.names)
     screen = console()
     for error in plan.errors:
-        screen.print(f"[red]error[/] {error}", soft_wrap=True)
+        screen.print(f"[red]error[/] {escape(str(error))}", soft_wrap=True)
     screen.print(
-        f"wrote [bold]{target}[/]: {len(draft.runs.names)} runs, {len(plan.items)} items; read its comments, then",
+        f"wrote [bold]{escape(str(target))}[/]: {counted(len(draft.runs.names), 'run')},"
+        f" {counted(len(plan.items), 'item')}; read its comments, then",
         soft_wrap=True,
     )
-    screen.print(f"  tomoportal ingest {target} --archive {archive_url or 'ARCHIVE'}", soft_wrap=True)
+    command = shlex.join(["tomoportal", "up", str(target), "--archive", archive_url or "ARCHIVE"])
+    screen.print(f"  {escape(command)}", soft_wrap=True)
     return 1 if plan.errors else 0
 
 
@@ -132,19 +138,19 @@ def _as_json(survey: Survey) -> list[dict[str, Any]]:
 
 
 def _show(survey: Survey, names: list[str]) -> None:
-    from tomoportal.cli.console import console, table
+    from tomoportal.cli.console import console, counted, table
 
-    counted: dict[str, list[Any]] = {}
+    found: dict[str, list[Any]] = {}
     for file in survey.files:
-        counted.setdefault(file.role, []).append(file)
-    rows = [(role, len(files), files[0].key) for role, files in counted.items() if role != "left out"]
+        found.setdefault(file.role, []).append(file)
+    rows = [(role, len(files), files[0].key) for role, files in found.items() if role != "left out"]
     table(
         ("found", "files", "for example"),
         rows,
-        title=f"{len(names)} runs: {', '.join(names[:8])}{', …' if len(names) > 8 else ''}",
+        title=f"{counted(len(names), 'run')}: {', '.join(names[:8])}{', …' if len(names) > 8 else ''}",
     )
-    left_out = counted.get("left out", [])
+    left_out = found.get("left out", [])
     if left_out:
         table(("left out", "why"), [(file.key, file.why) for file in left_out[:_LISTED]])
     if len(left_out) > _LISTED:
-        console().print(f"… and {len(left_out) - _LISTED} more files left out")
+        console().print(f"… and {len(left_out) - _LISTED} more files left out (all of them with --json)")

@@ -33,6 +33,8 @@ def command(
     With CONFIG, what it describes is ingested first; what is in the archive already is not read again. Items that fail
     are named, and the rest is indexed and served all the same. Without CONFIG the archive is served as it is.
     """
+    import shlex
+
     from tomoportal.cli import index, ingest
     from tomoportal.cli import serve as serving
     from tomoportal.server import load_settings
@@ -47,7 +49,7 @@ def command(
     if serve:
         context.invoke(serving.command, archive=archive, db=db, host=host, port=port)
     else:
-        click.echo(f"To serve it: tomoportal serve --archive {settings.archive}")
+        click.echo(f"To serve it: tomoportal serve --archive {shlex.quote(settings.archive)}")
     return 0 if whole else 1
 
 
