@@ -7,6 +7,7 @@ import json
 from collections import Counter
 from typing import Any
 
+import orjson
 from sqlalchemy import Connection, bindparam, select
 
 from tomoportal.catalog.catalog import Catalog
@@ -63,7 +64,7 @@ class Changes:
         """Write what is waiting, parents before children."""
         for table in self._tables:
             if rows := self._new.pop(table.name, None):
-                self._connection.execute(table.insert(), rows)
+                self._catalog.database.insert(self._connection, table, rows)
         self._waiting = 0
 
     def _insert(self, table: str, row: dict[str, Any]) -> None:
@@ -125,6 +126,7 @@ class Changes:
 def _digest(rows: dict[str, dict[int, dict[str, Any]]]) -> str:
     state = hashlib.sha256()
     for table in sorted(rows):
+        state.update(table.encode())
         for number in sorted(rows[table]):
-            state.update(json.dumps([table, rows[table][number]], sort_keys=True, default=str).encode())
+            state.update(orjson.dumps(rows[table][number], option=orjson.OPT_SORT_KEYS))
     return state.hexdigest()

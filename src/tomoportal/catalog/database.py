@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
+from datetime import datetime
 from enum import Enum
 from typing import Protocol
 
-from sqlalchemy import URL, Connection, Engine, MetaData
+from sqlalchemy import URL, Connection, Engine, MetaData, Table
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError
 
 from tomoportal.catalog.dialect import Dialect
 from tomoportal.catalog.ids import Records
+from tomoportal.catalog.timestamps import wire_timestamp
 from tomoportal.errors import SettingsError
 from tomoportal.storage import Store
 
-__all__ = ["Database", "Reason", "open_database"]
+__all__ = ["Database", "Reason", "open_database", "stored_values"]
 
 _FIX = "write sqlite:///path or postgresql://user@host/database"
 
@@ -58,11 +61,22 @@ class Database(Protocol):
     def records(self, archive: Store) -> Records:
         """Where the record of ids lies: in the archive, or with the database if the archive cannot be written."""
 
+    def insert(self, connection: Connection, table: Table, rows: Sequence[Mapping[str, object]]) -> None:
+        """Many new rows, each with a value for every column."""
+
     def settle(self, tables: MetaData) -> None:
         """After many changes: let the planner know how the rows are distributed."""
 
     def reason(self, error: DBAPIError) -> Reason | None:
         """Why a statement was given up; None for a fault."""
+
+
+def stored_values(table: Table, rows: Sequence[Mapping[str, object]]) -> Iterator[list[object]]:
+    """The values of rows in the order of the table's columns, as drivers take them."""
+    names = [column.name for column in table.columns]
+    for row in rows:
+        values = [row[name] for name in names]
+        yield [wire_timestamp(value) if type(value) is datetime else value for value in values]
 
 
 def open_database(url: str, *, create: bool = False) -> Database:

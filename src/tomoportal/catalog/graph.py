@@ -22,20 +22,16 @@ class AggregateOf:
 Member = Field | Relation | AggregateOf
 
 
-@dataclass(frozen=True, slots=True)
 class Column:
-    """One stored column; the fields of an s3/https pair share one."""
+    """One stored column; the fields of an s3/https pair share one, ``field`` is the first."""
 
-    name: str
-    fields: tuple[Field, ...]
+    __slots__ = ("field", "fields", "is_path", "name")
 
-    @property
-    def field(self) -> Field:
-        return self.fields[0]
-
-    @property
-    def is_path(self) -> bool:
-        return self.field.path is not None
+    def __init__(self, name: str, fields: tuple[Field, ...]) -> None:
+        self.name = name
+        self.fields = fields
+        self.field = fields[0]
+        self.is_path = self.field.path is not None
 
 
 class Graph:
@@ -44,6 +40,7 @@ class Graph:
     def __init__(self, entities: Mapping[str, Entity] = ENTITIES) -> None:
         self.entities = entities
         self.columns: dict[str, tuple[Column, ...]] = {name: _columns(entity) for name, entity in entities.items()}
+        self.column_names = {name: frozenset(one.name for one in columns) for name, columns in self.columns.items()}
         self._column_of = {
             name: {field.name: column.name for column in columns for field in column.fields}
             for name, columns in self.columns.items()

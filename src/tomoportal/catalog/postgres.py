@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
-from sqlalchemy import URL, Connection, Engine, MetaData, create_engine, event, inspect
+from sqlalchemy import URL, Connection, Engine, MetaData, Table, create_engine, event, inspect
 from sqlalchemy.exc import DBAPIError, DisconnectionError, OperationalError
 from sqlalchemy.pool import ConnectionPoolEntry
 
-from tomoportal.catalog.database import Reason
+from tomoportal.catalog.database import Reason, stored_values
 from tomoportal.catalog.dialect import Dialect
 from tomoportal.catalog.postgres_dialect import Postgres
 from tomoportal.catalog.postgres_records import RecordTable
@@ -107,6 +107,13 @@ class PostgresDatabase:
 
     def records(self, archive: Store) -> Records:
         return RecordTable(self.writer) if archive.read_only else archive
+
+    def insert(self, connection: Connection, table: Table, rows: Sequence[Mapping[str, object]]) -> None:
+        raw = cast("Raw[Any]", connection.connection.dbapi_connection)
+        columns = ", ".join(f'"{column.name}"' for column in table.columns)
+        with raw.cursor() as cursor, cursor.copy(f'COPY "{table.name}" ({columns}) FROM STDIN') as copy:
+            for values in stored_values(table, rows):
+                copy.write_row(values)
 
     def settle(self, tables: MetaData) -> None:
         with self.writer.begin() as connection:

@@ -5,16 +5,16 @@ from __future__ import annotations
 import os
 import sqlite3
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import cast
 from urllib.parse import quote
 
-from sqlalchemy import URL, Connection, Engine, MetaData, QueuePool, create_engine, event, inspect
+from sqlalchemy import URL, Connection, Engine, MetaData, QueuePool, Table, create_engine, event, inspect
 from sqlalchemy.exc import DBAPIError
 
-from tomoportal.catalog.database import Reason
+from tomoportal.catalog.database import Reason, stored_values
 from tomoportal.catalog.dialect import Dialect, Sqlite
 from tomoportal.catalog.network_disks import network_file_system
 from tomoportal.catalog.sqlite_functions import add_functions
@@ -88,6 +88,13 @@ class SqliteDatabase:
         if not archive.read_only:
             return archive
         return open_store(self.path.with_name(self.path.name + ".ids"), create=True)
+
+    def insert(self, connection: Connection, table: Table, rows: Sequence[Mapping[str, object]]) -> None:
+        # SQLAlchemy would look at every value of every row.
+        marks = ",".join("?" * len(table.columns))
+        columns = ", ".join(f'"{column.name}"' for column in table.columns)
+        statement = f'INSERT INTO "{table.name}" ({columns}) VALUES ({marks})'
+        connection.exec_driver_sql(statement, [tuple(values) for values in stored_values(table, rows)])
 
     def settle(self, tables: MetaData) -> None:
         with self.writer.begin() as connection:

@@ -72,8 +72,8 @@ class Document:
 
 def lookup(content: Any, path: str) -> Any:
     """Value at a dotted path; a missing or null step is None."""
-    for step in path.split("."):
-        if not isinstance(content, Mapping):
+    for step in path.split(".") if "." in path else (path,):
+        if type(content) is not dict and not isinstance(content, Mapping):  # asking for the exact type is faster
             return None
         content = content.get(step)
     return content
@@ -125,17 +125,31 @@ class Sheet:
         Raises :class:`ItemRefused` after noting every value that cannot be stored.
         """
         source = document.content if content is None else content
-        assert paths.keys() | computed.keys() <= {column.name for column in self.graph.columns[entity]}, entity
+        names = self.graph.column_names[entity]
+        assert paths.keys() <= names, entity
+        assert computed.keys() <= names, entity
         known = len(self.problems)
         values: dict[str, Any] = {}
         for column in self.graph.columns[entity]:
-            if column.name == "id":
+            name = column.name
+            if name == "id":
                 continue
-            path = paths.get(column.name, column.name)
-            value = computed.get(column.name)
-            if column.name in paths:
-                value = lookup(source, paths[column.name])
-            values[column.name] = self._stored(column, value, f"{document.key}: {place}{'.' if place else ''}{path}")
+            path = paths.get(name)
+            value = computed.get(name) if path is None else lookup(source, path)
+            if value is not None and type(value) is not Key:
+                try:
+                    value = self._stored(column, value)
+                except _Bad as error:
+                    self.problems.append(Problem(_place(document, place, path or name), error.args[0], error.args[1]))
+                    continue
+                if type(value) is _Rounded:
+                    text = f"a fraction where a whole number belongs; {value.number} is stored"
+                    self.warn(_place(document, place, path or name), text)
+                    value = value.number
+            if value is None and column.field.required:
+                fix = f"give {column.field.name} ({column.field.type})"
+                self.problems.append(Problem(_place(document, place, path or name), "a required value is missing", fix))
+            values[name] = value
         if len(self.problems) > known:
             raise ItemRefused("values that cannot be stored", where=document.key)
         kept = {name: found for name, path in (extra or {}).items() if (found := lookup(source, path)) is not None}
@@ -152,22 +166,14 @@ class Sheet:
         rows[key] = row
         return row
 
-    def _stored(self, column: Column, value: Any, where: str) -> Any:
-        field = column.field
-        if value is not None and not isinstance(value, Key):
-            if column.is_path and isinstance(value, str):
-                value = self.path(value)
-            try:
-                value = _CONVERTERS["Path" if column.is_path else field.type](value, field)
-            except _Bad as error:
-                self.problems.append(Problem(where, error.args[0], error.args[1]))
-                return None
-            if isinstance(value, _Rounded):
-                self.warn(where, f"a fraction where a whole number belongs; {value.number} is stored")
-                value = value.number
-        if value is None and field.required:
-            self.problems.append(Problem(where, "a required value is missing", f"give {field.name} ({field.type})"))
-        return value
+    def _stored(self, column: Column, value: Any) -> Any:
+        if not column.is_path:
+            return _CONVERTERS[column.field.type](value, column.field)
+        return _path(self.path(value) if isinstance(value, str) else value, column.field)
+
+
+def _place(document: Document, place: str, path: str) -> str:
+    return f"{document.key}: {place}{'.' if place else ''}{path}"
 
 
 class _Bad(ValueError):
@@ -179,15 +185,22 @@ class _Rounded:
     number: int
 
 
+_LEAST, _GREATEST = -(2**31), 2**31 - 1
+
+
 def _integer(value: Any, field: Field) -> int | _Rounded:
+    if type(value) is int and _LEAST <= value <= _GREATEST:
+        return value
     number = _float(value, field)
     whole = math.floor(number + 0.5)
-    if not -(2**31) <= whole < 2**31:
+    if not _LEAST <= whole <= _GREATEST:
         raise _Bad(f"{value!r} does not fit into 32 bits", "give a smaller number")
     return whole if whole == number else _Rounded(whole)
 
 
 def _float(value: Any, field: Field) -> float:
+    if type(value) is float and math.isfinite(value):
+        return value
     if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
         raise _Bad(f"{value!r} is not a number", "give a finite number")
     return float(value)
@@ -252,5 +265,4 @@ _CONVERTERS: Mapping[str, Callable[[Any, Field], Any]] = {
     "DateTime": _date,
     "Enum": _enum,
     "Matrix": _matrix,
-    "Path": _path,
 }
