@@ -7,12 +7,11 @@ ours. A module that we do not provide yet is a ``ModuleNotFoundError`` that says
 from __future__ import annotations
 
 import importlib
-import importlib.abc
 import importlib.machinery
 import sys
 from collections.abc import Sequence
 from types import ModuleType
-from typing import Any, Final
+from typing import Any, Final, cast
 
 __all__ = ["install", "is_installed"]
 
@@ -120,14 +119,14 @@ class _Alias(ModuleType):
         return sorted([*super().__dir__(), *self._names])
 
 
-class _Finder(importlib.abc.MetaPathFinder, importlib.abc.Loader):
-    """Finds ``copick`` and everything below it."""
+class _Finder:
+    """Finds and loads ``copick`` and everything below it; the base classes of importlib would cost a long import."""
 
     def find_spec(
         self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
     ) -> importlib.machinery.ModuleSpec | None:
         if fullname in _MODULES:
-            return importlib.machinery.ModuleSpec(fullname, self, is_package=True)
+            return importlib.machinery.ModuleSpec(fullname, cast(Any, self), is_package=True)
         if fullname.startswith("copick."):
             raise ModuleNotFoundError(f"{fullname} is not provided by tomoportal.copick", name=fullname)
         return None
@@ -160,4 +159,4 @@ def install() -> None:
             where="tomoportal.copick.install",
             fix="call install() before the first import of copick, or set TOMOPORTAL_AS_COPICK=1",
         )
-    sys.meta_path.insert(0, _Finder())
+    sys.meta_path.insert(0, cast(Any, _Finder()))

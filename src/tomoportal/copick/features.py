@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any
 from pydantic import BaseModel
 
 from tomoportal.copick.names import features_name
-from tomoportal.copick.pyramids import Array
 from tomoportal.copick.sources import Source
 from tomoportal.copick.volumes import ALL, StoredVolume
 
 if TYPE_CHECKING:
+    from tomoportal.copick.pyramids import Array
     from tomoportal.copick.tomograms import CopickTomogram
 
 __all__ = ["CopickFeatures", "CopickFeaturesMeta"]

@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from tomoportal.copick.config import FilamentSpec, PickableObject
-from tomoportal.copick.pyramids import Array
 from tomoportal.copick.sources import Source
 from tomoportal.copick.volumes import ALL, StoredVolume
 
 if TYPE_CHECKING:
+    from tomoportal.copick.pyramids import Array
     from tomoportal.copick.root import CopickRoot
 
 __all__ = ["CopickObject"]

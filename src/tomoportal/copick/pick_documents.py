@@ -58,6 +58,7 @@ _KEYS: Final = frozenset(
     )
 )
 _POINT_KEYS: Final = frozenset(("location", "transformation_", "instance_id", "score"))
+_RIGID: Final = 1e-3  # how far the products of rows of a rotation may be from 0 and 1
 _MERGE_DECIMALS: Final = 4  # of Å and of rotation matrices: two points closer than that are the same point
 
 
@@ -318,9 +319,11 @@ def non_rigid(table: PickTable) -> NDArray[np.int64]:
     """Rows whose 3×3 part is no rotation: not orthonormal to 1e-3, or a reflection (C42)."""
     if table.transforms is None:
         return np.empty(0, np.int64)
-    rotations = table.transforms[:, :3, :3]
-    products = np.einsum("nij,nkj->nik", rotations, rotations)
-    right = np.isclose(products, np.eye(3), atol=1e-3).all(axis=(1, 2)) & (np.linalg.det(rotations) > 0)
+    a, b, c = (np.ascontiguousarray(table.transforms[:, row, :3].T) for row in range(3))  # rows, as columns of x, y, z
+    cross = (a[1] * b[2] - a[2] * b[1], a[2] * b[0] - a[0] * b[2], a[0] * b[1] - a[1] * b[0])
+    right = (cross[0] * c[0] + cross[1] * c[1] + cross[2] * c[2]) > 0
+    for one, other, expected in ((a, a, 1), (b, b, 1), (c, c, 1), (a, b, 0), (a, c, 0), (b, c, 0)):
+        right &= np.abs((one * other).sum(axis=0) - expected) < _RIGID
     return np.flatnonzero(~right).astype(np.int64)
 
 

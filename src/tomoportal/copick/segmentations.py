@@ -15,12 +15,12 @@ from tomoportal.copick.labels import (
     panoptic_channel_index,
 )
 from tomoportal.copick.names import SEGMENTATION_FOLDERS, SegmentationType, segmentation_name
-from tomoportal.copick.pyramids import Array
 from tomoportal.copick.sources import Source
 from tomoportal.copick.volumes import ALL, StoredVolume
 from tomoportal.errors import AnnotationError
 
 if TYPE_CHECKING:
+    from tomoportal.copick.pyramids import Array
     from tomoportal.copick.runs import CopickRun
 
 __all__ = ["CopickSegmentation", "CopickSegmentationMeta", "kind_of"]

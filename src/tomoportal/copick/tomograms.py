@@ -9,12 +9,12 @@ from pydantic import BaseModel
 
 from tomoportal.copick.features import CopickFeatures, CopickFeaturesMeta
 from tomoportal.copick.names import FEATURES_ENDING, checked_name
-from tomoportal.copick.pyramids import Array
 from tomoportal.copick.sources import Source, shadowed
 from tomoportal.copick.volumes import ALL, StoredVolume
 from tomoportal.errors import AnnotationError
 
 if TYPE_CHECKING:
+    from tomoportal.copick.pyramids import Array
     from tomoportal.copick.spacings import CopickVoxelSpacing
 
 __all__ = ["CopickTomogram", "CopickTomogramMeta"]

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 import numpy as np
 
-from tomoportal.copick.pyramids import Array, Reduction, levels_of, write_pyramid
 from tomoportal.copick.sources import Source
-from tomoportal.copick.zarr_folders import ALL, Box, ZarrFolder
 from tomoportal.errors import AnnotationError, ReadOnlyError
 
+if TYPE_CHECKING:  # codecs are loaded when a volume is read or written: most projects are opened for their points
+    from tomoportal.copick.pyramids import Array, Reduction
+    from tomoportal.copick.zarr_folders import Box, ZarrFolder
+
 __all__ = ["ALL", "StoredVolume"]
+
+ALL: Final = slice(None, None)
+"""The whole of an axis."""
 
 
 class StoredVolume:
@@ -27,6 +32,8 @@ class StoredVolume:
 
     @property
     def _folder(self) -> ZarrFolder:
+        from tomoportal.copick.zarr_folders import ZarrFolder
+
         return ZarrFolder(self._source.store, self._key, self._source.where(self._key), read_only=self.read_only)
 
     def zarr(self) -> Any:
@@ -71,6 +78,8 @@ class StoredVolume:
         metadata: dict[str, Any] | None = None,
         axes: tuple[int, ...] = (3,),
     ) -> None:
+        from tomoportal.copick.pyramids import levels_of, write_pyramid
+
         self._refuse_if_read_only("store")
         array = np.asarray(data)
         if array.ndim not in axes or 0 in array.shape:

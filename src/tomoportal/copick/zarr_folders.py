@@ -17,14 +17,14 @@ from typing import Any, Final
 import numpy as np
 
 from tomoportal.copick.pyramids import Array, Reduction, halved, pad_chunk
+from tomoportal.copick.volumes import ALL
 from tomoportal.errors import AnnotationError, FormatError, MissingPartError, NotFoundError, ReadOnlyError
 from tomoportal.formats.omezarr.array import ZarrArray, read_document
 from tomoportal.formats.omezarr.chunks import ChunkCodec
 from tomoportal.storage import Store
 
-__all__ = ["ALL", "Box", "ZarrFolder"]
+__all__ = ["Box", "ZarrFolder"]
 
-ALL: Final = slice(None, None)
 Box = Sequence[slice | int]
 _MEMINFO: Final = Path("/proc/meminfo")
 _THREADS: Final = 8
