@@ -7,9 +7,12 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
-from tomoportal.archive import Archive
+from tomoportal.archive import Archive, Container
 from tomoportal.errors import TomoportalError
+from tomoportal.ingest.cluster import Cluster, cluster_executor
+from tomoportal.ingest.log import IngestLog
 from tomoportal.ingest.making import Maker
+from tomoportal.ingest.patience import patiently
 from tomoportal.ingest.plan import Item, Plan
 from tomoportal.ingest.records import container_of
 from tomoportal.ingest.report import Report, Result
@@ -24,8 +27,17 @@ Progress = Callable[[int, int, str], None]
 _HEAVY = frozenset({"tiltseries_volume", "tomogram_volume", "annotation", "frames"})
 
 
-def run_plan(plan: Plan, archive: Archive, source: Store, jobs: int = 1, progress: Progress | None = None) -> Report:
-    """Execute a plan; the archive is the same, byte for byte, for any number of ``jobs``.
+def run_plan(
+    plan: Plan,
+    archive: Archive,
+    source: Store,
+    jobs: int = 1,
+    progress: Progress | None = None,
+    *,
+    cluster: Cluster | None = None,
+    log: IngestLog | None = None,
+) -> Report:
+    """Execute a plan; the archive is the same, byte for byte, for any number of ``jobs`` and on any ``cluster``.
 
     What an earlier, killed ingestion left is finished or removed first. An interrupt ends the workers, leaves nothing
     half-written and is raised again; the same call later finishes the work.
@@ -36,7 +48,7 @@ def run_plan(plan: Plan, archive: Archive, source: Store, jobs: int = 1, progres
     total = len(plan.items)
     ids = _Ids(archive, plan.items)
     try:
-        with _executor(plan, archive, source, jobs) as executor:
+        with _executor(plan, archive, source, jobs, cluster) as executor:
             under_way = 0
             stopped: str | None = None
             while True:
@@ -45,7 +57,11 @@ def run_plan(plan: Plan, archive: Archive, source: Store, jobs: int = 1, progres
                     if early is not None:
                         results[item.label] = early
                         schedule.done(item, early)
+                        if log is not None:
+                            log.finished(item, early)
                         continue
+                    if log is not None:
+                        log.started(item)
                     executor.submit(item)
                     under_way += 1
                 if not under_way:
@@ -54,6 +70,8 @@ def run_plan(plan: Plan, archive: Archive, source: Store, jobs: int = 1, progres
                 under_way -= 1
                 results[item.label] = result
                 schedule.done(item, result)
+                if log is not None:
+                    log.finished(item, result)
                 if result.stop and stopped is None:
                     stopped = f"{result.why} (at {item.label})"
                 if progress is not None:
@@ -76,8 +94,10 @@ def _without_work(item: Item, schedule: _Schedule, stopped: str | None) -> Resul
     return None
 
 
-def _executor(plan: Plan, archive: Archive, source: Store, jobs: int) -> Executor:
+def _executor(plan: Plan, archive: Archive, source: Store, jobs: int, cluster: Cluster | None) -> Executor:
     work = [item for item in plan.items if item.action in ("create", "replace")]
+    if cluster is not None and work:
+        return cluster_executor(cluster, archive, source, plan.options)
     heavy = sum(item.kind in _HEAVY for item in work)
     count = max(1, min(jobs, heavy))
     threads = max(1, jobs // count)
@@ -104,10 +124,9 @@ class _Ids:
     def give(self, item: Item) -> Result | None:
         """Allocate the ids of the item's whole container before its first item is made; None if all is well."""
         for numbered in self._waiting.pop(item.place, ()):
-            assert numbered.id_scope is not None
             container = container_of(numbered.place)
             try:
-                number = self.archive.allocate(container, numbered.kind, numbered.id_scope, numbered.identity)
+                number = self._allocate(container, numbered)
             except TomoportalError as error:
                 self._wrong[numbered.label] = str(error)
                 continue
@@ -118,6 +137,12 @@ class _Ids:
                 )
         why = self._wrong.get(item.label)
         return Result.of(item, "failed", why) if why else None
+
+    def _allocate(self, container: Container, item: Item) -> int:
+        scope = item.id_scope
+        assert scope is not None
+        number, _ = patiently(lambda: self.archive.allocate(container, item.kind, scope, item.identity))
+        return number
 
 
 class _Schedule:
