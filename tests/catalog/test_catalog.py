@@ -210,7 +210,7 @@ class TestCommand:
         runner = CliRunner()
         first = runner.invoke(command, ["--archive", str(example.folder)])
         assert first.exit_code == 0, first.output
-        assert "1 datasets, 1 runs, 1 tilt series, 1 tomograms, 1 annotations" in first.output
+        assert "1 dataset, 1 run, 1 tilt series, 1 tomogram, 1 annotation" in first.output
         second = runner.invoke(command, ["--archive", str(example.folder), "--json"])
         report = json.loads(second.stdout)
         assert (report["read"], report["unchanged"]) == (0, 3)
