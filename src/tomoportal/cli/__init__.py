@@ -25,6 +25,7 @@ COMMANDS = {
     "init": "Look at a folder of raw files and write an ingestion config for it.",
     "config": "Check and upgrade ingestion configs, or print their JSON Schema for editors.",
     "ingest": "Turn raw files into an archive as an ingestion config says.",
+    "diff": "Show what an ingestion would change in an archive.",
     "index": "Bring the catalog up to date with the archive.",
     "serve": "Serve the web site, GraphQL, files and viewer of an archive.",
     "verify": "Re-read an archive and report everything that is wrong with it.",

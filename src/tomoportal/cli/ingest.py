@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from tomoportal.archive import Archive
     from tomoportal.ingest import Item, Plan, Report
 
-__all__ = ["command"]
+__all__ = ["command", "plan_archive"]
 
 _SHOWN = 30
 
@@ -27,6 +27,12 @@ _SHOWN = 30
 @click.option("--source", "source_url", metavar="URL", help="Root of the raw files [default: the folder of CONFIG].")
 @click.option("--plan", "plan_only", is_flag=True, help="Show what would be done and write nothing.")
 @click.option("--jobs", type=click.IntRange(min=1), metavar="N", help="Processes [default: number of cores].")
+@click.option("--dask", metavar="ADDRESS", help="Make the items on a running Dask cluster: address of its scheduler.")
+@click.option(
+    "--slurm",
+    metavar="SETTINGS",
+    help="Make the items on SLURM jobs: workers=10,cores=8,memory=32GB,walltime=04:00:00,queue=…,account=…",
+)
 @click.option(
     "--chunk-size",
     type=click.IntRange(min=4),
@@ -58,6 +64,8 @@ def command(
     source_url: str | None,
     plan_only: bool,
     jobs: int | None,
+    dask: str | None,
+    slurm: str | None,
     chunk_size: int | None,
     ngff: Literal["0.4", "0.5"],
     dtype: str | None,
@@ -71,9 +79,10 @@ def command(
 
     from tomoportal.archive import Archive
     from tomoportal.cli.console import console, print_json, progress_bar
-    from tomoportal.ingest import Options, load_config, make_plan, open_source, prune, run_plan
+    from tomoportal.ingest import Cluster, Options, Slurm, load_config, make_plan, open_source, prune, run_plan
     from tomoportal.ingest.log import ingest_log
 
+    cluster = Cluster(dask, Slurm.parse(slurm) if slurm else None) if dask or slurm else None
     loaded = load_config(config)
     root = source_url if source_url is not None else str(Path(config).resolve().parent)
     source = open_source(
@@ -82,7 +91,7 @@ def command(
         beside=loaded.folder,
         place=loaded.place(("standardization_config", "source_prefix")),
     )
-    archive = _plan_archive(archive_url) if plan_only else Archive.open(archive_url, create=True)
+    archive = plan_archive(archive_url) if plan_only else Archive.open(archive_url, create=True)
     plan = make_plan(loaded, source, archive, Options(chunk_size, dtype, ngff))
     if plan_only:
         if as_json:
@@ -101,7 +110,7 @@ def command(
     ):
         if log is not None:
             log.planned(plan)
-        report = run_plan(plan, archive, source.store, jobs or os.cpu_count() or 1, progress, log=log)
+        report = run_plan(plan, archive, source.store, jobs or os.cpu_count() or 1, progress, cluster=cluster, log=log)
         if log is not None:
             log.ended(report)
     if as_json:
@@ -116,7 +125,7 @@ def command(
     return 0
 
 
-def _plan_archive(url: str) -> Archive:
+def plan_archive(url: str) -> Archive:
     """The archive to plan against; one that does not exist yet is planned as an empty one, and not made."""
     from tomoportal.archive import Archive
     from tomoportal.errors import NotFoundError
