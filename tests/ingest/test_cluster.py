@@ -170,3 +170,19 @@ def test_without_the_extra_the_way_to_it_is_said() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert "tomoportal[cluster]" in done.stdout
+
+
+def test_the_command_refuses_both_and_names_a_wrong_setting(raw: Path, tmp_path: Path) -> None:
+    from click.testing import CliRunner
+
+    from tomoportal.cli.ingest import command
+
+    start = [str(raw / "config.yaml"), "--archive", str(tmp_path / "a")]
+    for more, says in (
+        (["--dask", "tcp://127.0.0.1:9", "--slurm", "cores=1"], "either"),
+        (["--slurm", "core=1"], "core=1"),
+    ):
+        error = CliRunner().invoke(command, [*start, *more], standalone_mode=False).exception
+        assert isinstance(error, SettingsError)
+        assert says in str(error)
+    assert not (tmp_path / "a").exists()
