@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import importlib
 import json
-import resource
 import sys
 import time
 from collections.abc import Callable
@@ -116,7 +115,6 @@ if OPERATION != "import":
     began()
 count = OPERATIONS[OPERATION]()
 wall, cpu = time.perf_counter() - START[0], time.process_time() - START[1]
-peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-with open("/proc/self/smaps_rollup") as file:
-    anonymous = next((int(line.split()[1]) / 1024 for line in file if line.startswith("Anonymous:")), 0.0)
-print(json.dumps({"cpu": cpu, "wall": wall, "peak": peak, "anonymous": anonymous, "count": count}))
+with open("/proc/self/status") as file:  # getrusage would count what the parent held before this program began
+    peak = next(int(line.split()[1]) / 1024 for line in file if line.startswith("VmHWM:"))
+print(json.dumps({"cpu": cpu, "wall": wall, "peak": peak, "count": count}))

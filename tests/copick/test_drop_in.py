@@ -56,6 +56,22 @@ def test_the_environment_variable_is_enough_after_the_first_import() -> None:
     assert python(code, TOMOPORTAL_AS_COPICK="1") == "tomoportal.copick.opening"
 
 
+@pytest.mark.parametrize(("value", "found"), [("1", "tomoportal.copick.opening"), ("0", "None"), ("", "None")])
+def test_the_environment_variable_is_enough_where_the_wheel_is_installed(value: str, found: str) -> None:
+    """The wheel puts one line into the folder of packages, which Python runs when it starts."""
+    folder = Path(__file__).parents[2] / "src"
+    code = f"""
+import importlib.util, site
+site.addsitedir({str(folder)!r})
+if importlib.util.find_spec("copick") is None:
+    print(None)
+else:
+    import copick
+    print(copick.from_file.__module__)
+"""
+    assert python(code, TOMOPORTAL_AS_COPICK=value) == found
+
+
 def test_installing_after_another_copick_is_refused(tmp_path: Path) -> None:
     (tmp_path / "copick.py").write_text("")
     code = """
