@@ -115,6 +115,7 @@ def migrate(
     report = progress or (lambda done, total, text: None)
     results: list[Migrated] = []
     with SourceDigests(archive) as digests:
+        _give_ids(plan, archive)
         mover = _Mover(source, archive, digests, link, jobs)
         for number, item in enumerate(plan.items):
             report(number, len(plan.items), item.label)
@@ -143,16 +144,6 @@ class _Mover:
         current = self.archive.manifest(item.container).items.get((item.kind, item.identity))
         if current is not None and current.input_digest == self._digest(item) and self._is_whole(current):
             return "skipped"
-        if item.id_scope is not None and item.archive_id is not None:
-            given = self.archive.allocate(
-                item.container, item.kind, item.id_scope, item.identity, wanted=item.archive_id
-            )
-            if given != item.archive_id:
-                raise ArchiveError(
-                    f"the id {item.archive_id} was given to something else meanwhile",
-                    where=item.label,
-                    fix="run the migration again",
-                )
         with self.archive.stage(item.container, item.kind, item.identity) as staging:
             for old, new in item.copies:
                 self._copy(old, new, staging)
@@ -223,6 +214,21 @@ class _Mover:
             )
         finally:
             volume.close()
+
+
+def _give_ids(plan: OlderPlan, archive: Archive) -> None:
+    """Put the plan's ids on record before the first file has a place: a folder without a record counts as taken."""
+    for item in plan.items:
+        if item.id_scope is None or item.archive_id is None:
+            continue
+        wanted = item.archive_id
+        given = archive.allocate(item.container, item.kind, item.id_scope, item.identity, wanted=wanted)
+        if given != wanted:
+            raise ArchiveError(
+                f"the id {wanted} was given to something else meanwhile",
+                where=item.label,
+                fix="run the migration again",
+            )
 
 
 def _names(item: Item) -> list[str]:

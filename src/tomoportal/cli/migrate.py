@@ -138,4 +138,6 @@ def _show_report(report: MigrationReport) -> None:
         for outcome in ("created", "replaced", "skipped", "failed")
         if (number := report.count(outcome))
     ]
-    click.echo(f"{', '.join(counts) or 'nothing to do'}; {len(report.plan.unplaced)} files have no place")
+    left = len(report.plan.unplaced)
+    noun = "1 file has" if left == 1 else f"{left} files have"
+    click.echo(f"{', '.join(counts) or 'nothing to do'}; {noun} no place")

@@ -45,7 +45,7 @@ _SHAPES = {
     "TriangularMeshGroup": "TriangularMesh",
     "Mesh": "TriangularMesh",
 }
-_REPLACED = ("mrc_files", "mrc_file", "omezarr_dir", "tomogram_type", "is_canonical")
+_REPLACED = ("mrc_files", "tomogram_type", "is_canonical")
 
 
 def dataset(old: Mapping[str, Any], tell: Tell) -> Document:
