@@ -247,7 +247,9 @@ def main() -> None:
         f"{CONNECTIONS} connections, all listed by pages of 1,000 with ListObjectsV2. The client takes a part of the "
         f"same {os.cpu_count()} cores. {platform.machine()}, Python {platform.python_version()}. "
         "Made by `python benchmarks/s3.py`.\n\n"
-        f"{table}\n"
+        f"{table}\n\n"
+        "CPU seconds are firm; wall seconds depend on what else the machine does. `rclone serve s3` keeps listings in\n"
+        "memory and repeats a folder where a page ends; ours reads the disk each time.\n"
     )
     print(text)
     if not quick:

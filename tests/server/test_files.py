@@ -287,6 +287,7 @@ def test_a_reader_who_leaves_stops_the_reading(server: LiveServer, folder: Path)
     try:
         before = _open_files(path)
         with httpx.stream("GET", f"{server.url}/files/10001/huge.bin") as answer:
+            assert answer.status_code == 200
             next(answer.iter_raw(1000))
             assert _open_files(path) == before + 1
         for _ in range(100):

@@ -8,6 +8,7 @@ import logging
 import re
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -56,7 +57,9 @@ def test_requests_are_counted_by_route(own: LiveServer) -> None:
         http.post("/graphql", json={"query": "{ datasets { id } runs { id } }"})
         for number in range(5):
             http.get(f"/no/such/place/{number}")
+        time.sleep(0.3)  # a request is counted when its answer is on the way
         answer = http.get("/metrics")
+        time.sleep(0.3)
         again = samples(http.get("/metrics").text)
     assert answer.headers["content-type"].startswith("text/plain; version=0.0.4")
     found = samples(answer.text)
@@ -100,6 +103,9 @@ def test_the_access_log_has_fields(own: LiveServer, caplog: pytest.LogCaptureFix
         httpx.get(f"{own.url}/files/10001/%0d%1b[31mforged?a=%0d", headers={"User-Agent": "test/1"})
         httpx.get(f"{own.url}/healthz", headers={"X-Forwarded-For": "192.0.2.7, 10.0.0.1"})
         httpx.get(f"{own.url}/healthz", headers={"X-Forwarded-For": "not an address"})
+        deadline = time.monotonic() + 5  # a line is written when its answer is on the way
+        while len(caplog.records) < 3 and time.monotonic() < deadline:
+            time.sleep(0.02)
     first, second, third = [record for record in caplog.records if record.name == ACCESS]
     line = json.loads(JsonLines().format(first))
     assert line["path"] == "/files/10001/%0d%1b[31mforged?a=%0d"
