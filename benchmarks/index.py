@@ -268,7 +268,7 @@ def main() -> None:
             path.read_bytes()
         lines = measure(folder, "SQLite", f"sqlite:///{temporary}/catalog.sqlite", options.runs)
         if not options.without_postgres:
-            from postgres import server
+            from catalogs.postgres_server import server
 
             with server() as url:
                 lines += measure(folder, "PostgreSQL", url, options.runs)
