@@ -49,6 +49,7 @@ if TYPE_CHECKING:
         resolve_copick_objects,
         serialize_copick_uri,
     )
+    from tomoportal.copick.uri_expansion import expand_output_uri
     from tomoportal.copick.versions import Version
 
     COPICK_TYPES: tuple[type, ...]
@@ -69,6 +70,7 @@ _HOMES = {
     "spacings": ("CopickVoxelSpacing", "CopickVoxelSpacingMeta"),
     "tomograms": ("CopickTomogram", "CopickTomogramMeta"),
     "uri": ("get_copick_objects_by_type", "parse_copick_uri", "resolve_copick_objects", "serialize_copick_uri"),
+    "uri_expansion": ("expand_output_uri",),
     "versions": ("Version",),
 }
 _MODULE_OF = {name: module for module, names in _HOMES.items() for name in names}
@@ -117,6 +119,7 @@ __all__ = [
     "PicksDifference",
     "Version",
     "__version__",
+    "expand_output_uri",
     "from_file",
     "from_string",
     "get_copick_objects_by_type",

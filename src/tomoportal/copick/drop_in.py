@@ -81,16 +81,19 @@ _MODULES: Final[dict[str, dict[str, tuple[str, str]]]] = {
         **_names("labels", "label_dtype", "checked_label_cast", "panoptic_channel_index", "check_panoptic_values"),
         **_names("names", "SEGMENTATION_TYPES", SEGMENTATION_DIRECTORIES="SEGMENTATION_FOLDERS"),
     },
-    "copick.util.uri": _names(
-        "uri",
-        "get_copick_objects_by_type",
-        "parse_copick_uri",
-        "resolve_copick_objects",
-        "serialize_copick_uri",
-        "serialize_copick_uri_from_dict",
-        _matches_pattern="matches_pattern",
-        _matches_numeric_pattern="matches_number",
-    ),
+    "copick.util.uri": {
+        **_names(
+            "uri",
+            "get_copick_objects_by_type",
+            "parse_copick_uri",
+            "resolve_copick_objects",
+            "serialize_copick_uri",
+            "serialize_copick_uri_from_dict",
+            _matches_pattern="matches_pattern",
+            _matches_numeric_pattern="matches_number",
+        ),
+        **_names("uri_expansion", "expand_output_uri"),
+    },
 }
 
 
