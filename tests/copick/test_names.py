@@ -185,6 +185,7 @@ def test_what_exists_or_is_unknown_is_refused_in_upstreams_words(
 # --- configs
 
 
+@pytest.mark.filterwarnings("ignore::UserWarning")
 def test_c34_c35_what_is_doubtful_in_a_config_is_said(tmp_path: Path, make_config) -> None:
     double = [
         {"name": "a", "is_particle": True},

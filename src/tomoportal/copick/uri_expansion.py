@@ -22,8 +22,8 @@ def expand_output_uri(
     """The complete URI of an output that was given as ``name``, ``name:user``, ``name/session``, ``/session`` or less.
 
     The name is that of the input, the user the command's name, the session ``{instance_id}`` for individual outputs,
-    ``{input_session_id}`` where the input is a pattern, else ``converted-001``; voxel spacing and type of a segmentation
-    are the input's. Raises :class:`AnnotationError` for other types of output, and where no name can be found.
+    ``{input_session_id}`` where the input is a pattern, else ``converted-001``; voxel spacing and type of a
+    segmentation are the input's. Raises :class:`AnnotationError` for other types of output and missing names.
     """
     if output_type not in _OUTPUTS:
         raise AnnotationError(
