@@ -15,18 +15,39 @@ document.getElementById("tomogram").addEventListener("change", async (event) => 
   viewer().state.reset();
   viewer().state.restoreState(next);
   history.replaceState(null, "", `?tomogram=${event.target.value}`);
+  hidden = null;
+  pressed(true);
 });
 
-document.getElementById("layout").addEventListener("change", (event) => {
-  viewer().state.restoreState({ ...viewer().state.toJSON(), layout: event.target.value });
-});
+// The client's own layout is set, not its whole state: a state that is restored over itself swaps the axes.
+const layout = document.getElementById("layout");
+layout.addEventListener("change", () => viewer().layout.restoreState(layout.value));
 
-document.getElementById("annotations").addEventListener("click", (event) => {
-  const layers = viewer().layerManager.managedLayers.filter((layer) => layer.toJSON().type !== "image");
-  const show = event.currentTarget.getAttribute("aria-pressed") !== "true";
-  for (const layer of layers) layer.setVisible(show);
-  event.currentTarget.setAttribute("aria-pressed", String(show));
-  event.currentTarget.textContent = show ? "Hide annotations" : "Show annotations";
+// Follow the client, which can be changed from within and starts with the layout of a shared link.
+const following = setInterval(() => {
+  if (!viewer()) return;
+  clearInterval(following);
+  const show = () => {
+    const shown = viewer().layout.toJSON();
+    if ([...layout.options].some((option) => option.value === shown)) layout.value = shown;
+  };
+  viewer().layout.changed.add(show);
+  show();
+}, 200);
+
+// Layers that were hidden before stay hidden when the others are shown again.
+const annotations = document.getElementById("annotations");
+let hidden = null;
+const pressed = (shown) => {
+  annotations.setAttribute("aria-pressed", String(shown));
+  annotations.textContent = shown ? "Hide annotations" : "Show annotations";
+};
+annotations.addEventListener("click", () => {
+  const hide = hidden === null;
+  if (hide) hidden = viewer().layerManager.managedLayers.filter((one) => one.visible && one.toJSON().type !== "image");
+  for (const layer of hidden) layer.setVisible(!hide);
+  if (!hide) hidden = null;
+  pressed(!hide);
 });
 
 // Share: the state of this moment as a link to this page. The hash carries it, so nothing is stored anywhere.
