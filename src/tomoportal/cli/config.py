@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import click
 
 if TYPE_CHECKING:
     from tomoportal.errors import Problem
+    from tomoportal.ingest import Config
 
 __all__ = ["command"]
 
@@ -22,14 +24,35 @@ def command() -> None:
 @command.command(name="validate")
 @click.argument("files", nargs=-1, required=True, type=click.Path(exists=True, dir_okay=False), metavar="FILE…")
 @click.option("--json", "as_json", is_flag=True, help="Print the findings as JSON.")
-def validate(files: tuple[str, ...], as_json: bool) -> int:
+@click.option(
+    "--network", "--network-validation", is_flag=True, help="Also ask ORCID, Crossref, EMDB, ontologies, … (slow)."
+)
+@click.option(
+    "--service",
+    "services",
+    multiple=True,
+    envvar="TOMOPORTAL_SERVICES",
+    metavar="NAME=URL",
+    help="With --network: another address of a service, such as ols=https://…; may be repeated.",
+)
+@click.option(
+    "--exclusions",
+    "--validation-exclusions-file",
+    type=click.Path(exists=True, dir_okay=False),
+    metavar="FILE",
+    help="With --network: JSON {class: {field: [values]}} of values that are right all the same.",
+)
+def validate(
+    files: tuple[str, ...], as_json: bool, network: bool, services: tuple[str, ...], exclusions: str | None
+) -> int:
     """Check ingestion configs: form, values and every rule that needs no data. The exit code is 1 if one is wrong.
 
     Configs of older versions are checked as `tomoportal ingest` reads them: migrated to the current version.
     """
     from tomoportal.cli.console import console, print_json
 
-    found = {path: _check(path) for path in files}
+    online = _online(services, exclusions) if network else None
+    found = {path: _check(path, online) for path in files}
     wrong = sum(bool(errors) for errors, _ in found.values())
     if as_json:
         print_json(
@@ -106,7 +129,11 @@ def schema(output: str | None) -> int:
     return 0
 
 
-def _check(path: str) -> tuple[list[Problem], list[Problem]]:
+_Online = Callable[["Config"], tuple[list["Problem"], list["Problem"]]]
+"""Asks the services about a config: errors and warnings."""
+
+
+def _check(path: str, online: _Online | None) -> tuple[list[Problem], list[Problem]]:
     """Errors and warnings of one file."""
     from tomoportal.errors import ConfigError
     from tomoportal.ingest import load_config
@@ -115,7 +142,19 @@ def _check(path: str) -> tuple[list[Problem], list[Problem]]:
         config = load_config(path)
     except ConfigError as error:
         return list(error.problems), []
-    return [], list(config.warnings)
+    errors, warnings = online(config) if online else ([], [])
+    return errors, [*config.warnings, *warnings]
+
+
+def _online(services: tuple[str, ...], exclusions: str | None) -> _Online:
+    """One client for all files, so that each thing is asked once."""
+    from pathlib import Path
+
+    from tomoportal.ingest.lookups import Client, check_online, read_exclusions
+
+    client = Client({name: address for name, _, address in (text.partition("=") for text in services)})
+    left_out = read_exclusions(Path(exclusions).read_bytes(), exclusions) if exclusions else None
+    return lambda config: check_online(config, client, left_out)
 
 
 def _to_json(problems: list[Problem]) -> list[dict[str, Any]]:
