@@ -31,7 +31,7 @@ def input_parts(
         "step": step_of(item.kind).version,
         "sources": {key: digests.digest(source, key) for key in dict.fromkeys((*item.sources, *item.extra_sources))},
         "settings": hashlib.sha256(
-            _canonical({**item.settings, "archive_id": item.archive_id, "document": item.document})
+            _canonical({**_settings(item), "archive_id": item.archive_id, "document": item.document})
         ).hexdigest(),
     }
     if item.kind in _VOLUME_KINDS:
@@ -63,11 +63,22 @@ def is_complete(record: ItemRecord, store: Store) -> bool:
     return True
 
 
+def _settings(item: Item) -> dict[str, Any]:
+    """What a step needs; ``origin`` is only told, since a config that differs elsewhere makes the same."""
+    return {key: value for key, value in item.settings.items() if key != "origin"}
+
+
 def _derived(item: Item, manifest: Manifest) -> dict[str, str]:
-    """Input digests of the items of the same container that this one is made from."""
+    """Input digests of the items of the same container that this one is made from.
+
+    Where a step has a context, that says more exactly which annotations it shows.
+    """
     wanted = set(item.derives_from)
+    shows = step_of(item.kind).context is not None
     result = {}
     for (kind, identity), record in sorted(manifest.items.items()):
+        if shows and kind == "annotation":
+            continue
         if "/".join((*item.place[1:], kind, identity)) in wanted:
             result[f"{kind} {identity}"] = record.input_digest
     return result

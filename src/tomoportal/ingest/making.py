@@ -103,7 +103,8 @@ class Maker:
             if made.absent is not None:  # on record, so that the next run need not look again
                 self._publish(container, item, digest, {**parts, "absent": made.absent}, None, None)
                 return Result.of(item, "absent", made.absent, made.warnings)
-            inputs = {**parts, **({"facts": dict(made.facts)} if made.facts else {})}
+            told = {"facts": dict(made.facts), "origin": item.settings.get("origin")}
+            inputs = {**parts, **{name: value for name, value in told.items() if value}}
             document = (item.document, dict(made.document)) if item.document and made.document is not None else None
             published = self._publish(container, item, digest, inputs, staging, document)
         result = Result.of(item, "created" if published.outcome == "created" else "replaced", warnings=made.warnings)

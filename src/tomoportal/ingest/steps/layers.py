@@ -16,7 +16,7 @@ from tomoportal.formats.points import PointKind
 from tomoportal.ingest.bench import Bench
 from tomoportal.ingest.plan import Item
 
-__all__ = ["AnnotationFile", "annotation_files", "overlays", "viewer_layers"]
+__all__ = ["AnnotationFile", "annotation_files", "is_drawn", "overlays", "viewer_layers"]
 
 _POINT_KINDS: dict[str, PointKind] = {
     "Point": "point",
@@ -99,6 +99,11 @@ def precompute_of(file: AnnotationFile) -> str:
     return f"{spacing_folder}/NeuroglancerPrecompute/{file.archive_id}-{name.rpartition('.')[0]}"
 
 
+def is_drawn(file: AnnotationFile, item: Item) -> bool:
+    """Whether a file is shown by default on the tomogram's own grid."""
+    return file.visible and abs(file.spacing - item.settings["voxel_spacing"]) <= 0.0005
+
+
 def overlays(item: Item, bench: Bench, shape: tuple[int, int, int]) -> tuple[list[Overlay], list[MrcVolume], list[str]]:
     """What is shown by default on the tomogram's own grid (z, y, x); also the volumes to close, and warnings."""
     drawn: list[Overlay] = []
@@ -106,7 +111,7 @@ def overlays(item: Item, bench: Bench, shape: tuple[int, int, int]) -> tuple[lis
     warnings: list[str] = []
     for _, files in annotation_files(item, bench):
         for file in files:
-            if not file.visible or abs(file.spacing - item.settings["voxel_spacing"]) > 0.0005:
+            if not is_drawn(file, item):
                 continue
             if file.entry["format"] == "ndjson":
                 drawn.append(PointOverlay(read_points(bench.archive.store.get(file.key), file.key), rgb(file.color)))
