@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 sys.path.insert(0, str(Path(__file__).parent))
@@ -21,7 +21,8 @@ from tomoportal.archive import Archive, layout, older
 from tomoportal.archive.older import Numbers, OlderView, Tree, documents, recognise
 from tomoportal.archive.older.annotations import ingest_ids, slug
 from tomoportal.archive.older.found import annotations_in, spacing_folders
-from tomoportal.errors import ArchiveError
+from tomoportal.errors import ArchiveError, StorageError
+from tomoportal.storage import open_store
 from tomoportal.testing.sources import write_mrc
 
 RUN = f"{trees.DATASET}/{trees.RUN}"
@@ -363,3 +364,63 @@ def test_real_documents_with_their_oddities(real_data: Path) -> None:
 def test_real_documents_read_the_same_twice(real_data: Path) -> None:
     views = [older.view(Archive.open(real_data / "cz_metadata", read_only=True), datasets=["30001"]) for _ in range(2)]
     assert json.dumps(views[0].documents) == json.dumps(views[1].documents)
+
+
+# --- documents that anybody may have written
+
+
+JUNK = st.recursive(
+    st.none() | st.booleans() | st.integers(-5, 400) | st.floats(allow_nan=False) | st.text(max_size=5),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
+    max_leaves=5,
+)
+
+
+@pytest.fixture(scope="module")
+def three_trees(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    return {name: build(tmp_path_factory.mktemp(name)) for name, build in trees.BUILDERS.items()}
+
+
+@given(name=st.sampled_from(sorted(trees.BUILDERS)), data=st.data())
+@settings(max_examples=60)
+def test_junk_in_a_document_never_breaks_the_plan(three_trees: dict[str, Path], name: str, data: st.DataObject) -> None:
+    """Whatever a field holds, the plan is made; what cannot be stored is refused when it is written."""
+    root = three_trees[name]
+    path = data.draw(st.sampled_from(sorted(root.rglob("*.json"))))
+    kept = path.read_bytes()
+    document = json.loads(kept)
+    place: Any = document
+    while isinstance(place, (dict, list)) and place:
+        keys = sorted(place) if isinstance(place, dict) else list(range(len(place)))
+        key = data.draw(st.sampled_from(keys))
+        if not isinstance(place[key], (dict, list)) or not place[key] or data.draw(st.booleans()):
+            place[key] = data.draw(JUNK)
+            break
+        place = place[key]
+    try:
+        path.write_text(json.dumps(document))
+        view = older.view(Archive.open(root, read_only=True))
+        assert view.documents
+        view.in_place()
+    finally:
+        path.write_bytes(kept)
+
+
+@given(NAMES)
+@settings(max_examples=50)
+def test_run_names_are_kept_or_refused_and_nothing_is_lost(name: str) -> None:
+    store = open_store("memory://")
+    key = f"10000/{name}/TiltSeries/{name}.rawtlt"
+    try:
+        store.put(f"10000/{name}/run_metadata.json", b"{}")
+        store.put(key, b"0\n")
+    except (StorageError, ArchiveError):
+        return  # no key of any store
+    store.put("10000/dataset_metadata.json", b"{}")
+    plan = older.view(Archive.open(store)).plan
+    listed = {each.key for each in plan.unplaced}
+    assert key in listed or f"10000/{name}" in listed or name in ("Images", "KeyPhoto", "KeyPhotos") or name[0] == "."
+    for new in plan.documents():
+        place = layout.parse(new)
+        assert place is not None
+        assert place.container.run_name in (None, name)

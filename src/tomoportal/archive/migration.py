@@ -195,9 +195,11 @@ class _Mover:
         if self.link:
             staging.add([_link(self.source, old, staging.store, new, self.digests)])
             return
+        before = self.source.stat(old)
         with staging.store.open_writer(new) as writer:
             for piece in self.source.chunks(old):
                 writer.write(piece)
+        self.digests.learn(self.source, before, staging.staged[new].sha256)
 
     def _convert(self, conversion: Conversion, stamp: int, target: Store) -> None:
         volume = open_volume(self.source, conversion.source)

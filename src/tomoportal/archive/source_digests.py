@@ -68,6 +68,10 @@ class SourceDigests:
             total.update(f"{digest}  {stat.key[len(key) + 1 :]}\n".encode("utf-8", "surrogateescape"))
         return total.hexdigest()
 
+    def learn(self, source: Store, before: Stat, sha256: str) -> None:
+        """Remember the digest of a file that was read in full since ``before``, unless it changed meanwhile."""
+        self._remember(source, before, sha256)
+
     def flush(self) -> None:
         """Write what was found. A cache that cannot be written is no error: the next run reads the sources again."""
         if not self._new or self._store.read_only:
@@ -87,20 +91,30 @@ class SourceDigests:
         self.flush()
 
     def _file(self, source: Store, stat: Stat) -> str:
-        name = f"{source.url.partition('?')[0].rstrip('/')}/{stat.key}"
-        version = stat.etag or f"{stat.modified!r}"
+        name = _name(source, stat.key)
         known = self._new.get(name) or self._entries.get(name)
-        if known and (known.size, known.version) == (stat.size, version):
+        if known and (known.size, known.version) == (stat.size, _version(stat)):
             return known.sha256
         sha256 = sha256_of(source, stat.key).sha256
+        self._remember(source, stat, sha256)
+        return sha256
+
+    def _remember(self, source: Store, stat: Stat, sha256: str) -> None:
         # A file that changed while it was read, or may change within the tick of its time stamp, is not remembered.
         if abs(time.time() - stat.modified) > _SETTLED_AFTER and source.stat(stat.key) == stat:
             with self._guard:
-                self._new[name] = _Entry(stat.size, version, sha256)
-        return sha256
+                self._new[_name(source, stat.key)] = _Entry(stat.size, _version(stat), sha256)
 
     def _load(self) -> dict[str, _Entry]:
         try:
             return msgspec.json.decode(self._store.get(_KEY), type=dict[str, _Entry])
         except (NotFoundError, msgspec.DecodeError):
             return {}
+
+
+def _name(source: Store, key: str) -> str:
+    return f"{source.url.partition('?')[0].rstrip('/')}/{key}"
+
+
+def _version(stat: Stat) -> str:
+    return stat.etag or f"{stat.modified!r}"

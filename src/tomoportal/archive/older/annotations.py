@@ -22,6 +22,7 @@ __all__ = ["ingest_ids", "plan_annotations", "slug"]
 _MASKS: dict[str, Kind] = {"SegmentationMask": "semantic_mask", "InstanceSegmentationMask": "instance_mask"}
 _CAPTIONS = ("GlobalCaption", "AnnotationCaption")
 _ENDINGS = {"ndjson": "ndjson", "mrc": "mrc", "zarr": "zarr", "glb": "glb", "json": "json", "saber": "json"}
+_BASE = re.compile(r"[0-9a-z_]+-[0-9][0-9a-z._]*")
 _ROWS = re.compile(rb"\S")
 
 
@@ -123,15 +124,18 @@ class _Plan:
         if found.number not in (None, self.number):
             self.tell(f"the number {found.number} is taken; it gets {self.number}")
         named = content["annotation_object"]
-        self.base = layout.annotation_base(
-            str(named.get("name") or "unknown"), content.get("version", 1.0), named.get("description")
-        )
+        self.base = found.stem
+        if not _BASE.fullmatch(found.stem):
+            self.base = layout.annotation_base(
+                str(named.get("name") or "unknown"), content.get("version", 1.0), named.get("description")
+            )
         self._files(old)
 
     # --- files
 
     def _files(self, old: Mapping[str, Any]) -> None:
-        listed = [dict(entry) for entry in old.get("files") or () if isinstance(entry, Mapping)]
+        files = old.get("files")
+        listed = [dict(each) for each in files if isinstance(each, Mapping)] if isinstance(files, list) else []
         entries = listed or self._guessed(str(old["annotation_object"].get("name") or ""))
         masks: dict[str, list[dict[str, Any]]] = {}
         rows: list[dict[str, Any]] = []
@@ -149,12 +153,10 @@ class _Plan:
             for row in (self._mask(each["mask"], masks[each["mask"]]) if "mask" in each else [each])
         ]
         counts = [row["object_count"] for row in self.document["files"] if "object_count" in row]
-        if not isinstance(self.document.get("object_count"), int) and counts:
-            self.document["object_count"] = max(counts)
-            self.tell(f"object_count is counted: {max(counts)}")
-        self.document.setdefault("object_count", 0)
-        for row in self.document["files"]:
-            row.pop("object_count", None)
+        if not isinstance(self.document.get("object_count"), int):
+            shapes = {row["shape"] for row in self.document["files"]}
+            self.document["object_count"] = max(counts, default=int("SegmentationMask" in shapes))
+            self.tell(f"object_count becomes {self.document['object_count']}")
         if not self.document["files"]:
             self.problems.append("no data file of it was found")
 
@@ -175,7 +177,7 @@ class _Plan:
             return []
         self.copies.append((key, target))
         row = self._row(entry, form, target, shape)
-        if form == "ndjson" and shape not in _CAPTIONS:
+        if form == "ndjson" and shape not in _CAPTIONS and "object_count" not in row:
             row["object_count"] = sum(1 for line in self.draft.store.get(key).splitlines() if _ROWS.search(line))
         return [row]
 
@@ -217,15 +219,14 @@ class _Plan:
         self.conversions += self.draft.conversions(plan, keys.values())
         by_form = {str(entry.get("format")): entry for entry in entries}
         rows = [self._row(by_form.get(form, entries[0]), form, target, shape) for form, target in targets.items()]
-        if shape == "SegmentationMask":
-            rows[0]["object_count"] = 1
         return rows
 
     def _row(self, entry: Mapping[str, Any], form: str, target: str, shape: str) -> dict[str, Any]:
         row: dict[str, Any] = {"format": form, "path": target, "shape": shape}
         row["is_visualization_default"] = entry.get("is_visualization_default") is True and shape not in _CAPTIONS
-        if isinstance(entry.get("is_portal_standard"), bool):
-            row["is_portal_standard"] = entry["is_portal_standard"]
+        for name in ("is_portal_standard", "object_count"):
+            if isinstance(entry.get(name), int):
+                row[name] = entry[name]
         return row
 
     def _guessed(self, name: str) -> list[dict[str, Any]]:

@@ -96,7 +96,16 @@ def plan_archive(
 
 
 def _sizes(store: Store, folder: str) -> dict[str, int]:
-    return {stat.key: stat.size for stat in store.list(folder)}
+    """Keys and sizes; of each Zarr folder one key, since nothing but the folder matters here."""
+    sizes: dict[str, int] = {}
+    known = "\0"
+    for stat in store.list(folder):
+        if stat.key.startswith(known):
+            continue
+        head, is_zarr, _ = stat.key.partition(".zarr/")
+        known = f"{head}.zarr/" if is_zarr else known
+        sizes[stat.key] = stat.size
+    return sizes
 
 
 def _dataset_folders(store: Store) -> Iterator[str]:

@@ -15,6 +15,7 @@ from tomoportal.archive.older.documents import finished
 from tomoportal.archive.older.draft import Draft
 from tomoportal.archive.older.found import FoundSpacing, FoundTomogram
 from tomoportal.archive.older.items import Item
+from tomoportal.archive.older.runs import named_mrc
 from tomoportal.archive.older.viewer_states import plan_viewer_state
 from tomoportal.archive.older.volumes import plan_volume
 
@@ -112,7 +113,7 @@ def _tomogram(draft: Draft, spacing: FoundSpacing, found: FoundTomogram, alignme
 
 def _twins(draft: Draft, found: FoundTomogram, old: Mapping[str, Any]) -> tuple[str | None, str | None]:
     """MRC and OME-Zarr: those that the document names, else those of the run's name, else the only ones."""
-    named = old.get("mrc_file") or next(iter(old.get("mrc_files") or ()), None)
+    named = named_mrc(old)
     folders, files = draft.tree.names(found.folder)
     result = []
     for path, names, ending in ((named, files, ".mrc"), (old.get("omezarr_dir"), folders, ".zarr")):

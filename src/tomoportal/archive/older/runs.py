@@ -20,7 +20,7 @@ from tomoportal.formats.mdoc import Mdoc, read_mdoc
 from tomoportal.formats.mrc import HEADER_SIZE, MrcHeader
 from tomoportal.formats.tilt_angles import read_tilt_angles, write_tilt_angles
 
-__all__ = ["plan_acquisition"]
+__all__ = ["named_mrc", "plan_acquisition"]
 
 _CTF_FIELDS = (
     "astigmatic_angle",
@@ -115,7 +115,8 @@ def _frames_document(draft: Draft, old: Mapping[str, Any], key: str, by_name: Ma
     document = {**old}
     document.setdefault("is_gain_corrected", None)
     rows, before = [], 0.0
-    for entry in old.get("frames") or ():
+    listed = old.get("frames")
+    for entry in listed if isinstance(listed, list) else ():
         row = dict(entry) if isinstance(entry, Mapping) else {}
         if "exposure_dose" not in row and _positive(row.get("dose")):
             row["exposure_dose"] = row.pop("dose")
@@ -229,7 +230,7 @@ def _twins(draft: Draft, folder: str, old: Mapping[str, Any]) -> tuple[str | Non
 
     ``{run}_bin1.mrc`` is the unbinned series: where both are there, the one whose size the document states is taken.
     """
-    named = old.get("mrc_file") or next(iter(old.get("mrc_files") or ()), None)
+    named = named_mrc(old)
     folders, files = draft.tree.names(folder)
     mrcs = [f"{folder}/{name}" for name in files if name.lower().endswith(".mrc")]
     zarrs = [f"{folder}/{name}" for name in folders if name.endswith(".zarr")]
@@ -240,6 +241,12 @@ def _twins(draft: Draft, folder: str, old: Mapping[str, Any]) -> tuple[str | Non
         mrc = mrc if mrc in fitting or not fitting else fitting[0]
     zarr = draft.tree.resolve(old.get("omezarr_dir"), folder) or _preferred(zarrs, f"{folder}/{draft.run}", ".zarr")
     return mrc, zarr
+
+
+def named_mrc(old: Mapping[str, Any]) -> Any:
+    """The MRC file that a document names, alone or as the first of a list."""
+    listed = old.get("mrc_files")
+    return old.get("mrc_file") or (listed[0] if isinstance(listed, list) and listed else None)
 
 
 def _preferred(keys: list[str], stem: str, ending: str) -> str | None:
@@ -264,7 +271,8 @@ def _raw_tilts(
         document["raw_tlt_path"] = target
         return ((found.rawtlt, target),), ()
     tlt = next((key for each in draft.found.alignments for key in each.files if key.endswith(".tlt")), None)
-    sections = (document.get("size") or {}).get("z")
+    size = document.get("size")
+    sections = size.get("z") if isinstance(size, Mapping) else None
     angles = [each.tilt_angle for each in sorted(mdoc.exposures, key=lambda each: each.index)] if mdoc else []
     known = [angle for angle in angles if angle is not None]
     if tlt is None and known and len(known) == sections:
@@ -331,14 +339,14 @@ def _identified_objects(draft: Draft) -> None:
     beside = f"{key.removesuffix('.json')}_metadata.json"
     old = draft.try_read(beside if draft.tree.has(beside) else None)
     listed = [row for row in rows if isinstance(row, Mapping)] if isinstance(rows, list) else []
-    document: dict[str, Any] = {
+    made: dict[str, Any] = {
         "object_count": len(listed),
         "columns": list(listed[0]) if listed else [],
         "file_format": "json",
         "source_file": key,
         "identifier": _OBJECTS,
-        **old,
     }
+    document = {**old, **{name: value for name, value in made.items() if name not in old}}
     document = finished(document, draft.deposition_id, draft.stamp)
     draft.add(
         Item(

@@ -8,6 +8,8 @@ from collections.abc import Iterator, Mapping
 
 __all__ = ["Tree"]
 
+_AFTER_SLASH = chr(ord("/") + 1)  # the first key behind a folder sorts from here
+
 
 class Tree:
     """Keys and sizes of files below one folder; hidden files and folders do not count."""
@@ -33,14 +35,18 @@ class Tree:
 
     def names(self, folder: str) -> tuple[list[str], list[str]]:
         """Names of the folders and of the files directly in a folder, sorted."""
-        start = len(folder) + 1 if folder else 0
-        folders, files = set(), []
-        for key in self.below(folder):
-            head, found, _ = key[start:].partition("/")
+        start = f"{folder}/" if folder else ""
+        folders: list[str] = []
+        files: list[str] = []
+        at = bisect_left(self.keys, start)
+        while at < len(self.keys) and self.keys[at].startswith(start):
+            head, found, _ = self.keys[at][len(start) :].partition("/")
             if found:
-                folders.add(head)
+                folders.append(head)
+                at = bisect_left(self.keys, f"{start}{head}{_AFTER_SLASH}", at)
             else:
                 files.append(head)
+                at += 1
         return sorted(folders), sorted(files)
 
     def resolve(self, path: object, folder: str) -> str | None:

@@ -32,7 +32,7 @@ def plan_viewer_state(draft: Draft, key: str, target: str, tomogram: Item) -> bo
         if new is None:
             unknown.append(match[0])
             return match[0]
-        return f"archive://{new}"
+        return f"archive://{new}/" if match[0].endswith("/") else f"archive://{new}"
 
     try:
         state: Any = json.loads(draft.store.get(key))
