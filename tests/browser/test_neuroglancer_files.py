@@ -13,7 +13,7 @@ from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 from urllib.parse import quote
 
 import numpy as np
@@ -21,6 +21,8 @@ import pytest
 from PIL import Image
 from playwright.sync_api import Page
 
+from tomoportal.formats.convert import convert_volume
+from tomoportal.formats.mrc import open_mrc
 from tomoportal.formats.neuroglancer import (
     PALETTE,
     MaskLayer,
@@ -34,7 +36,9 @@ from tomoportal.formats.neuroglancer import (
 from tomoportal.formats.neuroglancer.palette import rgb
 from tomoportal.formats.points import VoxelPoints
 from tomoportal.formats.rotations import about_z
+from tomoportal.formats.source import Kind
 from tomoportal.storage import open_store
+from tomoportal.testing.sources import write_mrc
 
 SHAPE = (64, 96, 128)
 SPACING = 13.48
@@ -261,3 +265,37 @@ def test_voxel_and_point_of_one_index_are_concentric(page: Page, site: tuple[str
     assert len(voxel) > 5000
     corners = (voxel.min(axis=0) + voxel.max(axis=0)) / 2
     np.testing.assert_allclose(corners, marker, atol=3)
+
+
+@pytest.mark.parametrize("ngff", ["0.4", "0.5"])
+def test_what_the_converter_writes_is_read_in_both_versions(
+    page: Page, site: tuple[str, Path, list[str]], ngff: Literal["0.4", "0.5"]
+) -> None:
+    """Zarr 3 with shards has the same source address as Zarr 2: the viewer finds out which it is."""
+    origin, root, asked = site
+    store = open_store(root)
+    mask = np.zeros(SHAPE, np.int8)
+    mask[16:48, 24:72, 32:96] = 1
+    volume = np.random.default_rng(0).normal(0, 1, SHAPE).astype(np.float32)
+    kinds: dict[str, tuple[np.ndarray, Kind]] = {"t": (volume, "tomogram"), "mask": (mask, "semantic_mask")}
+    for name, (array, kind) in kinds.items():
+        write_mrc(root / f"{name}-source.mrc", array, SPACING)
+        convert_volume(
+            open_mrc(store, f"{name}-source.mrc"),
+            store,
+            mrc_key=f"{name}.mrc",
+            zarr_prefix=f"{name}.zarr",
+            voxel_spacing=SPACING,
+            kind=kind,
+            ngff=ngff,
+        )
+    assert (root / "t.zarr/zarr.json").exists() == (ngff == "0.5")
+    tomogram = Tomogram("TS_run1", "t.zarr", SHAPE, SPACING, (100.0, 101.0), (100.0, 101.0))  # all black
+    state = build_state(tomogram, [MaskLayer("mask", "mask.zarr", SPACING, PALETTE[0], visible=True)])
+    show(page, origin, state)
+    assert page.evaluate(COMPLAINTS) == []
+    color = np.array(rgb(PALETTE[0]))
+    assert color_share(page, tuple((color // 2).tolist())) > 0.02  # half transparent over black
+    pieces = [path for path in asked if "/mask.zarr/0/" in path and not path.endswith((".zarray", "zarr.json"))]
+    assert pieces
+    assert all(("/0/c/" in path) == (ngff == "0.5") for path in pieces)
