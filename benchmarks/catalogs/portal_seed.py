@@ -64,7 +64,7 @@ def _default(field: Field, number: int) -> Any:
     if field.references is not None:
         return None
     if field.path is not None:
-        return f"{1 + number % 200}/TS_{number}/Reconstructions/VoxelSpacing13.480/{field.name}/100/TS_{number}"
+        return f"{1 + number % 200}/TS_{number}/Annotations/{number}.json"
     match field.type:
         case "Enum":
             values = ENUMS[field.enum or ""]

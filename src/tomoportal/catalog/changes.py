@@ -26,6 +26,10 @@ class Changes:
         self._catalog = catalog
         self._connection = connection
         self._tables = catalog.tables.in_order()
+        self._references = {
+            entity.table: tuple(field.name for field in entity.fields if field.references)
+            for entity in catalog.graph.entities.values()
+        }
         self._new: dict[str, list[dict[str, Any]]] = {}
         self._waiting = 0
         self.added: Counter[str] = Counter()
@@ -101,9 +105,11 @@ class Changes:
             table.name: {
                 row.id: {
                     "id": row.id,
+                    **row.values,
                     **{
-                        name: self._resolved(sheet, table.name, name, value) if isinstance(value, Key) else value
-                        for name, value in row.values.items()
+                        name: self._resolved(sheet, table.name, name, value)
+                        for name in self._references[table.name]
+                        if type(value := row.values[name]) is Key
                     },
                     "natural_key": str(row.key),
                     "unit": sheet.unit,

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from datetime import datetime
 from enum import Enum
+from operator import itemgetter
 from typing import Protocol
 
 from sqlalchemy import URL, Connection, Engine, MetaData, Table
@@ -14,7 +15,7 @@ from sqlalchemy.exc import ArgumentError, DBAPIError
 
 from tomoportal.catalog.dialect import Dialect
 from tomoportal.catalog.ids import Records
-from tomoportal.catalog.timestamps import wire_timestamp
+from tomoportal.catalog.timestamps import Timestamp, wire_timestamp
 from tomoportal.errors import SettingsError
 from tomoportal.storage import Store
 
@@ -71,12 +72,14 @@ class Database(Protocol):
         """Why a statement was given up; None for a fault."""
 
 
-def stored_values(table: Table, rows: Sequence[Mapping[str, object]]) -> Iterator[list[object]]:
+def stored_values(table: Table, rows: Sequence[Mapping[str, object]]) -> Iterator[tuple[object, ...]]:
     """The values of rows in the order of the table's columns, as drivers take them."""
-    names = [column.name for column in table.columns]
+    ordered = itemgetter(*(column.name for column in table.columns))
+    if not any(isinstance(column.type, Timestamp) for column in table.columns):
+        yield from map(ordered, rows)
+        return
     for row in rows:
-        values = [row[name] for name in names]
-        yield [wire_timestamp(value) if type(value) is datetime else value for value in values]
+        yield tuple(wire_timestamp(value) if type(value) is datetime else value for value in ordered(row))
 
 
 def open_database(url: str, *, create: bool = False) -> Database:

@@ -13,7 +13,7 @@ from typing import Any
 
 from sqlalchemy import Connection, func, select
 
-from tomoportal.archive import Archive, Container, documents, layout
+from tomoportal.archive import Archive, Container, documents
 from tomoportal.catalog import inventory
 from tomoportal.catalog.catalog import Catalog
 from tomoportal.catalog.changes import Changes
@@ -221,10 +221,12 @@ class _Indexer:
                 deposition = row.values["deposition_id"]
             found = {folder.name}
             size = inventory.Sizes(self.archive, Container.dataset(folder.name), [folder.document]).total
-            for prefix, stat in inventory.runs(self.store, folder.name):
-                tell(prefix)
-                found.add(prefix)
-                size += self._run(connection, changes, book, known, prefix, stat, int(folder.name), deposition)
+            manifests = inventory.manifests(self.store, folder.name)
+            for run in inventory.runs(self.store, folder.name):
+                tell(run.prefix)
+                found.add(run.prefix)
+                manifest = manifests.get(run.prefix)
+                size += self._run(connection, changes, book, known, run, manifest, int(folder.name), deposition)
             if here is not None and row is None and here.size == size:
                 self.report.unchanged += 1
             else:
@@ -260,15 +262,15 @@ class _Indexer:
         changes: Changes,
         book: IdBook,
         known: Mapping[str, _Known],
-        prefix: str,
-        stat: Stat,
+        listed: inventory.RunFolder,
+        manifest: Stat | None,
         dataset: int,
         deposition: int,
     ) -> int:
         """Index a run; returns its size in bytes."""
-        folder = inventory.run_folder(self.store, prefix, stat)
+        prefix = listed.prefix
+        folder = inventory.complete(self.store, listed)
         container = Container.run(*prefix.split("/", 1))
-        manifest = inventory.stat_of(self.store, layout.manifest(container))
         digest = inventory.digest([*folder.files, *([manifest] if manifest else [])], deposition)
         if self._is_current(known.get(prefix), digest):
             return known[prefix].size

@@ -22,10 +22,11 @@ __all__ = [
     "RunFolder",
     "Sizes",
     "Spacing",
+    "complete",
     "datasets",
     "depositions",
     "digest",
-    "run_folder",
+    "manifests",
     "runs",
     "stat_of",
 ]
@@ -59,6 +60,7 @@ class RunFolder:
 
     prefix: str
     document: Stat
+    folders: frozenset[str]
     files: list[Stat] = field(default_factory=list)
     frames: Stat | None = None
     gains: list[Stat] = field(default_factory=list)
@@ -90,21 +92,27 @@ def datasets(store: Store) -> Iterator[DatasetFolder]:
             yield DatasetFolder(name, document)
 
 
-def runs(store: Store, dataset: str) -> Iterator[tuple[str, Stat]]:
-    """Runs of a dataset: prefix and document."""
+def runs(store: Store, dataset: str) -> Iterator[RunFolder]:
+    """Runs of a dataset: what their folders hold, but for :func:`complete`."""
     for name in store.children(dataset)[0]:
         if name.startswith("."):
             continue
         prefix = f"{dataset}/{name}"
-        document = stat_of(store, f"{prefix}/run_metadata.json")
+        folders, files = store.children(prefix)
+        document = next((stat for stat in files if _name(stat) == "run_metadata.json"), None)
         if document is not None:
-            yield prefix, document
+            yield RunFolder(prefix, document, frozenset(folders), [document])
 
 
-def run_folder(store: Store, prefix: str, document: Stat) -> RunFolder:
+def manifests(store: Store, dataset: str) -> dict[str, Stat]:
+    """The manifests of a dataset's runs, by the prefix of the run."""
+    folder = layout.manifest(Container.dataset(dataset)).removesuffix(".json")
+    return {f"{dataset}/{_name(stat).removesuffix('.json')}": stat for stat in store.children(folder)[1]}
+
+
+def complete(store: Store, run: RunFolder) -> RunFolder:
     """List the folders of a run that hold documents, gains and viewer configurations."""
-    run = RunFolder(prefix, document, [document])
-    folders = set(store.children(prefix)[0])
+    prefix, folders = run.prefix, run.folders
     if "Frames" in folders:
         run.frames = stat_of(store, f"{prefix}/Frames/frames_metadata.json")
         run.files += [run.frames] if run.frames else []

@@ -94,7 +94,7 @@ class SqliteDatabase:
         marks = ",".join("?" * len(table.columns))
         columns = ", ".join(f'"{column.name}"' for column in table.columns)
         statement = f'INSERT INTO "{table.name}" ({columns}) VALUES ({marks})'
-        connection.exec_driver_sql(statement, [tuple(values) for values in stored_values(table, rows)])
+        connection.exec_driver_sql(statement, list(stored_values(table, rows)))
 
     def settle(self, tables: MetaData) -> None:
         with self.writer.begin() as connection:

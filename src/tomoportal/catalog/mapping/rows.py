@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -254,7 +253,8 @@ def _matrix(value: Any, field: Field) -> str:
         rows = [value[:2], value[2:]]
     if not (isinstance(rows, list) and len(rows) == 2 and all(isinstance(r, list) and len(r) == 2 for r in rows)):
         raise _Bad(f"{value!r} is not a 2×2 matrix", "give [[a, b], [c, d]]")
-    return json.dumps([[_float(item, field) for item in row] for row in rows], separators=(",", ":"))
+    (a, b), (c, d) = ([_float(item, field) for item in row] for row in rows)
+    return f"[[{a!r},{b!r}],[{c!r},{d!r}]]"
 
 
 _CONVERTERS: Mapping[str, Callable[[Any, Field], Any]] = {
