@@ -171,14 +171,16 @@ def read_picks(data: bytes, where: str) -> PicksDocument:
 
 def _table_of_structs(points: list[_Point]) -> PickTable:
     count = len(points)
-    places = chain.from_iterable((p.location.x, p.location.y, p.location.z) for p in points)
-    positions = np.fromiter(places, np.float64, 3 * count).reshape(count, 3)
-    ids = np.fromiter((p.instance_id or 0 for p in points), np.int64, count)
-    scores = np.fromiter((1.0 if p.score is None else p.score for p in points), np.float64, count)
-    transforms = None
-    if any(p.transformation_ is not None for p in points):
-        rows = chain.from_iterable(p.transformation_ or _IDENTITY for p in points)
-        transforms = np.fromiter(chain.from_iterable(rows), np.float64, 16 * count).reshape(count, 4, 4)
+    positions = np.empty((count, 3))
+    locations = [p.location for p in points]
+    positions[:, 0] = [place.x for place in locations]
+    positions[:, 1] = [place.y for place in locations]
+    positions[:, 2] = [place.z for place in locations]
+    ids = np.array([p.instance_id or 0 for p in points], np.int64)
+    scores = np.array([1.0 if p.score is None else p.score for p in points], np.float64)
+    matrices = [p.transformation_ or _IDENTITY for p in points]
+    numbers = chain.from_iterable(chain.from_iterable(matrices))
+    transforms = np.fromiter(numbers, np.float64, 16 * count).reshape(count, 4, 4)
     return compact(positions, transforms, ids, scores, None)
 
 
