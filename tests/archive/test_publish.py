@@ -301,6 +301,19 @@ def test_ids_are_stable_and_never_given_twice(archive: Archive) -> None:  # F9
     assert archive.allocate(Container.run(10001, "TS_2"), "annotation", scope, "z") == 100
 
 
+def test_several_ids_are_given_with_one_change_of_the_manifest(tmp_path: Path) -> None:
+    store = FaultyStore(open_store(tmp_path / "several", create=True))
+    archive = Archive(store)
+    archive.allocate(RUN, "alignment", RUN.key, "b")
+    store.counts.clear()
+    wanted = [("alignment", RUN.key, key) for key in "abca"] + [("tomogram", RUN.key, "a")]
+    assert archive.allocate_all(RUN, wanted) == [101, 100, 102, 101, 100]
+    assert store.counts["put"] == 1
+    assert archive.allocate_all(RUN, wanted) == [archive.allocate(RUN, *key) for key in wanted]
+    assert store.counts["put"] == 1
+    assert archive.allocate_all(RUN, []) == []
+
+
 def test_ids_of_an_archive_without_manifests_are_left_alone(archive: Archive) -> None:
     for key in (
         layout.tiltseries_document(10001, "TS_1", 104),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -83,18 +83,36 @@ class Archive:
         ``scope`` is the folder that ids of this ``kind`` are counted in (the run, or for annotations the voxel
         spacing folder). An id that was ever given, or whose folder exists, is not given to another key.
         """
-        key = (kind, scope, identity_key)
-        if (known := self.manifest(container).ids.get(key)) is not None:
-            return known
+        return self.allocate_all(container, [(kind, scope, identity_key)], numbers=[wanted])[0]
+
+    def allocate_all(
+        self,
+        container: Container,
+        wanted: Sequence[tuple[str, str, str]],
+        *,
+        numbers: Sequence[int | None] | None = None,
+    ) -> list[int]:
+        """The ids of several items, ``(kind, scope, identity_key)`` each, in this order; the manifest is written once.
+
+        ``numbers`` are given where they are free. See :meth:`allocate`.
+        """
+        known = self.manifest(container).ids
+        if all(key in known for key in wanted):
+            return [known[key] for key in wanted]
         with self._locked(container):
             manifest = self.manifest(container)
-            if key not in manifest.ids:
-                given = {number for (k, s, _), number in manifest.ids.items() if (k, s) == (kind, scope)}
-                if wanted is None or wanted in given:
-                    wanted = manifest.next_id(kind, scope, self._highest_folder(kind, scope))
-                manifest.ids[key] = wanted
-                self.store.put(layout.manifest(container), manifest.dump())
-            return manifest.ids[key]
+            taken: dict[tuple[str, str], int] = {}
+            for key, number in zip(wanted, numbers or [None] * len(wanted), strict=True):
+                if key not in manifest.ids:
+                    kind, scope = key[:2]
+                    if number is not None and number not in manifest.given(kind, scope):
+                        manifest.ids[key] = number
+                        continue
+                    if (kind, scope) not in taken:
+                        taken[kind, scope] = self._highest_folder(kind, scope)
+                    manifest.ids[key] = manifest.next_id(kind, scope, taken[kind, scope])
+            self.store.put(layout.manifest(container), manifest.dump())
+            return [manifest.ids[key] for key in wanted]
 
     def stage(self, container: Container, kind: str, identity_key: str) -> Staging:
         """A place to write the files of an item; see :class:`Staging`."""

@@ -200,9 +200,12 @@ def _closure(items: Mapping[str, Item], unmade: set[str]) -> set[str]:
 def _allocate(plan: Plan, wanted: set[str], above: Archive) -> None:
     """Give all ids of the containers that are worked on, in the order of the plan, as a run would."""
     places = {item.place for item in plan.items if item.label in wanted}
+    keys: dict[tuple[str, ...], list[tuple[str, str, str]]] = {}
     for item in plan.items:
         if item.place in places and item.id_scope is not None and item.archive_id is not None:
-            above.allocate(container_of(item.place), item.kind, item.id_scope, item.identity)
+            keys.setdefault(item.place, []).append((item.kind, item.id_scope, item.identity))
+    for place, numbered in keys.items():
+        above.allocate_all(container_of(place), numbered)
 
 
 def _change(

@@ -123,26 +123,26 @@ class _Ids:
 
     def give(self, item: Item) -> Result | None:
         """Allocate the ids of the item's whole container before its first item is made; None if all is well."""
-        for numbered in self._waiting.pop(item.place, ()):
-            container = container_of(numbered.place)
+        numbered = self._waiting.pop(item.place, [])
+        if numbered:
             try:
-                number = self._allocate(container, numbered)
+                numbers = self._allocate(container_of(item.place), numbered)
             except TomoportalError as error:
-                self._wrong[numbered.label] = str(error)
-                continue
-            if number != numbered.archive_id:
-                self._wrong[numbered.label] = (
-                    f"the archive changed since the plan was made: id {number} instead of {numbered.archive_id};"
-                    " run the command again"
-                )
+                self._wrong |= {each.label: str(error) for each in numbered}
+            else:
+                self._wrong |= {
+                    each.label: f"the archive changed since the plan was made: id {number} instead of"
+                    f" {each.archive_id}; run the command again"
+                    for each, number in zip(numbered, numbers, strict=True)
+                    if number != each.archive_id
+                }
         why = self._wrong.get(item.label)
         return Result.of(item, "failed", why) if why else None
 
-    def _allocate(self, container: Container, item: Item) -> int:
-        scope = item.id_scope
-        assert scope is not None
-        number, _ = patiently(lambda: self.archive.allocate(container, item.kind, scope, item.identity))
-        return number
+    def _allocate(self, container: Container, items: list[Item]) -> list[int]:
+        wanted = [(item.kind, item.id_scope or "", item.identity) for item in items]
+        numbers, _ = patiently(lambda: self.archive.allocate_all(container, wanted))
+        return numbers
 
 
 class _Schedule:
