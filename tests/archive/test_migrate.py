@@ -17,6 +17,7 @@ import pytest
 sys.path.insert(0, str(Path(__file__).parent))
 
 import older_trees as trees
+from whole_archive import write_whole_archive
 
 from tomoportal.archive import Archive, Container, Severity, layout, verify
 from tomoportal.archive.migration import MigrationReport, migrate, plan_migration
@@ -150,18 +151,37 @@ def test_what_is_in_todays_layout_stays_as_it_is(tmp_path: Path) -> None:
     assert found == expected
 
 
+def test_an_archive_of_ours_with_one_of_everything_migrates_to_itself(tmp_path: Path) -> None:
+    """Meshes, captions, instance masks, CTF, identified objects: the same keys, the same content."""
+    root = write_whole_archive(tmp_path)
+    report = migrated(open_store(root), tmp_path / "new")
+    assert report.ok
+    assert not report.plan.unplaced
+    assert not report.plan.remarks
+    expected = trees.tree(root)
+    found = {key: data for key, data in trees.tree(tmp_path / "new").items() if not key.startswith(".tomoportal")}
+    assert found.keys() == expected.keys()
+    for key, data in expected.items():
+        if key.endswith(".json"):  # the specimen was edited by hand: same content, other spaces
+            assert json.loads(found[key]) == json.loads(data), key
+        else:
+            assert found[key] == data, key
+    before = {str(each) for each in verify(Archive.open(root, read_only=True))}
+    assert {str(each) for each in verify(Archive.open(tmp_path / "new"))} <= before
+
+
 # --- crashes
 
 
-@pytest.mark.parametrize("kill", [True, False])
-def test_killed_or_failing_at_the_nth_change_then_run_again(tmp_path: Path, kill: bool) -> None:
+@pytest.mark.parametrize(("kill", "step"), [(True, 23), (False, 31), pytest.param(True, 2, marks=pytest.mark.slow)])
+def test_killed_or_failing_at_the_nth_change_then_run_again(tmp_path: Path, kill: bool, step: int) -> None:
     source = open_store(trees.build_v1(tmp_path / "old"), read_only=True)
     whole = open_store("memory://")
     counter = FaultyStore.only_writes(whole)
     assert migrated(source, counter).ok
     expected = content(whole)
     # Every change would be some hundreds of migrations; steps that share no factor reach each kind of moment.
-    for number in range(0, counter.operations, 23 if kill else 31):
+    for number in range(0, counter.operations, step):
         store = open_store("memory://")
         with contextlib.suppress(Killed, StorageError):
             migrated(source, FaultyStore.only_writes(store, fail_at=number, kill=kill))

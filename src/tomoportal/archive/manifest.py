@@ -82,10 +82,13 @@ class Manifest:
         """The item that a file belongs to."""
         return next((item for item in self.items.values() if any(each.key == key for each in item.files)), None)
 
+    def given(self, kind: str, scope: str) -> set[int]:
+        """The ids that were ever given in a scope."""
+        return {number for (each, where, _), number in self.ids.items() if (each, where) == (kind, scope)}
+
     def next_id(self, kind: str, scope: str, taken: int = FIRST_ID - 1) -> int:
         """The id after the highest that was ever given in the scope, and after ``taken``."""
-        given = (number for (each, where, _), number in self.ids.items() if (each, where) == (kind, scope))
-        return max([taken, FIRST_ID - 1, *given]) + 1
+        return max([taken, FIRST_ID - 1, *self.given(kind, scope)]) + 1
 
     def dump(self) -> bytes:
         """JSON with sorted items, ids and files, one of each per line: the same content gives the same bytes."""

@@ -220,17 +220,19 @@ class _Mover:
 
 def _give_ids(plan: OlderPlan, archive: Archive) -> None:
     """Put the plan's ids on record before the first file has a place: a folder without a record counts as taken."""
+    wanted: dict[Container, dict[tuple[str, str, str], int]] = {}
     for item in plan.items:
-        if item.id_scope is None or item.archive_id is None:
-            continue
-        wanted = item.archive_id
-        given = archive.allocate(item.container, item.kind, item.id_scope, item.identity, wanted=wanted)
-        if given != wanted:
-            raise ArchiveError(
-                f"the id {wanted} was given to something else meanwhile",
-                where=item.label,
-                fix="run the migration again",
-            )
+        if item.id_scope is not None and item.archive_id is not None:
+            wanted.setdefault(item.container, {})[item.kind, item.id_scope, item.identity] = item.archive_id
+    for container, ids in wanted.items():
+        given = archive.allocate_all(container, list(ids), numbers=list(ids.values()))
+        for (kind, _, identity), number, other in zip(ids, ids.values(), given, strict=True):
+            if number != other:
+                raise ArchiveError(
+                    f"{kind} {identity!r} was to get the id {number}, which was given to something else meanwhile",
+                    where=container.key,
+                    fix="run the migration again",
+                )
 
 
 def _names(item: Item) -> list[str]:
