@@ -183,7 +183,7 @@ def _write_array(store: Store, key: str, array: Array, is_labels: bool, chunk: i
     def write(index: tuple[int, ...]) -> None:
         box = tuple(slice(n * size, (n + 1) * size) for n, size in zip(index, chunks, strict=True))
         block = array[box]
-        if block.any():
+        if block[..., 0, :].any() or block.any():
             data = codec.encode(pad_chunk(block, chunks, little))
             store.put(f"{key}/{'/'.join(map(str, index))}", data, durable=False)
 

@@ -27,7 +27,7 @@ __all__ = ["Box", "ZarrFolder"]
 
 Box = Sequence[slice | int]
 _MEMINFO: Final = Path("/proc/meminfo")
-_THREADS: Final = 8
+_REQUESTS: Final = 8  # chunks fetched at a time from an object store; on a disk more threads only cost memory
 
 
 class ZarrFolder:
@@ -35,6 +35,10 @@ class ZarrFolder:
 
     def __init__(self, store: Store, key: str, where: str, *, read_only: bool) -> None:
         self.store, self.key, self.where, self.read_only = store, key, where, read_only
+
+    @property
+    def _threads(self) -> int:
+        return _REQUESTS if self.store.local_path("") is None else os.cpu_count() or 1
 
     # --- what is in it
 
@@ -100,7 +104,7 @@ class ZarrFolder:
                 where=self.where,
                 fix="ask for a smaller region or a coarser level",
             )
-        found = _read(array, whole)
+        found = _read(array, whole, self._threads)
         return found[after] if any(part != ALL for part in after) else found
 
     # --- writing
@@ -144,7 +148,7 @@ class ZarrFolder:
             upper[axis] = slice(2 * first, min(2 * last, fine.shape[axis]))
         if any(part.stop <= part.start for part in lower):
             return lower
-        values = halved(_read(fine, upper), reduction)
+        values = halved(_read(fine, upper, self._threads), reduction)
         _write_box(self.store, coarse, lower, values[tuple(slice(0, part.stop - part.start) for part in lower)])
         return lower
 
@@ -225,7 +229,7 @@ def _parts(array: ZarrArray, box: Sequence[slice]) -> list[list[slice]]:
     return [list(each) for each in itertools.product(*axes)]
 
 
-def _read(array: ZarrArray, box: Sequence[slice]) -> Array:
+def _read(array: ZarrArray, box: Sequence[slice], threads: int) -> Array:
     parts = _parts(array, box)
     if len(parts) < 2:
         return array.read(box)
@@ -235,7 +239,7 @@ def _read(array: ZarrArray, box: Sequence[slice]) -> Array:
         target = tuple(slice(p.start - b.start, p.stop - b.start) for p, b in zip(part, box, strict=True))
         out[target] = array.read(part)
 
-    with ThreadPoolExecutor(min(_THREADS, len(parts)), "chunks") as pool:
+    with ThreadPoolExecutor(min(threads, len(parts)), "chunks") as pool:
         for _ in pool.map(read, parts):
             pass
     return out
