@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shlex
 import subprocess
 import sys
@@ -68,3 +69,19 @@ def test_progress_is_told_in_lines_where_no_bar_can_be_drawn(
     with console.progress_bar("ingest", quiet=True) as progress:
         progress(4, 10, "TS_2")
     assert capsys.readouterr().err == "ingest: 3 of 10, TS_1\n"
+
+
+def test_a_full_disk_and_a_closed_pipe_leave_no_traceback(tmp_path: Path) -> None:
+    verify = [sys.executable, "-m", "tomoportal", "verify", "--rules"]
+    with Path("/dev/full").open("w", encoding="utf-8") as full:
+        done = subprocess.run(verify, stdout=full, stderr=subprocess.PIPE, text=True, cwd=tmp_path, timeout=60)
+    assert done.returncode == 1
+    assert done.stderr.startswith("error: ")
+    assert "No space left" in done.stderr
+    assert "Traceback" not in done.stderr
+    reader, writer = os.pipe()
+    os.close(reader)
+    done = subprocess.run(verify, stdout=writer, stderr=subprocess.PIPE, text=True, cwd=tmp_path, timeout=60)
+    os.close(writer)
+    assert done.returncode == 1
+    assert done.stderr == ""

@@ -16,6 +16,7 @@ from tomoportal.archive import Archive
 from tomoportal.cli.init import command
 from tomoportal.ingest import Report, load_config
 from tomoportal.ingest.drafting import Answers, draft_config, free_ids, survey_folder
+from tomoportal.model.entities import ENUMS
 from tomoportal.testing.sources import PIXEL, SHAPE, SPACING, write_mrc
 
 Ingest = Callable[..., Report]
@@ -165,13 +166,18 @@ def test_answers_are_written(folder: Path) -> None:
         title='A "quoted" title: ü', authors=("Ada", "Bob"), organism="Homo sapiens", sample_type="tissue"
     )
     draft = draft_config(survey_folder(folder), answers)
-    (folder / "c.yaml").write_text(
-        draft.config.replace("sample_type: tissue", "sample_type: cell_line\n    cell_strain: {name: x, id: CVCL_0030}")
-    )
+    (folder / "c.yaml").write_text(draft.config)
     metadata: dict[str, Any] = load_config(folder / "c.yaml").section("datasets")[0]["metadata"]
     assert metadata["dataset_title"] == 'A "quoted" title: ü'
     assert metadata["organism"] == {"name": "Homo sapiens", "taxonomy_id": 9606}
     assert [author["name"] for author in metadata["authors"]] == ["Ada", "Bob"]
+
+
+@pytest.mark.parametrize("sample_type", sorted({*ENUMS["sample_type_enum"]} - {"cell"}))  # of older archives
+def test_a_config_for_every_type_of_sample_is_accepted(folder: Path, sample_type: str) -> None:
+    draft = draft_config(survey_folder(folder), Answers(sample_type=sample_type))
+    (folder / "c.yaml").write_text(draft.config)
+    assert load_config(folder / "c.yaml").section("datasets")[0]["metadata"]["sample_type"] == sample_type
 
 
 def test_on_a_terminal_it_asks(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -5,6 +5,7 @@ A module is imported only when its command runs, so that ``tomoportal --help`` c
 
 from __future__ import annotations
 
+import errno
 import importlib
 import sys
 from collections.abc import Sequence
@@ -16,6 +17,8 @@ from tomoportal import __version__
 from tomoportal.errors import TomoportalError
 
 __all__ = ["main"]
+
+_OF_THE_SYSTEM = {errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EPERM, errno.EROFS}
 
 # Command -> its line in `tomoportal --help`, in the order of the main job. The command itself is `command` in the
 # module of the same name; a test compares these lines with the commands' own help.
@@ -62,6 +65,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
         code = cli.main(args=None if arguments is None else list(arguments), standalone_mode=False)
     except TomoportalError as error:
         click.echo(f"error: {error}", err=True)
+        code = 1
+    except OSError as error:  # no room has said it better: a full disk, a folder without permission
+        if error.errno not in _OF_THE_SYSTEM:
+            raise
+        click.echo(f"error: {error.filename or 'writing'}: {error.strerror}", err=True)
+        click.echo("  fix: free some space or give access to this path, then run the same command again", err=True)
         code = 1
     except click.ClickException as error:
         error.show()

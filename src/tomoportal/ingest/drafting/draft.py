@@ -23,6 +23,15 @@ _SPECIES = {
     "escherichia coli": 562,
     "chlamydomonas reinhardtii": 3055,
 }
+_ORIGINS = {
+    "cell_line": "cell_strain",
+    "organelle": "cell_component",
+    "organism": "tissue",
+    "organoid": "tissue",
+    "primary_cell_culture": "cell_type",
+    "tissue": "tissue",
+    "virus": "cell_component",
+}
 
 
 @dataclass(frozen=True)
@@ -145,6 +154,15 @@ def _mark(value: str) -> str:
     return UNKNOWN if value == "not_reported" else ""
 
 
+def _origin(sample_type: str) -> str:
+    """The line on the sample's origin without which a sample of this type is refused."""
+    part = _ORIGINS.get(sample_type)
+    if part is None:
+        return ""
+    identifier = ', id: "not_reported"' if part == "tissue" else ""
+    return f'    {part}: {{name: "not_reported"{identifier}}}{UNKNOWN}\n'
+
+
 def _dataset(answers: Answers) -> str:
     taxonomy = _SPECIES.get(answers.organism.lower())
     organism = f"{{name: {yaml_value(answers.organism)}" + (f", taxonomy_id: {taxonomy}}}" if taxonomy else "}")
@@ -156,7 +174,7 @@ def _dataset(answers: Answers) -> str:
     authors: *authors
     dates: *dates
     sample_type: {answers.sample_type}{UNKNOWN if answers.sample_type == "other" else ""}
-    organism: {organism}{_mark(answers.organism)}
+{_origin(answers.sample_type)}    organism: {organism}{_mark(answers.organism)}
     assay: {{name: cryo-electron tomography, id: 'EFO:0022601'}}
     development_stage: {{name: unknown, id: unknown}}
     disease: {{name: not_reported}}{UNKNOWN}
