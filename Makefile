@@ -13,7 +13,7 @@ else
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-slow lint schema lock bench clean
+.PHONY: help demo test test-slow fuzz lint schema lock bench clean
 
 help:  ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | awk -F'\t' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -28,6 +28,9 @@ test: $(VENV)/.dev  ## Run the default tests (under 10 minutes on 2 cores)
 
 test-slow: $(VENV)/.dev  ## Run the slow tests too (what CI does after `make test`)
 	$(BIN)/python -m pytest -n auto -m slow
+
+fuzz: $(VENV)/.dev  ## Damaged files against every parser, for a minute (FUZZ_SECONDS)
+	PYTHON=$(BIN)/python .ci/fuzz
 
 lint: $(VENV)/.dev  ## Check style and types
 	$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy

@@ -6,6 +6,8 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import msgspec
+
 from tomoportal.archive import layout
 from tomoportal.errors import DocumentError, Problem
 
@@ -18,9 +20,13 @@ def dump(document: Mapping[str, Any]) -> bytes:
     Raises :class:`DocumentError` for values that JSON cannot hold (NaN, infinity, objects).
     """
     try:
-        return json.dumps(document, indent=4, ensure_ascii=True, allow_nan=False).encode("ascii")
+        text = json.dumps(document, ensure_ascii=True, allow_nan=False)
     except (ValueError, TypeError) as error:
         raise DocumentError([Problem("", f"a value cannot be written as JSON: {error}")]) from error
+    try:  # what json writes with an indent, byte for byte, but in C: a tenth of the time of many small items
+        return msgspec.json.format(text, indent=4).encode("ascii")
+    except (msgspec.DecodeError, RecursionError):  # a lone surrogate, or very deep
+        return json.dumps(document, indent=4, ensure_ascii=True).encode("ascii")
 
 
 def dump_rows(rows: Sequence[Mapping[str, Any]]) -> bytes:
@@ -41,6 +47,8 @@ def load(data: bytes, where: str = "") -> dict[str, Any]:
         raise DocumentError([Problem(place, f"not JSON: {error.msg}")], source=where or None) from error
     except UnicodeDecodeError as error:
         raise DocumentError([Problem(f"byte {error.start}", "not UTF-8")], source=where or None) from error
+    except RecursionError as error:
+        raise DocumentError([Problem("", "the values are nested without end")], source=where or None) from error
     if not isinstance(document, dict):
         raise DocumentError([Problem("", "not a JSON object")], source=where or None)
     return document

@@ -61,7 +61,10 @@ def references(kind: str, document: Mapping[str, Any]) -> Iterator[Reference]:
 
 def viewer_sources(data: bytes) -> list[str]:
     """The keys behind ``archive://`` in a viewer configuration, sorted. Raises ``ValueError`` if it is not JSON."""
-    json.loads(data)
+    try:
+        json.loads(data)
+    except RecursionError as error:
+        raise ValueError("the values are nested without end") from error
     return sorted({source.rstrip("/") for source in _SOURCE.findall(data.decode())})
 
 

@@ -20,6 +20,7 @@ Path = tuple[str | int, ...]
 
 _MAX_VALUES = 1_000_000  # aliases of aliases could otherwise expand without bound
 _MAX_MERGE_DEPTH = 50
+_MAX_DEPTH = 100  # a config is about 10 deep; the parser's recursion would end the process
 
 
 @dataclass(frozen=True)
@@ -71,8 +72,10 @@ def parse_path(text: str) -> Path:
 
 def load_yaml(text: bytes | str, name: str) -> PlacedYaml:
     """Parse one YAML document; syntax errors are raised as `ConfigError` with file and line."""
+    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
     try:
-        node = yaml.compose(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
+        _check_depth(text, loader, name)
+        node = yaml.compose(text, Loader=loader)
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         where = f"{name}:{mark.line + 1}:{mark.column + 1}" if mark else name
@@ -91,6 +94,18 @@ def load_yaml(text: bytes | str, name: str) -> PlacedYaml:
     builder = _Builder(name)
     data = builder.build(node, ())
     return PlacedYaml(data, builder.lines, tuple(builder.problems), name)
+
+
+def _check_depth(text: bytes | str, loader: Any, name: str) -> None:
+    depth = 0
+    for event in yaml.parse(text, Loader=loader):
+        if isinstance(event, yaml.CollectionStartEvent):
+            depth += 1
+            if depth > _MAX_DEPTH:
+                where = f"{name}:{event.start_mark.line + 1}"
+                raise ConfigError([Problem(where, f"the values are nested more than {_MAX_DEPTH} deep")], source=name)
+        elif isinstance(event, yaml.CollectionEndEvent):
+            depth -= 1
 
 
 @dataclass

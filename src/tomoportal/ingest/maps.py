@@ -69,13 +69,17 @@ def read_run_map(
         except UnicodeDecodeError as error:
             problems.append(Problem(name, f"not UTF-8 text: {error}", "save the map as UTF-8"))
             continue
-        if key == "run_data_map_file":
-            has_run_data = True
-            table, names, wrong = _table(text, name)
-            columns += names
-        else:
-            table, wrong = _pairs(text, name, LEGACY_MAPS[key])
-            columns.append(LEGACY_MAPS[key])
+        try:
+            if key == "run_data_map_file":
+                has_run_data = True
+                table, names, wrong = _table(text, name)
+                columns += names
+            else:
+                table, wrong = _pairs(text, name, LEGACY_MAPS[key])
+                columns.append(LEGACY_MAPS[key])
+        except csv.Error as error:  # a cell of more than 128 KiB: a quote that is never closed
+            problems.append(Problem(name, f"not readable as a table: {error}", "look for a quote without its partner"))
+            continue
         problems += wrong
         for run, row in table.items():
             rows.setdefault(run, {}).update(row)

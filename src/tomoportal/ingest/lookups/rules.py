@@ -83,7 +83,7 @@ def read_exclusions(data: bytes, name: str) -> Exclusions:
     """A JSON file ``{class: {field: [values]}}``; raises `SettingsError` for anything else."""
     try:
         found = json.loads(data)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise SettingsError(f"not JSON: {error}", where=name) from error
     if not isinstance(found, dict) or not all(
         isinstance(fields, dict) and all(isinstance(values, list) for values in fields.values())
