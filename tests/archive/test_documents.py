@@ -67,3 +67,16 @@ def test_documents_are_checked_against_the_schema() -> None:
     assert "10001/TS_1/run_metadata.json" in str(caught.value)
     with pytest.raises(DocumentError, match="not the key of a metadata document"):
         documents.check("10001/TS_1/other.json", good)
+
+
+@given(st.dictionaries(st.text(), values))
+def test_the_bytes_are_those_of_json_with_an_indent(document: dict[str, Any]) -> None:
+    assert documents.dump(document) == json.dumps(document, indent=4).encode("ascii")
+
+
+def test_what_the_fast_way_refuses_is_written_all_the_same() -> None:
+    deep: dict[str, Any] = {}
+    for _ in range(200):
+        deep = {"a": deep}
+    for document in ({"a": "\ud800"}, {"a": 10**400}, deep):
+        assert documents.dump(document) == json.dumps(document, indent=4).encode("ascii")

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
+from tomoportal.archive import documents
 from tomoportal.formats.mrc import MrcHeader
 from tomoportal.formats.neuroglancer.state import Tomogram, build_state, contrast_3d, voxel_range
 from tomoportal.formats.omezarr.reader import open_omezarr
@@ -40,7 +40,5 @@ def make(item: Item, bench: Bench) -> Made:
     )
     state = build_state(tomogram, viewer_layers(item, bench))
     document = {**state, "deposition_id": settings["deposition_id"], "last_updated_at": settings["stamp"]}
-    bench.target.put(
-        settings["viewer"], json.dumps(document, indent=4, ensure_ascii=True, allow_nan=False).encode("ascii")
-    )
+    bench.target.put(settings["viewer"], documents.dump(document))
     return Made()
