@@ -11,7 +11,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tomoportal.cli import console
+from tomoportal.cli import console, ingest
+from tomoportal.ingest import Report
+from tomoportal.ingest.report import Result
 from tomoportal.testing.sources import write_mrc
 
 
@@ -85,3 +87,14 @@ def test_a_full_disk_and_a_closed_pipe_leave_no_traceback(tmp_path: Path) -> Non
     os.close(writer)
     assert done.returncode == 1
     assert done.stderr == ""
+
+
+def test_one_full_disk_is_told_once(capsys: pytest.CaptureFixture[str]) -> None:
+    full = "a/volume.mrc: the disk is full\n  fix: free some space"
+    results = [Result("x", "TS_1 volume", "failed", full)]
+    results += [Result("y", f"TS_{n} volume", "not attempted", f"{full} (at TS_1)") for n in range(2, 50)]
+    ingest._show_report(Report(results))
+    said = capsys.readouterr().err
+    assert said.count("fix: free some space") == 1
+    assert "failed TS_1 volume" in said
+    assert "43 more items were not attempted" in said

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 __all__ = ["command", "plan_archive"]
 
 _SHOWN = 30
+_HELD_UP = 5
 
 
 @click.command(name="ingest", help="Turn raw files into an archive as an ingestion config says.")
@@ -180,7 +181,10 @@ def _show_remarks(plan: Plan) -> None:
     for one in plan.unmatched:
         screen.print(f"[yellow]no match[/] {escape(str(one))}", soft_wrap=True)
     for name in plan.stale:
-        screen.print(f"[yellow]no longer in the config[/] {escape(str(name))}", soft_wrap=True)
+        screen.print(
+            f"[yellow]no longer in the config[/] {escape(str(name))} (`tomoportal ingest --prune` removes it)",
+            soft_wrap=True,
+        )
     for error in plan.errors[:_SHOWN]:
         screen.print(f"[red]error[/] {escape(str(error))}", soft_wrap=True)
     if len(plan.errors) > _SHOWN:
@@ -204,8 +208,17 @@ def _show_report(report: Report) -> None:
             screen.print(
                 f"[yellow]nothing to ingest[/] {escape(result.name)}: {escape(result.why or '')}", soft_wrap=True
             )
-    for failure in report.failures[:_SHOWN]:
-        screen.print(f"[red]{failure.outcome}[/] {escape(failure.name)}: {escape(failure.why or '')}", soft_wrap=True)
+    failed = [one for one in report.failures if one.outcome == "failed"]
+    held_up = [one for one in report.failures if one.outcome != "failed"]
+    for failure in failed[:_SHOWN]:
+        screen.print(f"[red]failed[/] {escape(failure.name)}: {escape(failure.why or '')}", soft_wrap=True)
+    for failure in held_up[:_HELD_UP]:  # what holds them up is told above
+        why = (failure.why or "").partition("\n")[0]
+        screen.print(f"[red]not attempted[/] {escape(failure.name)}: {escape(why)}", soft_wrap=True)
+    for kind, ones, shown in (("failed", failed, _SHOWN), ("were not attempted", held_up, _HELD_UP)):
+        if len(ones) > shown:
+            text = f"… and {len(ones) - shown} more items {kind}"
+            screen.print(f"[red]{text}[/] (all of them with --json)", soft_wrap=True)
     for error in report.errors[:_SHOWN]:
         screen.print(f"[red]error[/] {escape(str(error))}", soft_wrap=True)
-    table(("outcome", "items", "why"), [(outcome, count, escape(why)) for outcome, count, why in report.summary()])
+    table(("outcome", "items", "why"), report.summary())
