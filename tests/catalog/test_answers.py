@@ -480,3 +480,26 @@ def test_texts_come_back_exactly(new_url: Callable[[str], str], text: str) -> No
             assert answer["data"]["datasetFunding"][0]["fundingAgencyName"] == text
         query = "query Q($t: String!) {datasetFunding(where: {fundingAgencyName: {_eq: $t, _in: [$t]}}) {id}}"
         assert json.loads(service.execute(query, {"t": text}).body)["data"]["datasetFunding"] == [{"id": 1}]
+
+
+def test_aggregates_are_kept_until_the_data_changes(new_url: Callable[[str], str]) -> None:
+    query = "{datasetFundingAggregate {aggregate {count}} datasetFunding {id}}"
+    statements: list[str] = []
+    with Catalog.open(new_url("kept"), create=True) as catalog:
+        table, service = catalog.tables["dataset_funding"], GraphQL(catalog)
+        event.listen(catalog.reading_engine, "before_cursor_execute", lambda *a: statements.append(a[2]))
+
+        def ask() -> tuple[int, int, int]:
+            statements.clear()
+            found = data(json.loads(service.execute(query).body))
+            asked = sum("count(*)" in statement for statement in statements)
+            return found["datasetFundingAggregate"]["aggregate"][0]["count"], len(found["datasetFunding"]), asked
+
+        assert ask() == (0, 0, 1)
+        assert ask() == (0, 0, 0)
+        for number in (1, 2):
+            with catalog.write() as connection:
+                connection.execute(table.insert(), [{"id": number, "natural_key": str(number), "unit": "u"}])
+                catalog.set_info(connection, "data_version", f"version {number}")
+            assert ask() == (number, number, 1)
+            assert ask() == (number, number, 0)

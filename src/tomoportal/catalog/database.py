@@ -11,7 +11,7 @@ from typing import Protocol
 
 from sqlalchemy import URL, Connection, Engine, MetaData, Table
 from sqlalchemy.engine import make_url
-from sqlalchemy.exc import ArgumentError, DBAPIError
+from sqlalchemy.exc import ArgumentError
 
 from tomoportal.catalog.dialect import Dialect
 from tomoportal.catalog.ids import Records
@@ -68,8 +68,8 @@ class Database(Protocol):
     def settle(self, tables: MetaData) -> None:
         """After many changes: let the planner know how the rows are distributed."""
 
-    def reason(self, error: DBAPIError) -> Reason | None:
-        """Why a statement was given up; None for a fault."""
+    def reason(self, error: BaseException) -> Reason | None:
+        """Why a statement was given up; None for a fault. ``error`` is SQLAlchemy's or the driver's own."""
 
 
 def stored_values(table: Table, rows: Sequence[Mapping[str, object]]) -> Iterator[tuple[object, ...]]:

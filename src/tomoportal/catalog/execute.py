@@ -7,6 +7,7 @@ import re
 import threading
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -29,6 +30,7 @@ from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError
 
 from tomoportal.catalog.addresses import Bases
+from tomoportal.catalog.answer_cache import AnswerCache
 from tomoportal.catalog.catalog import Catalog
 from tomoportal.catalog.compiler import Compiler, Plan
 from tomoportal.catalog.database import Reason
@@ -102,6 +104,7 @@ class GraphQL:
         self._texts: OrderedDict[str, _Text] = OrderedDict()
         self._valid: OrderedDict[str, None] = OrderedDict()
         self._lock = threading.Lock()
+        self._known = AnswerCache()
 
     def execute(
         self,
@@ -131,7 +134,7 @@ class GraphQL:
             return _refused([_read_only(operation)])
         try:
             prepared = self._prepare(text, operation, variables or {}, viewer)
-            return self._run(prepared, bases or Bases("s3://tomoportal", ""))
+            return self._run(prepared, bases or Bases("s3://tomoportal", ""), viewer)
         except QueryError as error:
             return _refused([GraphQLError(error.what)])
         except GraphQLError as error:
@@ -255,21 +258,24 @@ class GraphQL:
             raise _Several(result.errors)
         return orjson.dumps((result.data or {})[key])
 
-    def _run(self, prepared: _Prepared, bases: Bases) -> Answer:
-        addresses = bases.parameters()
-        parts: list[bytes] = []
-        plans = any(isinstance(plan, Plan) for _, plan in prepared.fields)
-        if plans:
-            with self.catalog.read(seconds=self._seconds) as connection:
-                parts = [
-                    _field(key, _value(self.catalog, connection, plan, addresses)) for key, plan in prepared.fields
-                ]
-        else:
-            parts = [_field(key, plan) for key, plan in prepared.fields if isinstance(plan, bytes)]
-        body = b'{"data":{' + b",".join(parts) + b"}"
+    def _run(self, prepared: _Prepared, bases: Bases, viewer: Viewer) -> Answer:
+        # Pieces are joined once: a list of all annotations has 25 MB, and every copy of it would cost.
+        pieces = [b'{"data":{']
+        with ExitStack() as stack:
+            source: _Source | None = None
+            for index, (key, plan) in enumerate(prepared.fields):
+                pieces.append(b'%s"%s":' % (b"," if index else b"", key.encode()))
+                if isinstance(plan, bytes):
+                    pieces.append(plan)
+                    continue
+                if source is None:
+                    connection = stack.enter_context(self.catalog.read(seconds=self._seconds))
+                    source = _Source(self.catalog, connection, bases.parameters(), viewer, self._known)
+                pieces += source.pieces(plan)
+        pieces.append(b"}")
         if prepared.errors:
-            body += b',"errors":' + _formatted(prepared.errors)
-        return Answer(200, body + b"}")
+            pieces += [b',"errors":', _formatted(prepared.errors)]
+        return Answer(200, b"".join([*pieces, b"}"]))
 
 
 class _Several(GraphQLError):
@@ -280,16 +286,36 @@ class _Several(GraphQLError):
         self.errors = errors
 
 
-def _field(key: str, value: bytes) -> bytes:
-    return b'"' + key.encode() + b'":' + value
+@dataclass(slots=True)
+class _Source:
+    """The database during one request: one snapshot, and what is known of it from earlier requests."""
+
+    catalog: Catalog
+    connection: Connection
+    addresses: Mapping[str, str]
+    viewer: Viewer
+    known: AnswerCache
+    version: str | None = None
+
+    def pieces(self, plan: Plan) -> list[bytes]:
+        """JSON of a root field. Aggregates, which read whole tables for a short answer, are kept."""
+        if plan.many:
+            rows = _rows(self.catalog, self.connection, plan, self.addresses)
+            return [b"[", b",".join(rows), b"]"]
+        if self.version is None:
+            self.version = self.catalog.info(self.connection, "data_version") or "0"
+        values = orjson.dumps([plan.parameters, self.addresses], option=orjson.OPT_SORT_KEYS)
+        question = (self.version, self.viewer, plan.sql, values)
+        return [self.known.get(question, lambda: _rows(self.catalog, self.connection, plan, self.addresses)[0])]
 
 
-def _value(catalog: Catalog, connection: Connection, plan: Plan | bytes, addresses: Mapping[str, str]) -> bytes:
-    if isinstance(plan, bytes):
-        return plan
+def _rows(catalog: Catalog, connection: Connection, plan: Plan, addresses: Mapping[str, str]) -> list[bytes]:
+    driver = connection.dialect.loaded_dbapi
     try:
-        rows = connection.exec_driver_sql(plan.sql, {**plan.parameters, **addresses}).fetchall()
-    except DBAPIError as error:
+        with connection.exec_driver_sql(plan.sql, {**plan.parameters, **addresses}) as result:
+            # The driver's own rows: those of SQLAlchemy can do more than is needed here, which costs a third.
+            return [row[0] for row in result.cursor.fetchall()]
+    except (DBAPIError, driver.Error) as error:
         reason = catalog.database.reason(error)
         if reason in _REASONS:
             raise GraphQLError(_REASONS[reason], path=[plan.key]) from error
@@ -297,9 +323,6 @@ def _value(catalog: Catalog, connection: Connection, plan: Plan | bytes, address
         raise GraphQLError(
             "The catalog cannot answer this request; see the log of the server", path=[plan.key]
         ) from error
-    if plan.many:
-        return b"[" + b",".join([row[0] for row in rows]) + b"]"
-    return bytes(rows[0][0])
 
 
 def _read_only(operation: OperationDefinitionNode) -> GraphQLError:

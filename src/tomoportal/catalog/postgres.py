@@ -119,8 +119,9 @@ class PostgresDatabase:
         with self.writer.begin() as connection:
             connection.exec_driver_sql(f"ANALYZE {', '.join(f'{chr(34)}{name}{chr(34)}' for name in tables.tables)}")
 
-    def reason(self, error: DBAPIError) -> Reason | None:
-        return _REASONS.get(getattr(error.orig, "sqlstate", None) or "")
+    def reason(self, error: BaseException) -> Reason | None:
+        cause = error.orig if isinstance(error, DBAPIError) else error
+        return _REASONS.get(getattr(cause, "sqlstate", None) or "")
 
 
 def _engine(url: URL, options: str, isolation: Any) -> Engine:

@@ -100,8 +100,8 @@ class SqliteDatabase:
         with self.writer.begin() as connection:
             connection.exec_driver_sql("PRAGMA optimize")
 
-    def reason(self, error: DBAPIError) -> Reason | None:
-        text = str(error.orig)
+    def reason(self, error: BaseException) -> Reason | None:
+        text = str(error.orig if isinstance(error, DBAPIError) else error)
         if "stack overflow" in text or "too large" in text or "too deep" in text:
             return Reason.DEEP
         return Reason.SLOW if "interrupted" in text else None
