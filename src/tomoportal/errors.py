@@ -15,7 +15,7 @@ that a caller would catch: a missing key is a ``FileNotFoundError``, a malformed
     ├── LockedError            another process holds the lock
     ├── ArchiveError           an archive whose parts contradict each other
     ├── IngestError            an item that could not be ingested
-    ├── AnnotationError        a copick project, or a request to one, that cannot be: a taken name, arrays that do not fit
+    ├── AnnotationError        a copick project, or a request to one, that cannot be: a taken name, misfitting arrays
     ├── CatalogError           the catalog (database) cannot answer or be built
     ├── QueryError             a GraphQL request that cannot be answered; its text is shown to the client
     └── MissingPartError       an optional part (browser, viewer files, extra package) that is not installed
@@ -139,7 +139,7 @@ class IngestError(TomoportalError):
 
 
 class AnnotationError(TomoportalError, ValueError):
-    """A copick project, or a request to one, that cannot be: a taken name, an unknown object, arrays that do not fit."""
+    """A copick project, or a request to one, that cannot be: a taken name, an unknown object, misfitting arrays."""
 
 
 class CatalogError(TomoportalError):
