@@ -102,7 +102,7 @@ def _check_depth(text: bytes | str, loader: Any, name: str) -> None:
         if isinstance(event, yaml.CollectionStartEvent):
             depth += 1
             if depth > _MAX_DEPTH:
-                where = f"{name}:{event.start_mark.line + 1}"
+                where = f"{name}:{event.start_mark.line + 1}" if event.start_mark else name
                 raise ConfigError([Problem(where, f"the values are nested more than {_MAX_DEPTH} deep")], source=name)
         elif isinstance(event, yaml.CollectionEndEvent):
             depth -= 1
