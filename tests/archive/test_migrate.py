@@ -19,7 +19,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 import older_trees as trees
 from whole_archive import write_whole_archive
 
-from tomoportal.archive import Archive, Container, Severity, layout, verify
+from tomoportal.archive import Archive, Container, ItemRecord, Severity, layout, verify
 from tomoportal.archive.migration import MigrationReport, migrate, plan_migration
 from tomoportal.catalog import Catalog, index
 from tomoportal.errors import ArchiveError, StorageError
@@ -287,6 +287,28 @@ def test_documents_without_a_deposition_need_one(tmp_path: Path) -> None:
     assert migrated(source, target, deposition_id=10301).ok
     assert json.loads(target.get(f"{RUN}/run_metadata.json"))["deposition_id"] == 10301
     assert target.exists("depositions_metadata/10301/deposition_metadata.json")
+
+
+def test_what_ingestion_made_is_not_replaced(tmp_path: Path) -> None:
+    archive = Archive.open(open_store("memory://"))
+    key = layout.deposition_document(trees.DEPOSITION)
+    container = Container.deposition(trees.DEPOSITION)
+    dates = {"dates": trees.DATES, "authors": [{"name": "Ada Author"}], "key_photos": {}, "cross_references": {}}
+    newer: dict[str, Any] = {
+        "deposition_title": "newer",
+        "deposition_description": "newer",
+        "deposition_types": ["dataset"],
+        **dates,
+    }
+    newer |= {"deposition_identifier": trees.DEPOSITION, "deposition_id": trees.DEPOSITION, "last_updated_at": 0}
+    archive.publish(container, ItemRecord("deposition", "deposition"), None, (key, newer))
+    trees.build_v1(tmp_path)
+    trees.write_json(tmp_path / key, {**newer, "deposition_title": "older"})
+    report = migrated(open_store(tmp_path), archive.store)
+    assert [each.reason.partition(";")[0] for each in report.results if each.outcome == "failed"] == [
+        f"{key}: ingestion made this item"
+    ]
+    assert archive.document(key)["deposition_title"] == "newer"
 
 
 def test_never_in_place(tmp_path: Path) -> None:

@@ -40,6 +40,7 @@ _FOLDERS = {
     "tomogram": "Reconstructions",
     "annotation": "Annotations",
 }
+_MADE_FROM = "migrated"  # in the inputs of an item: the old keys that it was made from
 _FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
@@ -142,6 +143,12 @@ class _Mover:
         if item.problem:
             raise ArchiveError(item.problem, where=item.label, fix="mend the source, and migrate again")
         current = self.archive.manifest(item.container).items.get((item.kind, item.identity))
+        if current is not None and _MADE_FROM not in current.inputs:
+            raise ArchiveError(
+                "ingestion made this item; a migration does not replace it",
+                where=item.label,
+                fix="migrate into another archive, or leave out the dataset with --dataset",
+            )
         if current is not None and current.input_digest == self._digest(item) and self._is_whole(current):
             return "skipped"
         with self.archive.stage(item.container, item.kind, item.identity) as staging:
@@ -152,7 +159,7 @@ class _Mover:
             for key, text in item.texts:
                 staging.store.put(key, text.encode())
             record = ItemRecord(
-                item.kind, item.identity, item.archive_id, self._digest(item), inputs={"migrated": _names(item)}
+                item.kind, item.identity, item.archive_id, self._digest(item), inputs={_MADE_FROM: _names(item)}
             )
             published = self.archive.publish(item.container, record, staging, item.document, as_read=True)
         return "created" if published.outcome == "created" else "replaced"
