@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -132,6 +133,38 @@ def test_one_mesh_of_a_group_is_chosen_by_name(
     assert file["shape"] == "TriangularMesh"
     mesh = read_mesh((tmp_path / "archive" / file["path"]).read_bytes(), "glb")
     assert np.allclose(mesh.vertices, CORNERS + 1)
+
+
+@pytest.mark.real_data
+def test_the_same_real_surface_in_five_formats(
+    raw: Path, edit: Edit, ingest: Ingest, tmp_path: Path, real_data: Path
+) -> None:
+    pytest.importorskip("h5py")
+    sources = []
+    for ending in ("obj", "stl", "vtk", "glb", "hff"):
+        shutil.copy(real_data / f"mesh/cz_triangular_mesh.{ending}", raw / f"real.{ending}")
+        group = {"name": "special_name"} if ending == "hff" else {}
+        shape = "TriangularMeshGroup" if group else "TriangularMesh"
+        arguments = {"file_format": ending, "glob_string": f"real.{ending}", "scale_factor": 4, **group}
+        sources.append({shape: arguments})
+
+    def change(config: dict[str, Any]) -> None:
+        _only()(config)
+        entry = config["annotations"][0]
+        config["annotations"] = [
+            {"metadata": {**entry["metadata"], "annotation_ingest_id": f"v-{n}"}, "sources": [source]}
+            for n, source in enumerate(sources)
+        ]
+
+    report = ingest(edit(raw, change), tmp_path / "archive")
+    assert report.ok, report.failures
+    meshes = [
+        read_mesh(path.read_bytes(), "glb")
+        for path in sorted((tmp_path / "archive" / FOLDER / "Annotations").rglob("*.glb"))
+    ]
+    assert [len(mesh.faces) for mesh in meshes] == [72] * 5
+    for mesh in meshes:
+        assert np.allclose(mesh.bounds, np.array(meshes[0].bounds), atol=1e-4)
 
 
 def test_a_mesh_that_cannot_be_read_fails_alone(raw: Path, edit: Edit, ingest: Ingest, tmp_path: Path) -> None:

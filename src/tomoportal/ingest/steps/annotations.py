@@ -191,7 +191,7 @@ def _shapes(run: RunPlan, scope: Scope, index: int, entry: Mapping[str, Any]) ->
             if isinstance(arguments.get(template), str):
                 arguments[template] = run.expand(arguments[template], (*path, template), scope)
         if arguments.pop("mesh_source_path", None):
-            run.warn((*path, "mesh_source_path"), "meshes are not ingested by this version")
+            run.warn((*path, "mesh_source_path"), "the mesh of oriented points is not ingested, the points are")
         for ignored in ("glob_string", "glob_strings"):
             arguments.pop(ignored, None)
         shapes.append({"shape": name, "number": number, "key": key, "arguments": arguments})
