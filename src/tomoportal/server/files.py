@@ -142,7 +142,7 @@ def _listing(base: str, folders: list[str], files: list[dict[str, Any]]) -> str:
     ]
     return (
         f'<!doctype html>\n<html lang="en"><head><meta charset="utf-8"><title>Files of {title}</title></head>\n'
-        f"<body><h1>{title}</h1>\n<ul>\n" + "\n".join(lines) + "\n</ul></body></html>\n"
+        f"<body><main><h1>{title}</h1>\n<ul>\n" + "\n".join(lines) + "\n</ul></main></body></html>\n"
     )
 
 
