@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import unquote
 
 __all__ = ["Reference", "references", "viewer_sources"]
 
@@ -65,7 +66,8 @@ def viewer_sources(data: bytes) -> list[str]:
         json.loads(data)
     except RecursionError as error:
         raise ValueError("the values are nested without end") from error
-    return sorted({source.rstrip("/") for source in _SOURCE.findall(data.decode())})
+    # Sources are addresses: names with spaces, µ, # or % are percent-encoded in them.
+    return sorted({unquote(source.rstrip("/")) for source in _SOURCE.findall(data.decode())})
 
 
 def _paths(name: str, rows: object) -> Iterator[Reference]:
