@@ -139,6 +139,12 @@ def seed_catalog(seed: dict[str, Any], session_url: NewUrl) -> Iterator[Catalog]
 
 
 @pytest.fixture(scope="session")
+def fill() -> Callable[[Catalog, dict[str, Any]], None]:
+    """``fill(catalog, seed)`` writes all rows of the contract seed."""
+    return load_seed
+
+
+@pytest.fixture(scope="session")
 def service(seed_catalog: Catalog) -> GraphQL:
     return GraphQL(seed_catalog)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
+from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -217,11 +218,11 @@ class TestCommand:
         with Catalog.open(default_url(archive)) as catalog:
             assert report["version"] == catalog.version
 
-    def test_exit_code_and_rebuild(self, example: Any, tmp_path: Path) -> None:
+    def test_exit_code_and_rebuild(self, example: Any, new_url: Callable[[str], str]) -> None:
         tomogram = f"{example.spacing}/Tomograms/100/tomogram_metadata.json"
         example.change(tomogram, processing="sharpened")
         example.write()
-        options = ["--archive", str(example.folder), "--db", f"sqlite:///{tmp_path}/elsewhere.sqlite"]
+        options = ["--archive", str(example.folder), "--db", new_url("elsewhere")]
         found = CliRunner().invoke(command, options)
         assert found.exit_code == 1
         assert f"left out: {tomogram}: processing" in found.stderr

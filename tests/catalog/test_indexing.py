@@ -495,3 +495,21 @@ def test_a_failed_commit_leaves_the_old_catalog(
 
 def _fail(*_: object) -> None:
     raise RuntimeError("killed")
+
+
+def test_readers_see_a_dataset_as_it_was_until_it_is_done(example: Any, catalog: Catalog) -> None:
+    archive = example.write()
+    index(archive, catalog)
+    example.documents["10001/AA_first/run_metadata.json"] = {"run_name": "AA_first"}
+    example.change(TOMOGRAM, processing="denoised")
+    example.write()
+    query = "{runsAggregate {aggregate {count}} tomograms {processing}}"
+    seen: list[tuple[int, str]] = []
+
+    def look(*_: object) -> None:
+        found = answered(catalog, query)
+        seen.append((found["runsAggregate"]["aggregate"][0]["count"], found["tomograms"][0]["processing"]))
+
+    index(archive, catalog, progress=look)
+    assert len(seen) > 2
+    assert set(seen) == {(1, "raw"), (2, "denoised")}
