@@ -35,7 +35,8 @@ def default_url(archive: Archive) -> str:
         raise SettingsError(
             "an archive on an object store cannot hold its own catalog",
             where=archive.store.url,
-            fix="say where the database is: --db sqlite:////path/on/a/local/disk/catalog.sqlite",
+            fix="say where the database is: --db sqlite:////path/on/a/local/disk/catalog.sqlite"
+            " or --db postgresql://user@host/database",
         )
     return f"sqlite:///{path}"
 

@@ -14,7 +14,12 @@ __all__ = ["command"]
 
 @click.command("index")
 @click.option("--archive", metavar="URL", help="The archive: a folder or an object-store URL.")
-@click.option("--db", metavar="URL", help="The catalog's database; by default a file inside a local archive.")
+@click.option(
+    "--db",
+    metavar="URL",
+    help="The catalog's database: sqlite:///path or postgresql://user@host/name."
+    " By default a file inside a local archive.",
+)
 @click.option("--dataset", "datasets", multiple=True, metavar="ID", help="Only this dataset; may be repeated.")
 @click.option("--rebuild", is_flag=True, help="Empty the catalog first. Ids stay the same.")
 @click.option("--json", "as_json", is_flag=True, help="Print the report as JSON.")
