@@ -257,7 +257,9 @@ GROUPS: dict[str, tuple[Rule, ...]] = {
     ),
     "Sources": (
         _error("V901", "A run cannot be ingested as the config says.", "correct the config or the source files"),
-        _error("V902", "A pattern of the config matches nothing in any run.", "correct the pattern, or --source"),
+        _error(
+            "V902", "A pattern of the config matches nothing in any run.", "correct the pattern, or the source root"
+        ),
         _warning("V903", "A pattern of the config matches nothing in some runs.", _LOOK),
         _warning("V904", "The plan of the config has a remark.", _LOOK),
         _error("V905", "A source file cannot be read.", "correct the file, or name another one in the config"),

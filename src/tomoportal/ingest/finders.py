@@ -15,7 +15,7 @@ from typing import Any
 
 from tomoportal.errors import FormatError
 from tomoportal.ingest.scope import Scope, TemplateError
-from tomoportal.ingest.sources import SourceRoot
+from tomoportal.ingest.sources import ROOT_OPTION, SourceRoot
 from tomoportal.ingest.trees import OutsideError, Tree
 
 __all__ = ["FINDERS", "FindError", "Found", "Search", "compile_rule", "find", "passes_filters"]
@@ -209,7 +209,9 @@ def _glob(glob: Any, pattern: str, place: str) -> list[str]:
     try:
         matched: list[str] = glob(pattern)
     except OutsideError as error:
-        raise FindError(str(error), place, "keep sources below source_prefix, or give another --source") from error
+        raise FindError(
+            str(error), place, f"keep sources below source_prefix, or give another {ROOT_OPTION}"
+        ) from error
     return matched
 
 

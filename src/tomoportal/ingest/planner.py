@@ -15,7 +15,7 @@ from tomoportal.ingest.plan import Item, Options, Plan
 from tomoportal.ingest.planning import Entry, Planning, RunPlan, Stop
 from tomoportal.ingest.records import Records
 from tomoportal.ingest.scope import Scope
-from tomoportal.ingest.sources import SourceRoot
+from tomoportal.ingest.sources import ROOT_OPTION, SourceRoot
 from tomoportal.ingest.stale import find_stale
 from tomoportal.ingest.steps import (
     alignments,
@@ -105,7 +105,9 @@ def _dataset(
     if not names and planning.config.section("runs"):
         where = planning.config.place(("runs", 0, "sources"))
         planning.problems.append(
-            Problem(where, f"no run was found for dataset {name}", "check the globs of the section runs and --source")
+            Problem(
+                where, f"no run was found for dataset {name}", f"check the globs of the section runs and {ROOT_OPTION}"
+            )
         )
     if reference:
         return made
@@ -194,7 +196,7 @@ def _check_required(planning: Planning) -> None:
                 Problem(
                     one.where,
                     f"{one.pattern!r} matched nothing; looked for {one.examples[0]!r}",
-                    "check the glob and --source",
+                    f"check the glob and {ROOT_OPTION}",
                 )
             )
 

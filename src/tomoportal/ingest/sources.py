@@ -13,10 +13,13 @@ from tomoportal.errors import ConfigError, NotFoundError, Problem
 from tomoportal.ingest.trees import OutsideError, Tree, join
 from tomoportal.storage import Store, open_store
 
-__all__ = ["RAW_BUCKET", "SourceRoot", "is_remote", "open_source"]
+__all__ = ["RAW_BUCKET", "ROOT_OPTION", "SourceRoot", "is_remote", "open_source"]
 
 RAW_BUCKET = "cryoetportal-rawdatasets-dev"
 """First part of key-photo paths in the public portal's configs; it stands for the source root."""
+
+ROOT_OPTION = "--source (verify: --source-root)"
+"""How the commands call the source root."""
 
 
 @dataclass
@@ -62,18 +65,32 @@ class SourceRoot:
 def open_source(
     url: str | os.PathLike[str], prefix: str, *, beside: Store | None = None, place: str = "source_prefix"
 ) -> SourceRoot:
-    """Open the source root; an absolute ``prefix`` (path or URL) takes the place of ``url``."""
+    """Open the source root; an absolute ``prefix`` (path or URL) takes the place of ``url``.
+
+    ``place`` says where the prefix is written (``file:line``). Raises `ConfigError` for a folder that is not there.
+    """
     if is_remote(prefix) or prefix.startswith("/"):
-        return SourceRoot(open_store(prefix, read_only=True, follow_links=True), "", beside)
+        try:
+            store = open_store(prefix, read_only=True, follow_links=True)
+        except NotFoundError as error:
+            fix = "create it, or correct source_prefix"
+            raise _refused(place, f"the source folder {prefix}: {error.what}", fix) from error
+        if is_remote(prefix) and not store.is_folder(""):
+            raise _refused(place, f"there is nothing below {prefix}", "correct source_prefix")
+        return SourceRoot(store, "", beside)
     if ".." in prefix.split("/"):
-        raise ConfigError(
-            [
-                Problem(
-                    place, f"{prefix!r} leaves the source root", "give --source, or an absolute path as source_prefix"
-                )
-            ]
-        )
-    return SourceRoot(open_store(url, read_only=True, follow_links=True), join(prefix), beside)
+        fix = f"give {ROOT_OPTION}, or an absolute path as source_prefix"
+        raise _refused(place, f"{prefix!r} leaves the source root", fix)
+    store, prefix = open_store(url, read_only=True, follow_links=True), join(prefix)
+    if prefix and not store.is_folder(prefix):
+        what = "is a file, not a folder" if store.exists(prefix) else "does not exist"
+        fix = f"correct source_prefix, or give the folder that it lies in as {ROOT_OPTION}"
+        raise _refused(place, f"the source folder {store.url.rstrip('/')}/{prefix} {what}", fix)
+    return SourceRoot(store, prefix, beside)
+
+
+def _refused(place: str, what: str, fix: str) -> ConfigError:
+    return ConfigError([Problem(place, what, fix)])
 
 
 def is_remote(text: str) -> bool:

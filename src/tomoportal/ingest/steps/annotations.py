@@ -17,6 +17,7 @@ from tomoportal.ingest.plan import Item
 from tomoportal.ingest.planning import RunPlan
 from tomoportal.ingest.scope import Scope
 from tomoportal.ingest.sections import CAPTION_SHAPES, MESH_SHAPES, POINT_SHAPES, SHAPES, shape_is_ingested
+from tomoportal.ingest.sources import ROOT_OPTION
 from tomoportal.ingest.steps.annotation_files import file_entry, tomogram_shape
 from tomoportal.ingest.steps.caption_files import make_captions
 from tomoportal.ingest.steps.mask_files import make_mask, missing_label
@@ -209,7 +210,7 @@ def _file(
         try:
             keys.update(run.planning.source.glob(expanded[-1]))
         except OutsideError as error:
-            run.fail(path, str(error), "keep sources below source_prefix, or give another --source")
+            run.fail(path, str(error), f"keep sources below source_prefix, or give another {ROOT_OPTION}")
     rules = source.get("exclude") or ()
     found = [Found(key.rpartition("/")[2], key) for key in sorted(keys)]
     kept = [item for item in found if not any(compile_rule(rule).match(item.name) for rule in rules)]
