@@ -83,5 +83,5 @@ def test_the_summary_names_the_most_frequent_reasons() -> None:
         ("absent", 1, "no label"),
         ("failed", 7, "reason 4 (3×); reason 0; reason 1; and 2 more"),
         ("not planned", 1, "no mdoc"),
-        ("unmatched", 1, "'gain/*.mrc'"),
+        ("matched nothing", 1, "'gain/*.mrc'"),
     ]

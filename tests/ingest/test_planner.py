@@ -337,3 +337,64 @@ def test_a_thousand_runs_are_planned_in_seconds(tmp_path: Path, plan_of: Planner
     plan = plan_of(config)
     assert time.process_time() - start < 5
     assert len(plan.items) == 18002
+
+
+# --- patterns without any match
+
+
+def test_a_pattern_that_matches_in_no_run_makes_the_ingestion_incomplete(
+    raw: Path, edit: Edit, ingest: Ingest, plan_of: Planner, tmp_path: Path
+) -> None:
+    config = edit(raw, lambda c: c["gains"][0].update(sources=[{"source_glob": {"list_glob": "gain/{run_name}.mrc"}}]))
+    assert not plan_of(config).ok
+    report = ingest(config, tmp_path / "archive")
+    assert not report.ok
+    assert not report.to_json()["ok"]
+    assert report.counts["failed"] == 0
+    assert report.counts["created"] > 30  # the rest is there
+    (row,) = [row for row in report.summary() if row[0] == "matched nothing"]
+    assert row[1] == 1
+
+
+def test_a_pattern_that_matches_in_some_runs_is_a_notice(raw: Path, plan_of: Planner) -> None:
+    (raw / "denoised" / "TS_02.mrc").unlink()
+    plan = plan_of(raw / "config.yaml")
+    assert len(plan.unmatched) == 1
+    assert plan.ok
+
+
+def test_a_match_rule_that_leaves_nothing_over_is_named(raw: Path, edit: Edit, plan_of: Planner) -> None:
+    glob = {"list_glob": "gains/CountRef_{run_name}.mrc", "match_regex": r"\.dm4$"}
+    plan = plan_of(edit(raw, lambda c: c["gains"][0].update(sources=[{"source_glob": glob}])))
+    assert not plan.ok
+    (one,) = plan.unmatched
+    assert r"match_regex `\.dm4$` left out all 2 files" in str(one)
+    assert "for example gains/CountRef_TS_01.mrc" in str(one)
+
+
+def test_an_annotation_without_a_file_in_any_run_counts_too(raw: Path, edit: Edit, plan_of: Planner) -> None:
+    config = edit(raw, lambda c: c["annotations"][0]["sources"][0]["Point"].update(glob_string="points/{run_name}.txt"))
+    assert not plan_of(config).ok
+
+
+def test_what_is_looked_for_in_the_archive_is_a_notice_only(raw: Path, edit: Edit, plan_of: Planner) -> None:
+    glob = {"destination_glob": {"list_glob": "{run_output_path}/Gains/*.mrc"}}
+    plan = plan_of(edit(raw, lambda c: c["gains"][0].update(sources=[glob])))
+    assert plan.unmatched
+    assert plan.ok
+
+
+def test_a_run_pattern_of_one_of_two_datasets_is_a_notice(raw: Path, edit: Edit, plan_of: Planner) -> None:
+    def change(config: dict[str, Any]) -> None:
+        config["datasets"].append({"sources": [{"literal": {"value": ["10002"]}}]})
+        config["runs"] = [
+            {"sources": [{"source_glob": {"list_glob": pattern, "name_regex": r"(.*)\.\w+"}}]}
+            for pattern in ("tomograms/*.rec", "{dataset_name}/*.rec", "only_{dataset_name}/*.rec")
+        ]
+        del config["annotations"], config["gains"]
+
+    folder = raw / "10002"
+    folder.mkdir()
+    (folder / "TS_01.rec").write_bytes((raw / "tomograms" / "TS_01.rec").read_bytes())
+    found = {one.pattern: one.everywhere for one in plan_of(edit(raw, change)).unmatched}
+    assert found == {"{dataset_name}/*.rec": False, "only_{dataset_name}/*.rec": True}

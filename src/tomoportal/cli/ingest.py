@@ -99,7 +99,7 @@ def command(
             print_json(plan.to_json())
         else:
             _show_plan(plan)
-        return 1 if plan.errors else 0
+        return 0 if plan.ok else 1
     screen = console()
     if not as_json:
         _show_remarks(plan)
@@ -179,7 +179,8 @@ def _show_remarks(plan: Plan) -> None:
     for warning in plan.warnings:
         screen.print(f"[yellow]warning[/] {escape(str(warning))}", soft_wrap=True)
     for one in plan.unmatched:
-        screen.print(f"[yellow]no match[/] {escape(str(one))}", soft_wrap=True)
+        kind = "[red]error[/]" if one.wrong else "[yellow]no match[/]"
+        screen.print(f"{kind} {escape(str(one))}", soft_wrap=True)
     for name in plan.stale:
         screen.print(
             f"[yellow]no longer in the config[/] {escape(str(name))} (`tomoportal ingest --prune` removes it)",

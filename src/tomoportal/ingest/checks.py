@@ -75,7 +75,7 @@ def _plan_findings(plan: Plan, name: str) -> Iterator[Finding]:
     for error in plan.errors:
         yield finding("V901", error.problem.where or name, f"{error.run}: {error.problem.what}", error.problem.fix)
     for one in plan.unmatched:
-        yield finding("V902" if one.everywhere else "V903", one.where, str(one).removeprefix(f"{one.where}: "))
+        yield finding("V902" if one.wrong else "V903", one.where, str(one).removeprefix(f"{one.where}: "))
     for warning in plan.warnings:
         yield finding("V904", warning.where or name, warning.what, warning.fix)
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from tomoportal.errors import FormatError
@@ -54,6 +54,8 @@ class Search:
 
     found: tuple[Found, ...] = ()
     unmatched: tuple[str, ...] = field(default=())
+    filtered: tuple[str, ...] = field(default=())
+    """Files that the pattern found and ``match_regex`` left out, if that left nothing."""
 
 
 def find(entry: Mapping[str, Any], scope: Scope, source: SourceRoot, archive: Tree, section: str = "") -> Search:
@@ -80,15 +82,14 @@ def find(entry: Mapping[str, Any], scope: Scope, source: SourceRoot, archive: Tr
                 f"start it with one of {', '.join(_OUTPUT_FIELDS)}",
             )
         search = _one_glob(arguments, kind, scope, archive.glob)
-        search = Search(tuple(Found(item.name, item.key, reference=True) for item in search.found), search.unmatched)
+        search = replace(search, found=tuple(Found(item.name, item.key, reference=True) for item in search.found))
     elif kind == "tomogram_header":
         search = _headers(arguments, scope, source)
     else:
         search = _filtered(arguments, section, scope, archive)
     rules = [compile_rule(rule) for rule in entry.get("exclude") or ()]
-    return Search(
-        tuple(item for item in search.found if not any(rule.match(item.name) for rule in rules)), search.unmatched
-    )
+    kept = tuple(item for item in search.found if not any(rule.match(item.name) for rule in rules))
+    return replace(search, found=kept)
 
 
 def passes_filters(filters: Mapping[str, Any] | None, names: Mapping[str, str]) -> bool:
@@ -120,7 +121,8 @@ def _one_glob(arguments: Mapping[str, Any], kind: str, scope: Scope, glob: Any) 
     match = compile_rule(arguments.get("match_regex") or ".*")
     name = compile_rule(arguments.get("name_regex") or "(.*)")
     found: list[Found] = []
-    for key in _glob(glob, pattern, f"{kind}.list_glob"):
+    keys = _glob(glob, pattern, f"{kind}.list_glob")
+    for key in keys:
         if not match.search("/" + key):
             continue
         base = key.rpartition("/")[2]
@@ -129,7 +131,7 @@ def _one_glob(arguments: Mapping[str, Any], kind: str, scope: Scope, glob: Any) 
             fix = "make the rule match every file that list_glob and match_regex keep, or narrow those"
             raise FindError(f"name_regex `{name.pattern}` does not match {base!r} ({key})", f"{kind}.name_regex", fix)
         found.append(Found(hit.group(1), key))
-    return Search(tuple(found), () if found else (pattern,))
+    return Search(tuple(found), () if found else (pattern,), () if found else tuple(keys))
 
 
 def _headers(arguments: Mapping[str, Any], scope: Scope, source: SourceRoot) -> Search:
@@ -150,7 +152,7 @@ def _headers(arguments: Mapping[str, Any], scope: Scope, source: SourceRoot) -> 
         except FormatError as error:
             raise FindError(error.what, "tomogram_header.list_glob", error.fix) from error
         found.setdefault(name, Found(name, item.key))
-    return Search(tuple(found.values()), matched.unmatched)
+    return replace(matched, found=tuple(found.values()))
 
 
 def _filtered(arguments: Mapping[str, Any], section: str, scope: Scope, archive: Tree) -> Search:

@@ -117,21 +117,27 @@ class Unmatched:
     """Runs without a match; empty when the pattern does not depend on the run."""
     total: int
     """Runs that were asked."""
+    everywhere: bool = True
+    """Whether nothing at all matched."""
+    in_archive: bool = False
+    """Whether the archive was searched, which may not hold yet what the config refers to."""
+    filtered: str = ""
+    """What `match_regex` left out, if it is the reason."""
 
     @property
-    def everywhere(self) -> bool:
-        """Whether nothing at all matched."""
-        return not self.runs or len(self.runs) == self.total
+    def wrong(self) -> bool:
+        """Whether this makes an ingestion incomplete: a source that no run has."""
+        return self.everywhere and not self.in_archive
 
     def __str__(self) -> str:
         if not self.runs:
-            scope = "nothing"
+            scope = "nothing" if self.everywhere else "nothing for some of the datasets"
         elif self.everywhere:
             scope = f"nothing in any of {self.total} runs"
         else:
             names = ", ".join(self.runs[:5]) + (", …" if len(self.runs) > 5 else "")
             scope = f"nothing in {len(self.runs)} of {self.total} runs ({names})"
-        return f"{self.where}: {self.pattern!r} matched {scope}; looked for {self.examples[0]!r}"
+        return f"{self.where}: {self.pattern!r} matched {scope}; {self.filtered or f'looked for {self.examples[0]!r}'}"
 
 
 @dataclass(frozen=True)
@@ -162,6 +168,11 @@ class Plan:
     """Digests of the config's map files."""
 
     @property
+    def ok(self) -> bool:
+        """Whether all of the config can be ingested: no run is left out, every source matches something."""
+        return not self.errors and not any(one.wrong for one in self.unmatched)
+
+    @property
     def counts(self) -> dict[str, int]:
         """Number of items by action."""
         counted = Counter(item.action for item in self.items)
@@ -174,7 +185,14 @@ class Plan:
             "counts": self.counts,
             "items": [item.to_json() for item in self.items],
             "unmatched": [
-                {"where": one.where, "pattern": one.pattern, "runs": list(one.runs), "examples": list(one.examples)}
+                {
+                    "where": one.where,
+                    "pattern": one.pattern,
+                    "runs": list(one.runs),
+                    "examples": list(one.examples),
+                    "everywhere": one.everywhere,
+                    "filtered": one.filtered or None,
+                }
                 for one in self.unmatched
             ],
             "warnings": [{"where": one.where, "what": one.what, "fix": one.fix} for one in self.warnings],

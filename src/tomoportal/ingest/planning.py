@@ -10,7 +10,7 @@ from tomoportal.archive import Archive
 from tomoportal.errors import ConfigError, Problem
 from tomoportal.ingest.config import Config
 from tomoportal.ingest.dates import stamp
-from tomoportal.ingest.finders import FindError, Found, find, passes_filters
+from tomoportal.ingest.finders import FINDERS, FindError, Found, find, passes_filters
 from tomoportal.ingest.lines import Path
 from tomoportal.ingest.maps import RunMap
 from tomoportal.ingest.plan import Item, Options, RunError, Unmatched
@@ -58,6 +58,7 @@ class _Asked:
     runs: list[str] = field(default_factory=list)
     missing: list[str] = field(default_factory=list)
     patterns: list[str] = field(default_factory=list)
+    filtered: list[str] = field(default_factory=list)
 
 
 @dataclass
@@ -92,18 +93,21 @@ class Planning:
                 except FindError as error:
                     place = (*path, *(part for part in error.field.split(".") if part))
                     self.fail(run, place, error.what, error.fix)
-                self.asked(path, run, search.unmatched, bool(search.found))
+                self.asked(path, run, search.unmatched, bool(search.found), search.filtered)
                 if search.found:
                     result.append(Entry(section, index, number, entry.get("metadata"), source, search.found))
         return result
 
-    def asked(self, path: Path, run: str, unmatched: Iterable[str], any_found: bool) -> None:
+    def asked(
+        self, path: Path, run: str, unmatched: Iterable[str], any_found: bool, filtered: Iterable[str] = ()
+    ) -> None:
         """Remember what a pattern did for a run, for the list of unmatched patterns."""
         asked = self._asked.setdefault(path, _Asked())
         asked.runs.append(run)
         missing = list(unmatched)
         if missing and not any_found:
             asked.missing.append(run)
+            asked.filtered += filtered
             if len(asked.patterns) < 3:
                 asked.patterns += missing[:1]
 
@@ -142,7 +146,16 @@ class Planning:
                 continue
             runs = tuple(run for run in asked.missing if run)
             result.append(
-                Unmatched(self.config.place(path), self._pattern(path), tuple(asked.patterns), runs, len(asked.runs))
+                Unmatched(
+                    self.config.place(path),
+                    self._argument(path, "list_glob", "list_globs", "glob_string", "glob_strings"),
+                    tuple(asked.patterns),
+                    runs,
+                    len(asked.runs),
+                    everywhere=len(asked.missing) == len(asked.runs),
+                    in_archive=self._looks_in_archive(path),
+                    filtered=self._filtered(path, asked),
+                )
             )
         order = list(self.config.data)
         return tuple(
@@ -160,17 +173,33 @@ class Planning:
         if self.problems:
             raise ConfigError(dict.fromkeys(self.problems), source=self.config.name)
 
-    def _pattern(self, path: Path) -> str:
+    def _filtered(self, path: Path, asked: _Asked) -> str:
+        """What `match_regex` left out where it is the reason that nothing matched."""
+        if not asked.filtered or len(asked.missing) < len(asked.runs):
+            return ""
+        rule, keys = self._argument(path, "match_regex"), sorted(set(asked.filtered))
+        many = f"all {len(keys)} files" if len(keys) > 1 else "the one file"
+        return f"match_regex `{rule}` left out {many} that were found, for example {keys[0]}"
+
+    def _argument(self, path: Path, *keys: str) -> str:
+        """An argument of the finder at a place, by the first of its possible names."""
         value: Any = self.config.data
         for step in path:
             value = value[step]
         for arguments in (value, *value.values()) if isinstance(value, Mapping) else ():
             if isinstance(arguments, Mapping):
-                for key in ("list_glob", "list_globs", "glob_string", "glob_strings"):
+                for key in keys:
                     if arguments.get(key):
-                        pattern = arguments[key]
-                        return pattern if isinstance(pattern, str) else ", ".join(pattern)
+                        found = arguments[key]
+                        return found if isinstance(found, str) else ", ".join(found)
         return ""
+
+    def _looks_in_archive(self, path: Path) -> bool:
+        value: Any = self.config.data
+        for step in path:
+            value = value[step]
+        kinds = [kind for kind in FINDERS if value.get(kind) is not None]
+        return bool(kinds) and kinds[0].startswith("destination_")
 
 
 @dataclass

@@ -69,7 +69,7 @@ class Report:
     @property
     def ok(self) -> bool:
         """Whether everything that was planned is done; decides the exit code."""
-        return not self.failures and not self.errors
+        return not self.failures and not self.errors and not any(one.wrong for one in self.unmatched)
 
     def summary(self) -> list[tuple[str, int, str]]:
         """Outcome, number and reasons, for the table at the end: items, runs left out, patterns without a match."""
@@ -80,8 +80,12 @@ class Report:
                 rows.append((outcome, count, _reasons(whys)))
         if self.errors:
             rows.append(("not planned", len(self.errors), _reasons([one.problem.what for one in self.errors])))
-        if self.unmatched:
-            rows.append(("unmatched", len(self.unmatched), _reasons([repr(one.pattern) for one in self.unmatched])))
+        for name, ones in (
+            ("matched nothing", [one for one in self.unmatched if one.wrong]),
+            ("unmatched", [one for one in self.unmatched if not one.wrong]),
+        ):
+            if ones:
+                rows.append((name, len(ones), _reasons([repr(one.pattern) for one in ones])))
         return rows
 
     def to_json(self) -> dict[str, Any]:
