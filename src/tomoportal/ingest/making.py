@@ -65,6 +65,23 @@ class Maker:
                 item, "failed", f"{text} ({where.filename.rpartition('/')[2]}:{where.lineno})", stop=_is_full(error)
             )
 
+    def announce(self, item: Item) -> bool:
+        """Publish the document of a new item before what it comes after, so that what is made meanwhile has its parent.
+
+        Whether that was needed and done; what stands in the way is told when the item is made.
+        """
+        early = step_of(item.kind).early
+        if early is None or not item.after or item.document is None or self.archive.store.exists(item.document):
+            return False
+        inputs = {"early": True}
+        try:
+            self._publish(
+                container_of(item.place), item, digest_of(inputs), inputs, None, (item.document, dict(early(item)))
+            )
+        except TomoportalError:
+            return False
+        return True
+
     def close(self) -> None:
         """Write the digests of sources that were found; let go of what items shared."""
         self._labels.close()

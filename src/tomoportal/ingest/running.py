@@ -5,7 +5,7 @@ from __future__ import annotations
 import heapq
 from collections import defaultdict
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from tomoportal.archive import Archive, Container
 from tomoportal.errors import TomoportalError
@@ -48,6 +48,7 @@ def run_plan(
     total = len(plan.items)
     ids = _Ids(archive, plan.items)
     try:
+        announced = _announce(plan, archive, source)
         with _executor(plan, archive, source, jobs, cluster) as executor:
             under_way = 0
             stopped: str | None = None
@@ -68,6 +69,8 @@ def run_plan(
                     break
                 item, result = executor.next()
                 under_way -= 1
+                if item.label in announced and result.outcome == "replaced":
+                    result = replace(result, outcome="created")
                 results[item.label] = result
                 schedule.done(item, result)
                 if log is not None:
@@ -80,6 +83,19 @@ def run_plan(
         archive.recover()
         raise
     return Report([results[item.label] for item in plan.items], plan.errors, plan.unmatched, plan.stale)
+
+
+def _announce(plan: Plan, archive: Archive, source: Store) -> set[str]:
+    """Publish new documents of depositions and datasets first; returns the labels of their items.
+
+    They come last because a picture of the first tomogram may stand in theirs; but a run whose dataset has no document
+    is not shown, and the ingestion may be stopped long before the last run.
+    """
+    new = [item for item in plan.items if item.action in ("create", "replace") and item.place[0] != "run"]
+    if not new:
+        return set()
+    maker = Maker(archive, source, plan.options)
+    return {item.label for item in new if maker.announce(item)}
 
 
 def _without_work(item: Item, schedule: _Schedule, stopped: str | None) -> Result | None:

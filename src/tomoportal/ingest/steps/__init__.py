@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import importlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -41,9 +41,11 @@ class Step:
     make: Callable[[Item, Bench], Made]
     context: Callable[[Item, Bench], Any] | None = None
     """What else enters the input digest, known only when the items before are finished."""
+    early: Callable[[Item], Mapping[str, Any]] | None = None
+    """The document as it can be written before the items that it comes after; ``make`` replaces it."""
 
 
 def step_of(kind: str) -> Step:
     """The step of a kind of item."""
     module = importlib.import_module(f"{__name__}.{_MODULES[kind]}")
-    return Step(module.VERSION, module.make, getattr(module, "context", None))
+    return Step(module.VERSION, module.make, getattr(module, "context", None), getattr(module, "early", None))

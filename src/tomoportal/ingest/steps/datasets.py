@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from tomoportal.archive import layout
@@ -9,9 +10,9 @@ from tomoportal.ingest.bench import Bench, Made
 from tomoportal.ingest.plan import Item
 from tomoportal.ingest.planning import Entry, Planning
 from tomoportal.ingest.scope import Scope
-from tomoportal.ingest.steps.pictures import NAMES, context, picture_settings, write_pictures
+from tomoportal.ingest.steps.pictures import NAMES, context, needs_tomogram, picture_settings, write_pictures
 
-__all__ = ["context", "is_reference", "make", "plan"]
+__all__ = ["context", "early", "is_reference", "make", "plan"]
 
 KIND = "dataset"
 VERSION = 1
@@ -77,23 +78,31 @@ def plan(
             "stamp": stamp,
             "origin": {"config": planning.config.digest, "maps": dict(planning.maps.digests)},
         },
-        after=labels,
-        derives_from=labels[:1],
+        after=labels if needs_tomogram(pictures) else (),
+        derives_from=labels[:1] if needs_tomogram(pictures) else (),
     )
 
 
 def make(item: Item, bench: Bench) -> Made:
     """Copy the key photos and write the document."""
+    photos, warnings = write_pictures(item, bench, item.settings["targets"])
+    return Made(_document(item, photos), tuple(warnings))
+
+
+def early(item: Item) -> Mapping[str, Any]:
+    """The document before there are tomograms to take pictures from."""
+    return _document(item, dict.fromkeys(NAMES))
+
+
+def _document(item: Item, photos: Mapping[str, str | None]) -> dict[str, Any]:
     settings = item.settings
-    photos, warnings = write_pictures(item, bench, settings["targets"])
     metadata = dict(settings["metadata"])
     for part, default in _PARTS.items():
         known = metadata.get(part) or {}
         metadata[part] = {**default, **{key: value for key, value in known.items() if value is not None}}
-    document = {
+    return {
         **metadata,
-        "key_photos": photos,
+        "key_photos": dict(photos),
         "deposition_id": settings["deposition_id"],
         "last_updated_at": settings["stamp"],
     }
-    return Made(document, tuple(warnings))

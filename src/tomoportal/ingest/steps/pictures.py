@@ -15,7 +15,7 @@ from tomoportal.ingest.records import container_of
 from tomoportal.ingest.scope import Scope
 from tomoportal.ingest.sources import is_remote
 
-__all__ = ["NAMES", "context", "picture_settings", "write_pictures"]
+__all__ = ["NAMES", "context", "needs_tomogram", "picture_settings", "write_pictures"]
 
 NAMES = ("snapshot", "thumbnail")
 _CANDIDATES = 20
@@ -70,6 +70,11 @@ def context(item: Item, bench: Bench) -> Any:
     return _first_tomogram(item, bench)[1]
 
 
+def needs_tomogram(settings: Mapping[str, Any]) -> bool:
+    """Whether a picture is not given, so that one of a tomogram stands in."""
+    return not all("source" in picture or "url" in picture for picture in settings["pictures"].values())
+
+
 def write_pictures(item: Item, bench: Bench, targets: Mapping[str, str]) -> tuple[dict[str, str | None], list[str]]:
     """Write both pictures; returns their keys (None where there is no picture) and warnings (F39)."""
     result: dict[str, str | None] = {}
@@ -97,7 +102,7 @@ def write_pictures(item: Item, bench: Bench, targets: Mapping[str, str]) -> tupl
 
 
 def _first_tomogram(item: Item, bench: Bench) -> tuple[dict[str, str] | None, list[str]]:
-    if all("source" in picture or "url" in picture for picture in item.settings["pictures"].values()):
+    if not needs_tomogram(item.settings):
         return None, []
     for place, identity, photos in item.settings["tomograms"]:
         record = bench.archive.manifest(container_of(tuple(place))).items.get(("key_photos", identity))
