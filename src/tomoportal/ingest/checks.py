@@ -73,7 +73,8 @@ def check_sources(
 
 def _plan_findings(plan: Plan, name: str) -> Iterator[Finding]:
     for error in plan.errors:
-        yield finding("V901", error.problem.where or name, f"{error.run}: {error.problem.what}", error.problem.fix)
+        what = f"{error.run}: {error.problem.what}" if error.run else error.problem.what
+        yield finding("V901", error.problem.where or name, what, error.problem.fix)
     for one in plan.unmatched:
         yield finding("V902" if one.wrong else "V903", one.where, str(one).removeprefix(f"{one.where}: "))
     for warning in plan.warnings:

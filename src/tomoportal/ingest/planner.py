@@ -11,7 +11,7 @@ from tomoportal.ingest.config import Config
 from tomoportal.ingest.dates import latest_date, stamp
 from tomoportal.ingest.finders import Found
 from tomoportal.ingest.maps import read_run_map
-from tomoportal.ingest.plan import Item, Options, Plan
+from tomoportal.ingest.plan import Item, Options, Plan, RunError
 from tomoportal.ingest.planning import Entry, Planning, RunPlan, Stop
 from tomoportal.ingest.records import Records
 from tomoportal.ingest.scope import Scope
@@ -31,6 +31,7 @@ from tomoportal.ingest.steps import (
 )
 from tomoportal.ingest.steps.annotations import plan as plan_annotations
 from tomoportal.ingest.trees import Tree
+from tomoportal.ingest.unreadable import folder_problems, keep_recorded
 
 __all__ = ["make_plan"]
 
@@ -56,16 +57,21 @@ def make_plan(config: Config, source: SourceRoot, archive: Archive, options: Opt
         except Stop:
             continue
     _check_required(planning)
+    unreadable = folder_problems(planning)
+    if planning.problems:
+        planning.problems += unreadable
     planning.check()
     _compare_map(planning)
-    items = with_actions(planning.items, planning)
+    planning.errors += [RunError("", problem) for problem in unreadable]
+    items = keep_recorded(with_actions(planning.items, planning), planning)
+    failed = [error.run for error in planning.errors]
     return Plan(
         config=config.name,
         items=tuple(items),
         unmatched=planning.unmatched(),
         warnings=tuple(planning.warnings),
         errors=tuple(planning.errors),
-        stale=find_stale(archive, items, config.deposition_id, [error.run for error in planning.errors]),
+        stale=() if unreadable else find_stale(archive, items, config.deposition_id, failed),
         options=options,
         source_url=source.store.url,
         digest_part=dict(maps.digests),

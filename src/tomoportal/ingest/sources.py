@@ -32,7 +32,7 @@ class SourceRoot:
     """Folder of the config file, the second place where map files are looked for."""
 
     def __post_init__(self) -> None:
-        self.tree = Tree(self.store)
+        self.tree = Tree(self.store, lenient_below=self.prefix)
 
     def glob(self, pattern: str) -> list[str]:
         """Keys (relative to the root) that match a pattern below the config's source folder."""

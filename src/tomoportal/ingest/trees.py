@@ -12,9 +12,10 @@ from bisect import bisect_left
 from dataclasses import dataclass
 from fnmatch import translate
 
+from tomoportal.errors import StorageError
 from tomoportal.storage import Stat, Store
 
-__all__ = ["OutsideError", "Tree", "has_magic", "join"]
+__all__ = ["OutsideError", "Tree", "has_magic", "is_denied", "join"]
 
 _MAGIC = re.compile(r"[*?\[]")
 
@@ -33,8 +34,11 @@ class _Folder:
 class Tree:
     """A store with remembered listings. Keys are relative to the store; folders and files are both found."""
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: Store, *, lenient_below: str | None = None) -> None:
         self.store = store
+        self.unreadable: dict[str, str] = {}
+        """Folders below ``lenient_below`` that may not be read, with the reason; they count as empty."""
+        self._lenient = None if lenient_below is None else join(lenient_below)
         self._folders: dict[str, _Folder] = {}
         self._expressions: dict[str, re.Pattern[str]] = {}
 
@@ -67,11 +71,23 @@ class Tree:
     def _folder(self, prefix: str) -> _Folder:
         known = self._folders.get(prefix)
         if known is None:
-            folders, files = self.store.children(prefix)
+            folders, files = self._children(prefix)
             by_name = {stat.key.rpartition("/")[2]: stat for stat in files}
             known = _Folder(sorted({*folders, *by_name}), by_name, frozenset(folders))
             self._folders[prefix] = known
         return known
+
+    def _children(self, prefix: str) -> tuple[list[str], list[Stat]]:
+        try:
+            return self.store.children(prefix)
+        except StorageError as error:
+            below = self._lenient is not None and prefix != self._lenient
+            if not (below and join(prefix).startswith(f"{self._lenient}/" if self._lenient else "")):
+                raise
+            if not is_denied(error):
+                raise
+            self.unreadable[prefix] = error.what
+            return [], []
 
     def _match(self, prefix: str, parts: tuple[str, ...]) -> list[str]:
         head, rest = parts[0], parts[1:]
@@ -104,6 +120,11 @@ class Tree:
             if expression.match(name) and (name[0] != "." or pattern[0] == "."):
                 found.append(name)
         return found
+
+
+def is_denied(error: StorageError) -> bool:
+    """Whether a folder of the file system may not be read, which concerns this folder only."""
+    return isinstance(error.__cause__, PermissionError)
 
 
 def has_magic(pattern: str) -> bool:

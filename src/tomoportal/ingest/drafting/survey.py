@@ -10,12 +10,13 @@ from typing import Any, Literal
 
 import numpy as np
 
-from tomoportal.errors import FormatError
+from tomoportal.errors import FormatError, StorageError
 from tomoportal.formats.imod import read_tilt_com, read_xf
 from tomoportal.formats.mdoc import Mdoc, read_mdoc
 from tomoportal.formats.mrc import MrcVolume, open_mrc
 from tomoportal.formats.star import StarTable, read_star
 from tomoportal.formats.tilt_angles import read_tilt_angles
+from tomoportal.ingest.trees import is_denied, join
 from tomoportal.storage import Stat, Store, open_store
 
 __all__ = ["Role", "Survey", "SurveyedFile", "survey_folder"]
@@ -96,11 +97,17 @@ def survey_folder(folder: str | os.PathLike[str] | Store, *, ignore: Collection[
     """
     store = folder if isinstance(folder, Store) else open_store(folder, read_only=True, follow_links=True)
     survey = Survey(store)
-    stats = [stat for stat in store.list() if stat.key not in ignore and "/." not in f"/{stat.key}"]
+    found = _walk(store, "")
+    stats = [one for one in found if isinstance(one, Stat) and one.key not in ignore]
     mdocs = [_look_at(stat, _mdoc, store) for stat in stats if stat.key.lower().endswith(".mdoc")]
     movies = {section.frame_name for file in mdocs if file.mdoc is not None for section in file.mdoc.exposures}
     known = {file.key: file for file in mdocs}
-    for stat in stats:
+    for stat in found:
+        if isinstance(stat, SurveyedFile):
+            survey.files.append(stat)
+            continue
+        if stat.key in ignore:
+            continue
         file = known.get(stat.key)
         if file is None:
             if stat.key.rpartition("/")[2] in movies:
@@ -109,6 +116,34 @@ def survey_folder(folder: str | os.PathLike[str] | Store, *, ignore: Collection[
                 file = _look_at(stat, _reader(stat.key), store)
         survey.files.append(file)
     return survey
+
+
+def _walk(store: Store, prefix: str) -> list[Stat | SurveyedFile]:
+    """The files below a folder, and what is left out at once: folders that may not be read, links without a target."""
+    try:
+        folders, files = store.children(prefix)
+    except StorageError as error:
+        if not prefix or not is_denied(error):
+            raise
+        return [SurveyedFile(f"{prefix}/", "left out", f"the folder cannot be opened: {error.what}")]
+    here: dict[str, Any] = {stat.key.rpartition("/")[2]: stat for stat in files}
+    here |= {f"{name}/": None for name in folders}
+    here |= {name: SurveyedFile(join(prefix, name), "left out", why) for name, why in _dangling(store, prefix)}
+    found: list[Stat | SurveyedFile] = []
+    for name, one in sorted(here.items()):
+        if not name.startswith("."):
+            found += _walk(store, join(prefix, name)) if one is None else [one]
+    return found
+
+
+def _dangling(store: Store, prefix: str) -> Iterator[tuple[str, str]]:
+    """Names of links whose target is gone, which no listing holds."""
+    folder = store.local_path(prefix)
+    if folder is not None:
+        with os.scandir(folder) as entries:
+            for entry in entries:
+                if entry.is_symlink() and not os.path.exists(entry.path):
+                    yield entry.name, f"a link to {os.readlink(entry.path)}, which does not exist"
 
 
 def _reader(key: str) -> Any:
