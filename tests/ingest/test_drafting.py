@@ -213,3 +213,27 @@ def test_the_unit_of_points_is_guessed_from_their_range(folder: Path, scale: flo
     entries = load_config(folder / "tomoportal.yaml").section("annotations")
     found = [source["Point"]["binning"] for entry in entries for source in entry["sources"] if "Point" in source]
     assert found == [binning]
+
+
+@pytest.mark.parametrize(
+    "missing",
+    [
+        ("denoised/TS_02.mrc",),
+        ("masks/TS_02_labels.mrc", "points/TS_02.csv"),
+        ("frames/TS_02_*.tif", "gains/CountRef_TS_02.mrc"),
+        ("stacks/TS_02.rawtlt", "stacks/TS_02.st"),
+        ("stacks/TS_02.*", "frames/TS_02_*.tif"),
+        ("tomograms/TS_02.rec", "denoised/TS_02.mrc", "masks/TS_02_labels.mrc", "points/TS_02.csv"),
+    ],
+)
+def test_what_only_some_runs_have_is_bound_to_them(
+    folder: Path, plan_of: Callable[..., Any], missing: tuple[str, ...]
+) -> None:
+    for pattern in missing:
+        for path in folder.glob(pattern):
+            path.unlink()
+    _init(folder)
+    plan = plan_of(folder / "tomoportal.yaml")
+    assert plan.unmatched == ()
+    assert plan.ok
+    assert {item.place[2] for item in plan.items if item.kind == "run"} == {"TS_01", "TS_02"}

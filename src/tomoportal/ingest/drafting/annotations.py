@@ -240,8 +240,8 @@ def _by_spacing(files: Mapping[str, list[SurveyedFile]], spacings: Mapping[float
 
 
 def _bound(names: list[str], spacings: Mapping[float, list[str]], spacing: float) -> str:
-    """A filter that binds a source to its runs and their voxel spacing (Å), where there are several spacings."""
-    if len(spacings) < 2:
+    """A filter that binds a source to its runs and their voxel spacing (Å), where not all are meant."""
+    if len(spacings) < 2 and sorted(names) == spacings[spacing]:
         return ""
     runs = json.dumps("^(" + "|".join(re.escape(name) for name in names) + ")$")
     expression = json.dumps("^" + re.escape(f"{spacing:.3f}") + "$")

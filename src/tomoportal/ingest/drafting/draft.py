@@ -247,7 +247,8 @@ def _tomograms(runs: Runs, spacings: Mapping[float, list[str]], answers: Answers
             if files[0].spacing is not None:
                 by_spacing.setdefault(files[0].spacing, []).append(run)
         for spacing, names in sorted(by_spacing.items()):
-            blocks.append(_tomogram(group, spacing, sorted(names), len(spacings) > 1, seen, default=group is shown))
+            bound = len(spacings) > 1 or sorted(names) != spacings[spacing]
+            blocks.append(_tomogram(group, spacing, sorted(names), bound, seen, default=group is shown))
     return "tomograms:\n" + "\n".join(blocks) + "\n" if blocks else ""
 
 

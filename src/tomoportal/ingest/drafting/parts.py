@@ -6,7 +6,7 @@ import csv
 import io
 import json
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -50,11 +50,11 @@ def yaml_value(value: Any) -> str:
     return json.dumps(value, ensure_ascii=False)
 
 
-def globs(groups: Iterable[Group]) -> str:
-    """Sources with one glob each."""
+def globs(groups: Iterable[Group], names: Sequence[str]) -> str:
+    """Sources with one glob each, bound to their runs where not all runs (``names``) have such a file."""
     return "\n".join(
         f"  - source_glob: {{list_glob: {yaml_value(group.template)}}}"
-        + ("\n" + run_filter(sorted(group.files), "    ") if group.dropped else "")
+        + ("\n" + run_filter(sorted(group.files), "    ") if group.dropped or len(group.files) < len(names) else "")
         for group in groups
     )
 

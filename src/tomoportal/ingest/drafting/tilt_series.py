@@ -37,16 +37,16 @@ def frames_section(runs: Runs, table: Table) -> str:
     rate = table.value("dose_rate", {run: one.values["dose_rate"] for run, one in found.items()}, "float")
     unknown = any("dose_rate" in one.unknown for one in found.values())
     movies = runs.groups.get("frames", [])
-    text = f"collection_metadata:\n- sources:\n{globs(mdocs)}\n"
+    text = f"collection_metadata:\n- sources:\n{globs(mdocs, runs.names)}\n"
     if runs.groups.get("gain"):
-        text += f"gains:\n- sources:\n{globs(runs.groups['gain'])}\n"
+        text += f"gains:\n- sources:\n{globs(runs.groups['gain'], runs.names)}\n"
     elif gains := [file for file in runs.shared if file.role == "gain"]:
         text += (
             "gains:\n- sources:\n"
             + "\n".join(f"  - source_glob: {{list_glob: {yaml_value(file.key)}}}" for file in gains)
             + "\n"
         )
-    sources = globs(movies) if movies else "  - literal: {value: [default]}  # no movie files found"
+    sources = globs(movies, runs.names) if movies else "  - literal: {value: [default]}  # no movie files found"
     if not movies and len(found) < len(runs.names):
         sources += "\n" + run_filter(sorted(found), "    ")
     return (
@@ -89,7 +89,7 @@ def tilt_series_section(runs: Runs, table: Table) -> str:
 
     optics = f"{{energy_filter: {yaml_value(first['energy_filter'])}, phase_plate: null, image_corrector: null}}"
     aligned = {group.first().aligned for group in groups} == {True}
-    lists = f"rawtilts:\n- sources:\n{globs(raw)}\n" if raw else ""
+    lists = f"rawtilts:\n- sources:\n{globs(raw, runs.names)}\n" if raw else ""
     return f"""{lists}tiltseries:
 - metadata:
     acceleration_voltage: {same("acceleration_voltage")}
@@ -111,7 +111,7 @@ def tilt_series_section(runs: Runs, table: Table) -> str:
     tilt_series_quality: {same("tilt_series_quality").partition("  #")[0]}  # 1 low ... 5 excellent: your judgement
     total_flux: {line("total_flux", "float")}{mark("total_flux")}
   sources:
-{globs(groups)}
+{globs(groups, runs.names)}
 """
 
 
