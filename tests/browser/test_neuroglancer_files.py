@@ -69,6 +69,11 @@ COMPLAINTS = """() => viewer.layerManager.managedLayers.flatMap(managed => {
 })"""
 
 
+class _Server(ThreadingHTTPServer):
+    # A browser opens many connections at once; five waiting ones are the default, and a dropped one is never asked again.
+    request_queue_size = 128
+
+
 class Files(SimpleHTTPRequestHandler):
     """A folder and the viewer's client, with byte ranges."""
 
@@ -121,7 +126,7 @@ def site(tmp_path: Path) -> Iterator[tuple[str, Path, list[str]]]:
     asked: list[str] = []
     client = Path(found.submodule_search_locations[0]) / "static/client"
     handler = partial(type("Handler", (Files,), {"client": client, "asked": asked}), directory=str(tmp_path))
-    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+    with _Server(("127.0.0.1", 0), handler) as server:
         thread = threading.Thread(target=server.serve_forever)
         thread.start()
         yield f"http://127.0.0.1:{server.server_port}", tmp_path, asked
