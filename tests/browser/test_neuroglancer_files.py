@@ -70,7 +70,7 @@ COMPLAINTS = """() => viewer.layerManager.managedLayers.flatMap(managed => {
 
 
 class _Server(ThreadingHTTPServer):
-    # A browser opens many connections at once; five waiting ones are the default, and a dropped one is never asked again.
+    # A browser opens many connections at once; by default five may wait, and a dropped one is never asked again.
     request_queue_size = 128
 
 
