@@ -37,8 +37,10 @@ class Result:
     def of(
         cls, item: Item, outcome: Outcome, why: str | None = None, warnings: tuple[str, ...] = (), *, stop: bool = False
     ) -> Result:
-        """A result of an item."""
-        return cls(item.label, f"{'/'.join(item.place[1:])} {item.kind} {item.title}", outcome, why, warnings, stop)
+        """A result of an item; what its name says already is left out at the beginning of warnings."""
+        name = f"{'/'.join(item.place[1:])} {item.kind} {item.title}"
+        warnings = tuple(text.removeprefix(f"{item.title}: ") for text in warnings)
+        return cls(item.label, name, outcome, why, warnings, stop)
 
 
 @dataclass

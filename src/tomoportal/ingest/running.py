@@ -78,7 +78,7 @@ def run_plan(
                 if result.stop and stopped is None:
                     stopped = f"{result.why} (at {item.label})"
                 if progress is not None:
-                    progress(len(results), total, item.label)
+                    progress(len(results), total, result.name)
     except KeyboardInterrupt:
         archive.recover()
         raise
