@@ -178,8 +178,9 @@ class Planning:
         if not asked.filtered or len(asked.missing) < len(asked.runs):
             return ""
         rule, keys = self._argument(path, "match_regex"), sorted(set(asked.filtered))
-        many = f"all {len(keys)} files" if len(keys) > 1 else "the one file"
-        return f"match_regex `{rule}` left out {many} that were found, for example {keys[0]}"
+        if len(keys) == 1:
+            return f"match_regex `{rule}` left out the one file that was found, {keys[0]}"
+        return f"match_regex `{rule}` left out all {len(keys)} files that were found, for example {keys[0]}"
 
     def _argument(self, path: Path, *keys: str) -> str:
         """An argument of the finder at a place, by the first of its possible names."""
