@@ -48,4 +48,19 @@ def _alive(pid: int) -> bool:
         return False
     except PermissionError:
         return True
-    return True
+    return not _is_zombie(pid)
+
+
+def _is_zombie(pid: int) -> bool:
+    """Whether the process has ended and only waits to be collected, for ever where process 1 collects nobody's orphans.
+
+    Told by ``/proc``; where there is none, nobody is taken for dead.
+    """
+    try:
+        with open(f"/proc/{pid}/stat", "rb") as file:
+            state = file.read().rpartition(b")")[2].split()[0]
+    except FileNotFoundError:
+        return os.path.isdir("/proc/self")  # gone between two looks
+    except OSError:
+        return False
+    return state in (b"Z", b"X")
