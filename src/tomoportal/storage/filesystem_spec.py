@@ -24,6 +24,7 @@ from tomoportal.storage.owners import new_token
 __all__ = ["FsspecStore", "file_system", "open_fsspec"]
 
 _TEMPORARY: Final = ".tomoportal-tmp-"
+_PATIENCE: Final = 5
 _WHOLE_PUTS: Final = frozenset({"s3", "s3a", "gs", "gcs", "abfs", "az", "adl", "memory"})
 _BROKEN: Final = frozenset(
     {"ConnectionLost", "SFTPConnectionLost", "SFTPNoConnection", "BrokenPipeError", "DisconnectError"}
@@ -203,7 +204,7 @@ class FsspecStore(Store):
                 raise
 
         if not if_absent and if_match is None:
-            self._do(key, write)
+            self._write_in_folder(key, write)
             return self.stat(key).etag
         with self._one_at_a_time:
             try:
@@ -214,8 +215,15 @@ class FsspecStore(Store):
                 raise ConflictError(
                     "the object was changed by somebody else", where=key, fix="read it again, and retry"
                 )
-            self._do(key, write)
+            self._write_in_folder(key, write)
             return self.stat(key).etag
+
+    def _write_in_folder(self, key: str, write: Callable[[Any], None]) -> None:
+        """Write; again if somebody who found the folder empty removed it between its making and the write."""
+        for _ in range(_PATIENCE):
+            with suppress(NotFoundError):
+                return self._do(key, write)
+        return self._do(key, write)
 
     def open_writer(self, key: str, *, durable: bool = True) -> Writer:
         self._writable(key)
@@ -267,7 +275,8 @@ class FsspecStore(Store):
     def lock(self, name: str, *, timeout: float = LOCK_TIMEOUT) -> AbstractContextManager[Lock]:
         key = f".tomoportal/locks/{check_key(name)}.json"
         self._writable(key)
-        return lease(self, key, name, timeout, conditional=False)
+        # Conditions hold among the threads of this process; between processes they are looked at before the write.
+        return lease(self, key, name, timeout, conditional=True)
 
 
 class _BufferedWriter(Writer):
