@@ -66,7 +66,7 @@ class CopickMesh(RunDocument):
         trimesh = _trimesh()
         try:
             self._mesh = trimesh.load(io.BytesIO(data), file_type="glb")
-        except Exception as error:
+        except Exception as error:  # its readers raise whatever damaged bytes lead to
             raise FormatError(f"this is no GLB: {error}", where=self.path, fix="restore a version") from error
         return self._mesh
 
