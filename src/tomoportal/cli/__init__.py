@@ -6,7 +6,6 @@ A module is imported only when its command runs, so that ``tomoportal --help`` c
 from __future__ import annotations
 
 import errno
-import importlib
 import sys
 from collections.abc import Sequence
 from typing import Any
@@ -14,6 +13,7 @@ from typing import Any
 import click
 
 from tomoportal import __version__
+from tomoportal.cli.groups import LazyGroup
 from tomoportal.errors import TomoportalError
 
 __all__ = ["main"]
@@ -33,26 +33,16 @@ COMMANDS = {
     "serve": "Serve the web site, GraphQL, files and viewer of an archive.",
     "verify": "Re-read an archive and report everything that is wrong with it.",
     "migrate": "Make an archive in today's layout from one in an older layout.",
+    "copick": "Make, fill, browse, exchange and compare copick projects of annotations.",
 }
 
 
-class _Commands(click.Group):
-    def list_commands(self, ctx: click.Context) -> list[str]:
-        return list(COMMANDS)
-
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        if cmd_name not in COMMANDS:
-            return None
-        command = importlib.import_module(f"tomoportal.cli.{cmd_name}").command
-        assert isinstance(command, click.Command)
-        return command
-
-    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        with formatter.section("Commands"):
-            formatter.write_dl(list(COMMANDS.items()))
-
-
-@click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(
+    cls=LazyGroup,
+    lines=COMMANDS,
+    package="tomoportal.cli",
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
 @click.version_option(__version__, prog_name="tomoportal")
 def cli() -> None:
     """A self-hostable home for cryo-electron tomography data."""

@@ -1,0 +1,26 @@
+"""``tomoportal copick``: the verbs and options of upstream's command ``copick``, one module per verb.
+
+Each module holds ``command``; what it does is a function of :mod:`tomoportal.copick`, so that Python can call it too.
+"""
+
+from __future__ import annotations
+
+import click
+
+from tomoportal.cli.groups import LazyGroup
+
+__all__ = ["COMMANDS", "command"]
+
+# Verb -> its line in `tomoportal copick --help`; a test compares these lines with the commands' own help.
+COMMANDS = {
+    "config": "Write the config of a new project.",
+    "new": "Make empty runs, voxel spacings or picks.",
+}
+
+
+@click.group(name="copick", cls=LazyGroup, lines=COMMANDS, package="tomoportal.cli.copick")
+def command() -> None:
+    """Make, fill, browse, exchange and compare copick projects of annotations.
+
+    Every command takes the project's config as -c/--config, or from COPICK_CONFIG.
+    """

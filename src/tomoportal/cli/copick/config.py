@@ -1,0 +1,59 @@
+"""``tomoportal copick config``: write the config of a project."""
+
+from __future__ import annotations
+
+import click
+
+__all__ = ["command"]
+
+
+@click.group(name="config", help="Write the config of a new project.")
+def command() -> None:
+    """The group; its help is the line of the overview."""
+
+
+@command.command(name="filesystem")
+@click.option("--overlay-root", required=True, metavar="URL", help="Folder or fsspec address that the project lies in.")
+@click.option(
+    "--objects",
+    multiple=True,
+    metavar="NAME,IS_PARTICLE[,RADIUS[,PDB]]",
+    help="An object that can be annotated, radius in Å; may be repeated.",
+)
+@click.option("--config", "path", default="config.json", show_default=True, metavar="FILE", help="File to write.")
+@click.option("--proj-name", default="project", show_default=True, metavar="TEXT", help="Name of the project.")
+@click.option(
+    "--proj-description", default="Config Project for SessionXXa", show_default=True, metavar="TEXT", help="About it."
+)
+@click.option("--force", is_flag=True, help="Replace a config that is there already.")
+def filesystem(
+    overlay_root: str, objects: tuple[str, ...], path: str, proj_name: str, proj_description: str, force: bool
+) -> int:
+    """Write the config of a project on files: --objects ribosome,True,120,4V9D --objects membrane,False."""
+    from pathlib import Path
+
+    from tomoportal.copick import new_config
+    from tomoportal.errors import SettingsError
+
+    described = [_object(text, label) for label, text in enumerate(objects, start=1)]
+    if not force and "://" not in path and Path(path).exists():
+        raise SettingsError("the config exists already", where=path, fix="give another --config, or --force")
+    new_config(path, overlay_root, proj_name, proj_description, described)
+    click.echo(path)
+    return 0
+
+
+def _object(text: str, label: int) -> dict[str, object]:
+    name, *rest = (part.strip() for part in text.split(","))
+    words = {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False}
+    if not rest or rest[0].lower() not in words or len(rest) > 3:
+        raise click.BadParameter(f"{text!r} is not NAME,IS_PARTICLE[,RADIUS[,PDB]]", param_hint="--objects")
+    described: dict[str, object] = {"name": name, "is_particle": words[rest[0].lower()], "label": label}
+    if len(rest) > 1 and rest[1]:
+        try:
+            described["radius"] = float(rest[1])
+        except ValueError:
+            raise click.BadParameter(f"the radius {rest[1]!r} is not a number", param_hint="--objects") from None
+    if len(rest) > 2 and rest[2]:
+        described["pdb_id"] = rest[2]
+    return described

@@ -1,0 +1,150 @@
+"""What the commands of ``tomoportal copick`` have in common: the project, its runs, what was done, in text or JSON."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+if TYPE_CHECKING:
+    from tomoportal.copick import CopickRoot
+    from tomoportal.copick.tasks import Outcome, Task
+
+__all__ = [
+    "chosen_runs",
+    "config_option",
+    "dry_run_option",
+    "json_option",
+    "open_project",
+    "perform_tasks",
+    "run_names_option",
+    "say",
+    "workers_option",
+]
+
+_Command = TypeVar("_Command", bound=Callable[..., Any])
+
+
+def _given_config(context: click.Context, parameter: click.Parameter, value: str | None) -> str:
+    """The config, or a usage error that says where one comes from (C51)."""
+    if not value:
+        raise click.UsageError(
+            "no project is named: give its config with -c/--config, or set COPICK_CONFIG; "
+            "`tomoportal copick config filesystem --overlay-root FOLDER` writes a new one",
+            ctx=context,
+        )
+    return value
+
+
+def _debug(context: click.Context, parameter: click.Parameter, value: bool) -> None:
+    if value:
+        logging.basicConfig(level=logging.DEBUG)
+
+
+def config_option(function: _Command) -> _Command:
+    """``-c/--config`` (or COPICK_CONFIG) as ``config``, and ``--debug``."""
+    function = click.option(
+        "--debug/--no-debug", default=False, expose_value=False, callback=_debug, help="Log everything."
+    )(function)
+    return click.option(
+        "-c",
+        "--config",
+        envvar="COPICK_CONFIG",
+        metavar="FILE",
+        callback=_given_config,
+        help="The project's config [default: $COPICK_CONFIG].",
+    )(function)
+
+
+def json_option(function: _Command) -> _Command:
+    return click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")(function)
+
+
+def dry_run_option(function: _Command) -> _Command:
+    return click.option("--dry-run", is_flag=True, help="Say what would be done, and do nothing.")(function)
+
+
+def workers_option(name: str, *short: str, default: int) -> Callable[[_Command], _Command]:
+    """``--max-workers`` or ``--workers``: how many runs are worked on at a time."""
+    return click.option(
+        name, *short, "workers", type=click.IntRange(min=1), default=default, show_default=True, help="Runs at a time."
+    )
+
+
+def run_names_option(function: _Command) -> _Command:
+    """``-r/--run-names``, which may be repeated; a comma list in one value is understood with a warning."""
+    return click.option(
+        "-r", "--run-names", "run_names", multiple=True, metavar="NAME", help="Only this run; may be repeated."
+    )(function)
+
+
+def say(text: str) -> None:
+    """A message for the reader, on stderr."""
+    click.echo(text, err=True)
+
+
+def chosen_runs(names: Sequence[str]) -> list[str] | None:
+    """Names of ``-r``; None means all."""
+    found = [part.strip() for name in names for part in name.split(",") if part.strip()]
+    if len(found) > len(names):
+        say("warning: a list with commas in -r will go; write -r once per run")
+    return found or None
+
+
+def open_project(config: str) -> CopickRoot:
+    """Open a project; a config that cannot be used is an error with the way out."""
+    from tomoportal.copick import from_file
+    from tomoportal.errors import SettingsError, TomoportalError
+
+    try:
+        return from_file(config)
+    except ValueError as error:
+        if isinstance(error, TomoportalError):
+            raise
+        raise SettingsError(
+            f"the config cannot be used: {error}", where=config, fix="correct what it names, in the file"
+        ) from error
+
+
+def perform_tasks(
+    tasks: Sequence[Task],
+    title: str,
+    *,
+    workers: int,
+    dry_run: bool,
+    as_json: bool,
+    more: dict[str, Any] | None = None,
+) -> int:
+    """Do the tasks with a bar of progress, say what was done; the exit code is 1 if one failed (C106)."""
+    from tomoportal.cli.console import counted, print_json, progress_bar
+    from tomoportal.copick.tasks import perform
+
+    if dry_run:
+        outcomes: list[Outcome] = [(task, None) for task in tasks]
+    else:
+        with progress_bar(title, quiet=as_json) as progress:
+            outcomes = perform(tasks, workers=workers, progress=progress)
+    failed = [(task, error) for task, error in outcomes if error is not None]
+    if as_json:
+        print_json(
+            {
+                "dry_run": dry_run,
+                "done": 0 if dry_run else len(outcomes) - len(failed),
+                "failed": len(failed),
+                "items": [
+                    {**task.to_json(), "error": None if error is None else str(error)} for task, error in outcomes
+                ],
+                **(more or {}),
+            }
+        )
+        return 1 if failed else 0
+    for task, error in outcomes:
+        if error is None:
+            click.echo(f"{task.action:<8} {task.what}")
+    for task, error in failed:
+        say(f"failed   {task.what}: {error}")
+    verb = "would be done" if dry_run else "done"
+    say(f"{counted(len(outcomes) - len(failed), 'item')} {verb}" + (f", {len(failed)} failed" if failed else ""))
+    return 1 if failed else 0
