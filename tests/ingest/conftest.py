@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import hashlib
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+import whole_sources
 
 from tomoportal.archive import Archive
 from tomoportal.formats.keyphotos import KEY_PHOTO_SIZES
@@ -38,6 +43,12 @@ def raw(tmp_path: Path) -> Path:
     """A folder with two runs and a config."""
     write_sources(tmp_path / "raw")
     return tmp_path / "raw"
+
+
+@pytest.fixture
+def write_whole() -> Callable[..., Path]:
+    """``write_whole(folder, runs)`` writes sources of every entity type and shape; returns the config's path."""
+    return whole_sources.write_whole_sources
 
 
 @pytest.fixture

@@ -71,7 +71,7 @@ class Maker:
         Whether that was needed and done; what stands in the way is told when the item is made.
         """
         early = step_of(item.kind).early
-        if early is None or not item.after or item.document is None or self.archive.store.exists(item.document):
+        if early is None or item.document is None or self.archive.store.exists(item.document):
             return False
         inputs = {"early": True}
         try:

@@ -92,8 +92,8 @@ def _announce(plan: Plan, archive: Archive, source: Store) -> set[str]:
     is not shown, and the ingestion may be stopped long before the last run.
     """
     new = [item for item in plan.items if item.action in ("create", "replace") and item.place[0] != "run"]
-    if not new:
-        return set()
+    if not any(item.after for item in new):
+        return set()  # none waits for a picture: they are the first to be made anyway
     maker = Maker(archive, source, plan.options)
     return {item.label for item in new if maker.announce(item)}
 
