@@ -16,6 +16,7 @@ that a caller would catch: a missing key is a ``FileNotFoundError``, a malformed
     ├── ArchiveError           an archive whose parts contradict each other
     ├── IngestError            an item that could not be ingested
     ├── AnnotationError        a copick project, or a request to one, that cannot be: a taken name, misfitting arrays
+    │   └── UnknownNameError   a name or number that a document does not hold
     ├── CatalogError           the catalog (database) cannot answer or be built
     ├── QueryError             a GraphQL request that cannot be answered; its text is shown to the client
     └── MissingPartError       an optional part (browser, viewer files, extra package) that is not installed
@@ -44,6 +45,7 @@ __all__ = [
     "SettingsError",
     "StorageError",
     "TomoportalError",
+    "UnknownNameError",
 ]
 
 
@@ -140,6 +142,10 @@ class IngestError(TomoportalError):
 
 class AnnotationError(TomoportalError, ValueError):
     """A copick project, or a request to one, that cannot be: a taken name, an unknown object, misfitting arrays."""
+
+
+class UnknownNameError(AnnotationError, KeyError):
+    """A project or a document has nothing of this name or number."""
 
 
 class CatalogError(TomoportalError):

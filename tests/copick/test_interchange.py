@@ -253,7 +253,6 @@ def test_uris_mean_the_same(both: Both) -> None:
 # What the other parts of the issue bring: data frames, curves of filaments.
 NOT_YET = {
     "Picks": {"df", "from_df"},
-    "Filaments": {"from_curves", "from_control_points", "control_points", "editable_curve"},
 }
 # Same names and order; a default differs on purpose: a sentinel tells "not given" from None (C20).
 OTHER_DEFAULTS = {("Root", "new_object")}

@@ -6,7 +6,8 @@ import difflib
 import json
 import re
 import warnings
-from typing import Annotated, Any, Final, Literal
+from importlib import import_module
+from typing import Annotated, Any, ClassVar, Final, Literal
 
 from pydantic import AliasChoices, BaseModel, ConfigDict, Field, PrivateAttr, field_validator, model_validator
 
@@ -30,6 +31,7 @@ COPICK_METADATA_NAMESPACE: Final = "copick"
 FILAMENT_METADATA_KEY: Final = "filament"
 RESERVED_NAME_SUFFIXES: Final = ("-multilabel",)
 _TYPES: Final = "'filesystem', 'cryoet_data_portal', and 'mlcroissant'"
+_HOMES: Final = {"filesystem": "config:CopickConfigFSSpec", "cryoet_data_portal": "portal.config:CopickConfigCDP"}
 _HINT: Final = "Use copick.escape.sanitize_name() to clean it."
 _COMMENTS: Final = re.compile(r'("(?:[^"\\\n]|\\.)*")|//[^\n]*|/\*.*?\*/', re.DOTALL)
 _TRAILING_COMMAS: Final = re.compile(r'("(?:[^"\\\n]|\\.)*")|,(?=\s*[}\]])', re.DOTALL)
@@ -157,6 +159,11 @@ class CopickConfig(BaseModel):
 
     model_config = ConfigDict(extra="allow")
 
+    ROOT: ClassVar[str] = ""
+    """The class that opens the project: ``module:name`` below this room."""
+    OURS: ClassVar[tuple[str, ...]] = ("strict", "history")
+    """Keys that upstream does not know; written only where they are set."""
+
     name: str | None = "CoPick"
     description: str | None = "Let's CoPick!"
     version: str | None = "0.2.0"
@@ -190,6 +197,8 @@ class CopickConfig(BaseModel):
 class CopickConfigFSSpec(CopickConfig):
     """Files below fsspec URLs: ``overlay_root`` is written, ``static_root`` only read."""
 
+    ROOT: ClassVar[str] = "root:CopickRoot"
+
     config_type: Literal["filesystem"] = "filesystem"
     overlay_root: str
     static_root: str | None = None
@@ -217,7 +226,7 @@ def _relaxed(text: str) -> str:
     return _TRAILING_COMMAS.sub(lambda match: match[1] or " ", plain)
 
 
-def load_config(text: str, where: str = "config") -> CopickConfigFSSpec:
+def load_config(text: str, where: str = "config") -> CopickConfig:
     """The config in a JSON text; what is doubtful in it is warned about, or refused if it says ``strict``."""
     data = load_json(text, where)
     kind = data.get("config_type")
@@ -225,15 +234,8 @@ def load_config(text: str, where: str = "config") -> CopickConfigFSSpec:
         warnings.warn(
             "config_type not found in config file, defaulting to filesystem", DeprecationWarning, stacklevel=3
         )
-    elif kind in ("cryoet_data_portal", "mlcroissant"):
-        raise AnnotationError(
-            f"projects of the type {kind!r} cannot be opened by this version",
-            where=where,
-            fix="open a project of the type 'filesystem', or install a newer tomoportal",
-        )
-    elif kind != "filesystem":
-        raise AnnotationError(f"Unknown config_type: {kind}. Supported types are {_TYPES}.", where=where)
-    config = CopickConfigFSSpec.model_validate(data)
+        kind = "filesystem"
+    config = _class_of(str(kind), where).model_validate(data)
     config._source = where
     problems = config_problems(config)
     if problems and config.strict:
@@ -243,6 +245,21 @@ def load_config(text: str, where: str = "config") -> CopickConfigFSSpec:
     for problem in problems:
         warnings.warn(str(problem), UserWarning, stacklevel=3)
     return config
+
+
+def _class_of(kind: str, where: str) -> type[CopickConfig]:
+    """The config class of a back end, whose module is loaded when a project of that type is opened (C70)."""
+    if kind == "mlcroissant":
+        raise AnnotationError(
+            f"projects of the type {kind!r} cannot be opened by this version",
+            where=where,
+            fix="open a project of the type 'filesystem', or install a newer tomoportal",
+        )
+    if kind not in _HOMES:
+        raise AnnotationError(f"Unknown config_type: {kind}. Supported types are {_TYPES}.", where=where)
+    module, _, name = _HOMES[kind].partition(":")
+    found: type[CopickConfig] = getattr(import_module(f"tomoportal.copick.{module}"), name)
+    return found
 
 
 def config_problems(config: CopickConfig) -> list[Problem]:
@@ -269,7 +286,7 @@ def config_problems(config: CopickConfig) -> list[Problem]:
 def dump_config(config: CopickConfig) -> bytes:
     """The config as JSON, 4 blanks deep, nulls and unknown keys included; keys of ours only where they are set."""
     document = config.model_dump(mode="json")
-    for ours in ("strict", "history"):
+    for ours in config.OURS:
         if document.get(ours) is None:
             document.pop(ours, None)
     return json.dumps(document, indent=4).encode()

@@ -1,6 +1,6 @@
 """Filaments: traced centrelines of one object by one user or tool in one session (reference copick-model, 16).
 
-``points`` are the centreline that readers use. A curve behind them is kept as it is written.
+``points`` are the centreline that readers use; the curve behind them is for editors (:mod:`.filament_curves`).
 """
 
 from __future__ import annotations
@@ -14,16 +14,26 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_serializer, model_validator
 
 from tomoportal.copick.documents import RunDocument
+from tomoportal.copick.filament_curves import (
+    CURVE_KINDS,
+    check_curve,
+    control_points_from_polyline,
+    curve_anchors,
+    curve_is_current,
+    evaluate_curve,
+    median_spacing,
+    reverse_knots,
+)
+from tomoportal.copick.logs import get_logger
 from tomoportal.copick.names import DocumentName
 from tomoportal.copick.sources import Source
-from tomoportal.errors import AnnotationError, FormatError
+from tomoportal.errors import AnnotationError, FormatError, UnknownNameError
 
 if TYPE_CHECKING:
     from tomoportal.copick.runs import CopickRun
 
 __all__ = ["CURVE_KINDS", "CopickFilament", "CopickFilamentCurve", "CopickFilaments", "CopickFilamentsFile"]
 
-CURVE_KINDS: Final = ("catmull-rom", "linear", "bspline")
 _NEWEST: Final = 1
 
 _Place = tuple[float, float, float]
@@ -34,21 +44,72 @@ class CopickFilamentCurve(BaseModel):
 
     model_config = ConfigDict(extra="allow")
 
-    kind: str
+    kind: str = Field(min_length=1)
     control_points: list[_Place]
     step: float = Field(gt=0)
     alpha: float | None = None
     degree: int | None = None
     knots: list[float] | None = None
-    smoothing: float | None = None
+    smoothing: float | None = Field(default=None, ge=0)
+
+    @model_validator(mode="after")
+    def _can_be_evaluated(self) -> CopickFilamentCurve:
+        if self.kind == "catmull-rom" and self.alpha is None:
+            self.alpha = 0.5
+        if self.is_known:
+            check_curve(self.kind, self.control_points, self.step, self.alpha, self.degree, self.knots)
+        return self
 
     @model_serializer(mode="wrap")
     def _without_unset(self, handler: Any) -> dict[str, Any]:
         return {key: value for key, value in handler(self).items() if value is not None}
 
+    @classmethod
+    def from_tck(
+        cls, tck: Sequence[Any], step: float, smoothing: float | None = None, scale: float = 1.0
+    ) -> CopickFilamentCurve:
+        """The spline ``(knots, coefficients of x, y and z, degree)`` of SciPy's ``splprep``, times ``scale``."""
+        knots, coefficients, degree = tck
+        columns = np.asarray([np.asarray(each, dtype=float) for each in coefficients])
+        if columns.ndim != 2 or len(columns) != 3:
+            raise AnnotationError("tck must hold three arrays of coefficients, for x, y and z.")
+        points = columns[:, : len(knots) - int(degree) - 1].T * float(scale)
+        return cls(
+            kind="bspline",
+            control_points=_lines(points),
+            step=step,
+            degree=int(degree),
+            knots=[float(each) for each in knots],
+            smoothing=smoothing,
+        )
+
     @property
     def is_known(self) -> bool:
+        """Whether curves of this kind can be evaluated."""
         return self.kind in CURVE_KINDS
+
+    @property
+    def passes_through_control_points(self) -> bool:
+        return self.kind in ("catmull-rom", "linear")
+
+    def evaluate(self) -> NDArray[np.float64]:
+        """The points ``(n, 3)`` in Å of the curve. Raises :class:`AnnotationError` for an unknown kind."""
+        return evaluate_curve(self.control_points, self.step, self.kind, self.alpha, self.degree, self.knots)
+
+    def anchors(self) -> NDArray[np.float64]:
+        """Places ``(n, 3)`` in Å that every point list of this curve holds."""
+        return curve_anchors(self.control_points, self.kind, self.degree, self.knots)
+
+    def is_current_for(self, points: Any) -> bool:
+        """Whether the points were made from this curve."""
+        return curve_is_current(points, self.control_points, self.step, self.kind, self.degree, self.knots)
+
+    def reversed(self) -> CopickFilamentCurve:
+        """The curve in the other direction."""
+        knots = {} if self.knots is None else {"knots": reverse_knots(self.knots).tolist()}
+        return CopickFilamentCurve.model_validate(
+            {**self.model_dump(), "control_points": self.control_points[::-1], **knots}
+        )
 
 
 class CopickFilament(BaseModel):
@@ -74,13 +135,95 @@ class CopickFilament(BaseModel):
             raise ValueError("Filament points must be finite.")
         return points.tolist()
 
+    @field_validator("metadata", mode="before")
+    @classmethod
+    def _no_metadata_is_empty(cls, value: Any) -> Any:
+        return {} if value is None else value
+
+    @classmethod
+    def from_curve(cls, instance_id: int, curve: CopickFilamentCurve, **fields: Any) -> CopickFilament:
+        """The filament whose points the curve gives."""
+        checked = CopickFilamentCurve.model_validate(curve)
+        return cls(instance_id=instance_id, points=_lines(checked.evaluate()), curve=checked, **fields)
+
+    @classmethod
+    def from_control_points(
+        cls,
+        instance_id: int,
+        control_points: Any,
+        step: float,
+        kind: str = "catmull-rom",
+        alpha: float = 0.5,
+        **fields: Any,
+    ) -> CopickFilament:
+        """The filament through control points ``(n, 3)`` in Å, with points at most ``step`` Å apart."""
+        if kind not in ("catmull-rom", "linear"):
+            raise AnnotationError(f"Control points make catmull-rom or linear curves, not {kind!r}; use from_curve.")
+        curve = CopickFilamentCurve(
+            kind=kind, control_points=_lines(control_points), step=step, alpha=alpha if kind == "catmull-rom" else None
+        )
+        return cls.from_curve(instance_id, curve, **fields)
+
     def numpy(self) -> NDArray[np.float64]:
         """``(m, 3)`` points in Å, x, y, z."""
         return np.array(self.points, dtype=float)
 
+    def curve_is_current(self) -> bool:
+        """Whether there is a curve that can be evaluated, and the points are its points."""
+        return self.curve is not None and self.curve.is_current_for(self.points)
+
+    def _step(self) -> float:
+        spacing = median_spacing(self.points)
+        if spacing <= 0:
+            raise AnnotationError("The points coincide, so that no step follows from them.", fix="give the step in Å")
+        return spacing
+
+    def with_control_points(self, control_points: Any, step: float | None = None) -> CopickFilament:
+        """The filament after its control points ``(n, 3)`` were edited; a B-spline keeps its degree and knots."""
+        control = _lines(control_points)
+        if self.curve is not None and self.curve_is_current():
+            if self.curve.kind == "bspline" and len(control) != len(self.curve.control_points):
+                raise AnnotationError(
+                    f"A bspline keeps its knots, so it needs {len(self.curve.control_points)} control points,"
+                    f" not {len(control)}.",
+                    fix="take editable_curve(kinds=('catmull-rom',)) first",
+                )
+            known = {**self.curve.model_dump(), "step": step or self.curve.step}
+        else:
+            known = {"kind": "catmull-rom", "alpha": 0.5, "step": step or self._step()}
+        curve = CopickFilamentCurve.model_validate({**known, "control_points": control})
+        rest = self.model_dump(exclude={"instance_id", "points", "curve"})
+        return CopickFilament.from_curve(self.instance_id, curve, **rest)
+
+    def editable_curve(
+        self, tolerance: float | None = None, step: float | None = None, kinds: Iterable[str] = CURVE_KINDS
+    ) -> CopickFilamentCurve:
+        """The curve, if it is current and of these kinds; else a Catmull-Rom curve that fits within ``tolerance`` Å.
+
+        The tolerance is half the step unless given, the step the median spacing of the points.
+        """
+        if self.curve is not None and self.curve.kind in tuple(kinds) and self.curve_is_current():
+            return self.curve
+        step = step or self._step()
+        control = control_points_from_polyline(self.points, tolerance or step / 2)
+        return CopickFilamentCurve(kind="catmull-rom", alpha=0.5, control_points=_lines(control), step=step)
+
+    def editable_control_points(
+        self, tolerance: float | None = None, step: float | None = None, kinds: Iterable[str] = CURVE_KINDS
+    ) -> NDArray[np.float64]:
+        """The control points ``(n, 3)`` in Å of :meth:`editable_curve`."""
+        return np.asarray(self.editable_curve(tolerance, step, kinds).control_points, dtype=float)
+
     def reversed(self) -> CopickFilament:
-        """The same filament in the other direction; a curve does not survive it here."""
-        return self.model_copy(update={"points": self.points[::-1], "curve": None})
+        """The same filament in the other direction, its curve too."""
+        curve = self.curve.reversed() if self.curve is not None else None
+        return CopickFilament.model_validate(
+            {**self.model_dump(exclude={"curve"}), "points": self.points[::-1], "curve": curve}
+        )
+
+
+def _lines(points: Any) -> list[_Place]:
+    return [(float(x), float(y), float(z)) for x, y, z in np.asarray(points, dtype=float).reshape(-1, 3)]
 
 
 class CopickFilamentsFile(BaseModel):
@@ -181,24 +324,116 @@ class CopickFilaments(RunDocument):
         overwrite: bool = False,
     ) -> None:
         """Replace all filaments by these ``(m, 3)`` lines in Å and store them; ids are 1, 2, … unless given."""
-        columns: dict[str, Sequence[Any] | None] = {
-            "instance_id": list(range(1, len(polylines) + 1)) if instance_ids is None else instance_ids,
-            "polarity_known": polarity_known,
-            "score": scores,
-            "radius": radii,
-            "metadata": metadata,
-        }
+        self._replace(
+            [{"points": np.asarray(line).tolist()} for line in polylines],
+            {
+                "instance_id": instance_ids,
+                "polarity_known": polarity_known,
+                "score": scores,
+                "radius": radii,
+                "metadata": metadata,
+            },
+            voxel_spacing,
+            overwrite=overwrite,
+        )
+
+    def from_curves(
+        self,
+        curves: Sequence[CopickFilamentCurve],
+        instance_ids: Sequence[int] | None = None,
+        polarity_known: Sequence[bool] | None = None,
+        scores: Sequence[float] | None = None,
+        radii: Sequence[float | None] | None = None,
+        voxel_spacing: float | None = None,
+        metadata: Sequence[dict[str, Any]] | None = None,
+        *,
+        overwrite: bool = False,
+    ) -> None:
+        """Replace all filaments by the points of these curves and store them."""
+        checked = [CopickFilamentCurve.model_validate(curve) for curve in curves]
+        self._replace(
+            [{"points": _lines(curve.evaluate()), "curve": curve} for curve in checked],
+            {
+                "instance_id": instance_ids,
+                "polarity_known": polarity_known,
+                "score": scores,
+                "radius": radii,
+                "metadata": metadata,
+            },
+            voxel_spacing,
+            overwrite=overwrite,
+        )
+
+    def from_control_points(
+        self,
+        control_points: Sequence[NDArray[Any]],
+        instance_ids: Sequence[int] | None = None,
+        step: float | None = None,
+        kind: str = "catmull-rom",
+        alpha: float = 0.5,
+        polarity_known: Sequence[bool] | None = None,
+        scores: Sequence[float] | None = None,
+        radii: Sequence[float | None] | None = None,
+        voxel_spacing: float | None = None,
+        metadata: Sequence[dict[str, Any]] | None = None,
+        *,
+        overwrite: bool = False,
+    ) -> None:
+        """Replace all filaments by curves through these control points, each ``(n, 3)`` in Å, and store them.
+
+        Points are at most ``step`` Å apart, by default the voxel spacing, which has to be known then.
+        """
+        distance = step or voxel_spacing or self.meta.voxel_spacing
+        if distance is None:
+            raise AnnotationError("The step between points is unknown.", fix="give step or voxel_spacing in Å")
+        shape = {"alpha": alpha} if kind == "catmull-rom" else {}
+        curves = [
+            CopickFilamentCurve(kind=kind, control_points=_lines(each), step=distance, **shape)
+            for each in control_points
+        ]
+        self.from_curves(
+            curves, instance_ids, polarity_known, scores, radii, voxel_spacing, metadata, overwrite=overwrite
+        )
+
+    def _replace(
+        self,
+        lines: list[dict[str, Any]],
+        columns: dict[str, Sequence[Any] | None],
+        voxel_spacing: float | None,
+        *,
+        overwrite: bool,
+    ) -> None:
         given = {name: column for name, column in columns.items() if column is not None}
+        given.setdefault("instance_id", range(1, len(lines) + 1))
         for name, column in given.items():
-            if len(column) != len(polylines):
-                raise AnnotationError(f"There are {len(polylines)} filaments, but {len(column)} values of {name}.")
+            if len(column) != len(lines):
+                raise AnnotationError(f"There are {len(lines)} filaments, but {len(column)} values of {name}.")
         self.filaments = [
-            CopickFilament(points=np.asarray(line).tolist(), **{name: column[n] for name, column in given.items()})
-            for n, line in enumerate(polylines)
+            CopickFilament(**line, **{name: column[n] for name, column in given.items()})
+            for n, line in enumerate(lines)
         ]
         if voxel_spacing is not None:
             self.meta.voxel_spacing = voxel_spacing
         self.store(overwrite=overwrite)
+
+    def control_points(self) -> list[NDArray[np.float64] | None]:
+        """One ``(n, 3)`` array in Å per filament; None where it has no curve that its points were made from."""
+        return [
+            np.asarray(each.curve.control_points, dtype=float)
+            if each.curve is not None and each.curve_is_current()
+            else None
+            for each in self.filaments
+        ]
+
+    def editable_curve(
+        self, instance_id: int, tolerance: float | None = None, kinds: Iterable[str] = CURVE_KINDS
+    ) -> CopickFilamentCurve:
+        """The curve of one filament for an editor; the step is the voxel spacing. Raises :class:`UnknownNameError`."""
+        found = self.get(instance_id)
+        if found is None:
+            known = ", ".join(map(str, self.instance_ids().tolist())) or "none"
+            raise UnknownNameError(f"There is no filament {instance_id}.", where=self.path, fix=f"there are: {known}")
+        return found.editable_curve(tolerance, self.voxel_spacing, kinds)
 
     def _empty(self) -> bytes:
         """The content of new filaments, which this object then holds."""
@@ -226,11 +461,25 @@ class CopickFilaments(RunDocument):
         self.load()
 
     def store(self, *, overwrite: bool = False) -> None:
-        """Save; as :meth:`CopickPicks.store <tomoportal.copick.picks.CopickPicks.store>`, without merging."""
+        """Save; as :meth:`CopickPicks.store <tomoportal.copick.picks.CopickPicks.store>`, without merging.
+
+        A curve that the points were not made from is left out, with a warning: the points count.
+        """
         self._source.refuse_if_read_only("store filaments")
-        if self._loaded:
-            checked = CopickFilamentsFile.model_validate(self.meta.model_dump())
-            self._write(json.dumps(checked.model_dump(), indent=4).encode(), overwrite=overwrite)
+        if not self._loaded:
+            return
+        stale = [
+            each for each in self.meta.filaments if each.curve and each.curve.is_known and not each.curve_is_current()
+        ]
+        if stale:
+            ids = ", ".join(str(each.instance_id) for each in stale)
+            get_logger("tomoportal.copick").warning(
+                "%s: the curves of the filaments %s are dropped, for their points were changed since", self.path, ids
+            )
+        for each in stale:
+            each.curve = None
+        checked = CopickFilamentsFile.model_validate(self.meta.model_dump())
+        self._write(json.dumps(checked.model_dump(), indent=4).encode(), overwrite=overwrite)
 
     def delete(self) -> None:
         self._delete_data()

@@ -4,26 +4,34 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 from tomoportal import __version__
-from tomoportal.copick.config import CopickConfigFSSpec, PickableObject, load_config
+from tomoportal.copick.config import CopickConfig, CopickConfigFSSpec, PickableObject, load_config
 from tomoportal.copick.root import CopickRoot
 from tomoportal.errors import NotFoundError
 from tomoportal.storage import Store, open_store
 
-__all__ = ["from_file", "from_string", "new_config", "read_config", "write_config"]
+__all__ = ["from_file", "from_string", "new_config", "open_project", "read_config", "write_config"]
 
 
 def from_string(data: str) -> CopickRoot:
     """The project that a config in JSON describes. Comments and trailing commas are allowed."""
-    return CopickRoot(load_config(data))
+    return open_project(load_config(data))
 
 
 def from_file(path: str | os.PathLike[str]) -> CopickRoot:
     """The project of a config file: a local path, or any address."""
-    return CopickRoot.from_file(path)
+    return open_project(load_config(read_config(os.fspath(path)), os.fspath(path)))
+
+
+def open_project(config: CopickConfig) -> CopickRoot:
+    """The project of a config, opened by the back end that the config's class names."""
+    module, _, name = config.ROOT.partition(":")
+    found: CopickRoot = getattr(import_module(f"tomoportal.copick.{module}"), name)(config)
+    return found
 
 
 def new_config(

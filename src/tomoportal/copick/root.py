@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 from tomoportal.copick.config import (
+    CopickConfig,
     CopickConfigFSSpec,
     FilamentSpec,
     PickableObject,
@@ -30,6 +31,8 @@ if TYPE_CHECKING:
 
 __all__ = ["UNSET", "CopickRoot"]
 
+Place = tuple[str, dict[str, Any] | None]
+
 RUNS: Final = "ExperimentRuns"
 
 
@@ -46,9 +49,9 @@ UNSET: Final = _Unset()
 class CopickRoot:
     """A project on files. ``static`` and ``overlay`` take the place of the stores that the config names, in tests."""
 
-    def __init__(
-        self, config: CopickConfigFSSpec, *, static: Store | None = None, overlay: Store | None = None
-    ) -> None:
+    config: CopickConfig
+
+    def __init__(self, config: CopickConfig, *, static: Store | None = None, overlay: Store | None = None) -> None:
         self.config = config
         self._given = (static, overlay)
         self._runs: list[CopickRun] | None = None
@@ -66,23 +69,30 @@ class CopickRoot:
 
     def _open(self) -> None:
         static, overlay = self._given
-        config = self.config
+        place, static_place = self._places()
         self._overlay = (
             Source.of(overlay, read_only=overlay.read_only)
             if overlay is not None
-            else open_source(config.overlay_root, config.overlay_fs_args, read_only=False)
+            else open_source(*place, read_only=False)
         )
         self._static: Source | None = None
         if static is not None:
             self._static = Source.of(static, read_only=True)
-        elif overlay is None and config.static_root is not None:
-            self._static = open_source(config.static_root, config.static_fs_args, read_only=True)
+        elif overlay is None and static_place is not None:
+            self._static = open_source(*static_place, read_only=True)
         self.static_is_overlay = self._static is None or same_place(self._static.store, self._overlay.store)
         if self.static_is_overlay:
             self._static = None
         self._sources: tuple[Source, ...] = (self._overlay,) if self._static is None else (self._static, self._overlay)
 
     # --- where things are
+
+    def _places(self) -> tuple[Place, Place | None]:
+        """Address and arguments of the overlay, and of the static source if there is one."""
+        config = self.config
+        assert isinstance(config, CopickConfigFSSpec)
+        static = (config.static_root, config.static_fs_args) if config.static_root is not None else None
+        return (config.overlay_root, config.overlay_fs_args), static
 
     @property
     def root_overlay(self) -> str:
@@ -106,9 +116,9 @@ class CopickRoot:
 
         if source.store.local_path("") is not None:
             return file_system("file://", {"auto_mkdir": True})
-        is_static = source is self._static
-        url = self.config.static_root if is_static else self.config.overlay_root
-        return file_system(url or "", (self.config.static_fs_args if is_static else self.config.overlay_fs_args) or {})
+        place, static = self._places()
+        url, arguments = static if static is not None and source is self._static else place
+        return file_system(url, arguments or {})
 
     def _source_for(self, *, read_only: bool) -> Source:
         if read_only:
