@@ -13,7 +13,6 @@ from tomoportal.copick.config import (
     PickableObject,
     config_problems,
     dump_config,
-    load_config,
 )
 from tomoportal.copick.names import check_run_name, is_clean
 from tomoportal.copick.objects import CopickObject
@@ -63,9 +62,9 @@ class CopickRoot:
     @classmethod
     def from_file(cls, path: str | os.PathLike[str]) -> CopickRoot:
         """Open the project of a config: a local path or any address that holds one."""
-        from tomoportal.copick.opening import read_config
+        from tomoportal.copick.opening import from_file
 
-        return cls(load_config(read_config(os.fspath(path)), os.fspath(path)))
+        return from_file(path)
 
     def _open(self) -> None:
         static, overlay = self._given
