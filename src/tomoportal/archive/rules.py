@@ -128,9 +128,9 @@ GROUPS: dict[str, tuple[Rule, ...]] = {
     "Interrupted work": (
         _info("V501", "An interrupted publication was finished.", "nothing"),
         _warning("V502", "An interrupted publication could not be finished and was taken back.", _INGEST),
-        _info(
+        _warning(
             "V503",
-            "A publication is under way or was interrupted.",
+            "A publication is under way or was interrupted; its dataset, run or deposition was not checked.",
             "run 'tomoportal verify' with the right to write, when no other command is running",
         ),
         _info(

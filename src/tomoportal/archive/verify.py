@@ -50,7 +50,8 @@ def verify(
 
     Always read are documents, headers and text files (mdoc, tilt angles, points). ``digests`` reads every file that is
     on record once more, to compare its SHA-256; without it sizes are compared. ``voxels`` decodes the volumes.
-    Interrupted publications are finished first if the archive may be written to. ``jobs`` is the number of processes;
+    Interrupted publications are finished first if the archive may be written to; a container where that cannot be done
+    is named and not checked, since half of its files may be new. ``jobs`` is the number of processes;
     ``progress(done, total, text)`` counts containers, the text names what was just read.
     """
     options = {"digests": digests, "voxels": voxels, "containers": containers, "jobs": jobs, "progress": progress}
@@ -68,7 +69,8 @@ def examine(
 ) -> Verification:
     """As :func:`verify`, with a summary of every container."""
     found = [] if containers is not None else list(_leftovers(archive))
-    chosen = sorted(set(_containers(archive) if containers is None else containers))
+    under_way = set(archive.pending()) if containers is None else set()
+    chosen = sorted(set(_containers(archive) if containers is None else containers) - under_way)
     report = progress or (lambda done, total, text: None)
     summaries = []
     for number, (findings, summary) in enumerate(_checked(archive, chosen, digests, voxels, jobs, report)):
@@ -150,6 +152,6 @@ def _leftovers(archive: Archive) -> Iterator[Finding]:
         else:
             yield finding("V502", key, f"staged files of {done.container} were lost; the item was taken out")
     for container in archive.pending():
-        yield finding("V503", layout.journal(container), f"{container} is in the middle of a publication")
+        yield finding("V503", layout.journal(container), f"{container} is in the middle of a publication: not checked")
     for token in archive.store.children(f"{OWN}/staging")[0]:
         yield finding("V504", f"{OWN}/staging/{token}", "files wait for their publication")
