@@ -158,7 +158,7 @@ def _run(
         store.put(key, text.encode())
     store.delete(layout.journal(container))
     if journal.staging:
-        store.delete_tree(journal.staging.rpartition("/")[0])
+        store.delete_tree(journal.staging)
 
 
 def _withdrawal(container: Container, journal: Journal, manifest: Manifest) -> Journal:
@@ -177,7 +177,8 @@ def _withdrawal(container: Container, journal: Journal, manifest: Manifest) -> J
 
 
 def _staged(journal: Journal, key: str) -> str:
-    return f"{journal.staging}/{key}"
+    assert journal.staging is not None, "files are moved from a staging folder"
+    return layout.staged(journal.staging, key)
 
 
 def _arrived(store: Store, record: FileRecord) -> bool:

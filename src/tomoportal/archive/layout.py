@@ -6,6 +6,7 @@ back they are read as numbers. Keys of tomoportal's own lie below ``.tomoportal/
 
 from __future__ import annotations
 
+import hashlib
 import math
 import re
 from collections.abc import Iterable, Iterator
@@ -51,6 +52,7 @@ __all__ = [
     "rawtlt",
     "run_document",
     "run_prefix",
+    "staged",
     "staging_prefix",
     "tiltseries_document",
     "tiltseries_prefix",
@@ -338,8 +340,19 @@ def journal(container: Container) -> str:
 
 
 def staging_prefix(token: str) -> str:
-    """The folder of files on their way; below it they have their own keys."""
-    return f"{OWN}/staging/{token}/files"
+    """The folder of files on their way; see :func:`staged`."""
+    return f"{OWN}/staging/{token}"
+
+
+def staged(prefix: str, key: str) -> str:
+    """Where a file waits for its publication below ``prefix``.
+
+    The folders above the file, or above the Zarr that it is part of, are one folder with the hash of their names: fewer
+    folders to make, flush and remove, and all that goes to one place can be moved there at once.
+    """
+    folder = key.partition(".zarr/")[0].rpartition("/")[0]
+    name = hashlib.sha256(folder.encode("utf-8", "surrogateescape")).hexdigest()[:16]
+    return f"{prefix}/{name}/{key[len(folder) + 1 :] if folder else key}"
 
 
 def containers_of(keys: Iterable[str]) -> Iterator[Container]:

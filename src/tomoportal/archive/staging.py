@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import builtins
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager
 from dataclasses import replace
+from pathlib import Path
 
-from tomoportal.archive.layout import OWN, Container, owner, staging_prefix
+from tomoportal.archive.layout import OWN, Container, owner, staged, staging_prefix
 from tomoportal.archive.layout import journal as journal_key
 from tomoportal.archive.manifest import ItemRecord
-from tomoportal.errors import ArchiveError
-from tomoportal.storage import FileRecord, Lock, Store, Writer
+from tomoportal.errors import ArchiveError, NotFoundError
+from tomoportal.storage import FileRecord, Folder, Lock, Stat, Store, Writer
 from tomoportal.storage.base import LOCK_TIMEOUT, SubStore
+from tomoportal.storage.keys import check_key, check_prefix
 from tomoportal.storage.owners import is_abandoned, new_token
 
 __all__ = ["Staging", "sweep"]
@@ -38,7 +41,7 @@ class Staging:
 
     @property
     def prefix(self) -> str:
-        """The folder below which the files lie, under their own keys."""
+        """The folder below which the files lie; see :func:`tomoportal.archive.layout.staged`."""
         return staging_prefix(self.token)
 
     @property
@@ -86,7 +89,7 @@ class Staging:
         """Remove what was staged, unless it is being published."""
         if self._finished or (self._handed_over and self._root.exists(journal_key(self.container))):
             return
-        self._root.delete_tree(f"{OWN}/staging/{self.token}")
+        self._root.delete_tree(self.prefix)
         self._store.records.clear()
 
     def __enter__(self) -> Staging:
@@ -97,12 +100,46 @@ class Staging:
 
 
 class _StagingStore(SubStore):
-    """A view whose writes are recorded with their digests; they are flushed together when the item is published."""
+    """A view whose writes are recorded with their digests; they are flushed together when the item is published.
+
+    Where a file lies follows from its key; which files there are, the records say.
+    """
 
     def __init__(self, parent: Store, prefix: str, container: Container) -> None:
         super().__init__(parent, prefix)
         self._container = container
         self.records: dict[str, FileRecord] = {}
+
+    def _up(self, key: str) -> str:
+        return staged(self._prefix, check_key(key))
+
+    def _below(self, prefix: str) -> builtins.list[str]:
+        prefix = check_prefix(prefix)
+        return sorted(key for key in self.records if not prefix or key.startswith(f"{prefix}/"))
+
+    def local_path(self, key: str) -> Path | None:
+        return self._parent.local_path(self._up(key) if key else self._prefix)
+
+    def stat(self, key: str) -> Stat:
+        return replace(self._parent.stat(self._up(key)), key=key)
+
+    def list(self, prefix: str = "") -> Iterator[Stat]:
+        return map(self.stat, self._below(prefix))
+
+    def children(self, prefix: str = "") -> tuple[builtins.list[str], builtins.list[Stat]]:
+        start = len(prefix) + 1 if prefix else 0
+        keys = self._below(prefix)
+        folders = {key[start:].partition("/")[0] for key in keys if "/" in key[start:]}
+        return sorted(folders), [self.stat(key) for key in keys if "/" not in key[start:]]
+
+    def scan(self, prefix: str = "", *, after: str = "", by_folder: bool = False) -> Iterator[Stat | Folder]:
+        return Store.scan(self, prefix, after=after, by_folder=by_folder)
+
+    def is_folder(self, prefix: str) -> bool:
+        return bool(self._below(prefix))
+
+    def sync(self, prefix: str = "") -> None:
+        self._parent.sync(self._prefix)
 
     def note(self, record: FileRecord) -> None:
         self._check(record.key)
@@ -145,20 +182,23 @@ class _StagingStore(SubStore):
             self.delete(key)
 
     def delete_tree(self, prefix: str) -> None:
-        super().delete_tree(prefix)
-        for key in [key for key in self.records if not prefix or key.startswith(f"{prefix.rstrip('/')}/")]:
-            del self.records[key]
+        self.delete_files(self._below(prefix))
 
     def move(self, source: str, target: str) -> None:
-        self._check(target)
-        super().move(source, target)
-        for key in [key for key in self.records if key == source or key.startswith(f"{source}/")]:
-            record = self.records.pop(key)
-            self.note(FileRecord(target + key[len(source) :], record.size, record.sha256))
+        keys = [source] if source in self.records else self._below(source)
+        if not keys:
+            raise NotFoundError("there is no such file", where=source)
+        for key in keys:
+            self._move_file(key, target + key[len(source) :])
 
     def move_files(self, pairs: Iterable[tuple[str, str]]) -> None:
         for source, target in pairs:
             self.move(source, target)
+
+    def _move_file(self, source: str, target: str) -> None:
+        self._check(target)
+        super().move(source, target)
+        self.note(replace(self.records.pop(source), key=target))
 
     def lock(self, name: str, *, timeout: float = LOCK_TIMEOUT) -> AbstractContextManager[Lock]:
         return self._parent.lock(f"staging/{name}", timeout=timeout)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import fcntl
 import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
 from tomoportal.errors import LockedError, StorageError
@@ -22,8 +22,8 @@ class _Held:
 
 
 @contextmanager
-def file_lock(path: str, name: str, timeout: float, prune: Callable[[str], None]) -> Iterator[Lock]:
-    """Hold the lock file ``path``; it is removed on release, and ``prune`` gets its folder then.
+def file_lock(path: str, name: str, timeout: float) -> Iterator[Lock]:
+    """Hold the lock file ``path``; it is removed on release.
 
     The file may vanish between opening and locking it, when its holder ends; then the lock that we got is on a file
     without a name, and we start again.
@@ -61,7 +61,6 @@ def file_lock(path: str, name: str, timeout: float, prune: Callable[[str], None]
         with suppress(OSError):
             os.unlink(path)
         os.close(descriptor)
-        prune(os.path.dirname(path))
 
 
 def _open(path: str) -> int:

@@ -28,8 +28,12 @@ from tomoportal.storage.owners import is_abandoned, new_token
 
 __all__ = ["LocalStore"]
 
+_OWN = ".tomoportal"
 _PATIENCE = 100
 """How often a folder is made again that others remove at the same time."""
+
+_MOST_SWEPT = 256
+"""How many folders are remembered that hold no files of dead processes."""
 
 _T = TypeVar("_T")
 
@@ -49,6 +53,7 @@ class LocalStore(Store):
             raise NotFoundError(f"the folder {what}", where=str(path), fix="create it, or correct the path")
         self.root = os.path.realpath(path)
         self.url = self.root
+        self._own = f"{self.root}/{_OWN}/"
         self.read_only = read_only
         self.follow_links = follow_links
         self._listing = Listing(self.root, follow_links=follow_links)
@@ -214,6 +219,8 @@ class LocalStore(Store):
 
     def _sweep(self, folder: str) -> None:
         """Remove temporary files of dead processes, once per folder."""
+        if len(self._swept) >= _MOST_SWEPT:
+            self._swept.clear()
         with os.scandir(folder) as entries:
             for entry in entries:
                 if entry.name.startswith(TEMPORARY):
@@ -280,8 +287,8 @@ class LocalStore(Store):
             self._prune(os.path.dirname(path))
 
     def _prune(self, folder: str) -> None:
-        """Remove folders that became empty, up to the root."""
-        while folder != self.root and folder.startswith(self.root + "/"):
+        """Remove folders that became empty, up to the root; but those of locks and the like are needed again soon."""
+        while folder != self.root and folder.startswith(self.root + "/") and not folder.startswith(self._own):
             try:
                 os.rmdir(folder)
             except OSError:
@@ -323,11 +330,40 @@ class LocalStore(Store):
         return True
 
     def move_files(self, pairs: Iterable[tuple[str, str]]) -> None:
-        targets = []
-        for source, target in pairs:
-            targets.append(self._move_file(source, target))
-        with explained(parent_of(target) if targets else "."):
+        files = dict(pairs)
+        targets: list[str] = []
+        for start, end, keys in _common_folders(files):
+            for key in self._move_tree(start, end, keys, targets):
+                del files[key]
+        targets.extend(self._move_file(source, target) for source, target in files.items())
+        with explained(parent_of(targets[-1]) if targets else "."):
             flush_folders({os.path.dirname(path) for path in targets})
+
+    def _move_tree(
+        self, start: str, end: str, keys: builtins.list[str], targets: builtins.list[str]
+    ) -> builtins.list[str]:
+        """Rename the folder ``start``, or those in it, if all its files are to be moved and its new name is free.
+
+        ``keys`` are the files below ``start`` that go below ``end``; returns those that are there now. Their places
+        are added to ``targets``.
+        """
+        path = self._writable(end)
+        if not os.path.lexists(path):
+            whole = set(keys) == {stat.key for stat in self.list(start)}
+            if not whole or not self._move_folder(self._writable(start), path, end):
+                return []
+            targets.append(path)
+            return keys
+        below: dict[str, builtins.list[str]] = {}
+        for key in keys:
+            name, slash, _ = key[len(start) + 1 :].partition("/")
+            if slash:
+                below.setdefault(name, []).append(key)
+        return [
+            key
+            for name in sorted(below)
+            for key in self._move_tree(f"{start}/{name}", f"{end}/{name}", below[name], targets)
+        ]
 
     def _move_file(self, source: str, target: str) -> str:
         start, end = self._writable(source), self._writable(target)
@@ -359,7 +395,7 @@ class LocalStore(Store):
     def lock(self, name: str, *, timeout: float = LOCK_TIMEOUT) -> AbstractContextManager[Lock]:
         if self.read_only:
             raise StorageError("the store was opened read-only", where=name, fix="open it without read_only")
-        return file_lock(self._path(f".tomoportal/locks/{check_key(name)}.lock"), name, timeout, self._prune)
+        return file_lock(self._path(f"{_OWN}/locks/{check_key(name)}.lock"), name, timeout)
 
 
 class _LocalWriter(Writer):
@@ -393,6 +429,19 @@ class _LocalWriter(Writer):
 
 def _reopen(root: str, read_only: bool, follow_links: bool) -> LocalStore:
     return LocalStore(root, read_only=read_only, follow_links=follow_links)
+
+
+def _common_folders(files: dict[str, str]) -> list[tuple[str, str, list[str]]]:
+    """The topmost folders that keep their inner order in a move: source, target and keys of the files of each."""
+    found: dict[tuple[str, str], list[str]] = {}
+    for source, target in files.items():
+        if source.rpartition("/")[2] == target.rpartition("/")[2]:
+            start, end = parent_of(source), parent_of(target)
+            while start and end and start.rpartition("/")[2] == end.rpartition("/")[2]:
+                start, end = parent_of(start), parent_of(end)
+            if start and end and not f"{end}/".startswith(f"{start}/"):
+                found.setdefault((start, end), []).append(source)
+    return [(start, end, keys) for (start, end), keys in sorted(found.items())]
 
 
 def _read_exactly(file: RawIOBase, length: int) -> bytes:
