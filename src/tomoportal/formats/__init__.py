@@ -15,23 +15,24 @@ if TYPE_CHECKING:
     from tomoportal.formats.alignments import SectionAlignment, identity_affine
     from tomoportal.formats.aretomo import AretomoAlignment, read_aretomo
     from tomoportal.formats.convert import Converted, convert_volume
+    from tomoportal.formats.copick_csv import copick_csv_poses, write_copick_csv
     from tomoportal.formats.copick_picks import CopickPicks, copick_points, read_copick_picks
     from tomoportal.formats.cryolo import box_points, cbox_points
     from tomoportal.formats.ctf import CtfSection, CtfTable, read_ctf
     from tomoportal.formats.deepfinder_xml import deepfinder_points
     from tomoportal.formats.digital_micrograph import open_dm
-    from tomoportal.formats.dynamo import dynamo_points, dynamo_tomograms
+    from tomoportal.formats.dynamo import dynamo_points, dynamo_poses, dynamo_tomograms, write_dynamo
     from tomoportal.formats.em import EmHeader, open_em
     from tomoportal.formats.eman2 import eman2_points
     from tomoportal.formats.gains import ConvertedGain, convert_gain, gain_name
     from tomoportal.formats.imod import export_imod, imod_sections, read_tilt_com, read_xf
-    from tomoportal.formats.imod_model import imod_points, read_imod_model
+    from tomoportal.formats.imod_model import imod_points, read_imod_model, write_imod_model
     from tomoportal.formats.keyphotos import render_key_photos
     from tomoportal.formats.label_volume import LabelVolume
     from tomoportal.formats.masks import instance_mask, semantic_mask
     from tomoportal.formats.mdoc import Mdoc, format_mdoc, read_mdoc
     from tomoportal.formats.meshes import MESH_FORMATS, Mesh, mesh_format, outside_volume, read_mesh, write_glb
-    from tomoportal.formats.motivelist import motivelist_points
+    from tomoportal.formats.motivelist import motivelist_points, motivelist_poses, write_motivelist
     from tomoportal.formats.mrc import MrcHeader, MrcVolume, open_mrc
     from tomoportal.formats.ndjson import read_points, write_points
     from tomoportal.formats.omezarr import OmeZarrVolume, level_shapes, open_omezarr
@@ -45,11 +46,21 @@ if TYPE_CHECKING:
     )
     from tomoportal.formats.points import AngstromPoints, Points, VoxelPoints
     from tomoportal.formats.points_csv import csv_points
+    from tomoportal.formats.poses import Poses
     from tomoportal.formats.pytom_xml import pytom_points
+    from tomoportal.formats.relion_particles import (
+        RelionFilaments,
+        RelionTomogram,
+        relion_poses,
+        tomograms_of,
+        write_relion,
+        write_relion_import,
+    )
     from tomoportal.formats.relion_star import filter_counts, relion5_points, relion_points, relion_tomograms
     from tomoportal.formats.spool import spooled
     from tomoportal.formats.star import StarFile, read_star
-    from tomoportal.formats.stopgap import stopgap_points
+    from tomoportal.formats.star_output import write_star
+    from tomoportal.formats.stopgap import stopgap_points, stopgap_poses, write_stopgap
     from tomoportal.formats.tardis import tardis_points
     from tomoportal.formats.tiff import TiffVolume, open_tiff
     from tomoportal.formats.tilt_angles import read_tilt_angles, write_tilt_angles
@@ -77,6 +88,9 @@ __all__ = [
     "PointFormat",
     "PointRequest",
     "Points",
+    "Poses",
+    "RelionFilaments",
+    "RelionTomogram",
     "SectionAlignment",
     "StarFile",
     "TiffVolume",
@@ -86,10 +100,12 @@ __all__ = [
     "cbox_points",
     "convert_gain",
     "convert_volume",
+    "copick_csv_poses",
     "copick_points",
     "csv_points",
     "deepfinder_points",
     "dynamo_points",
+    "dynamo_poses",
     "dynamo_tomograms",
     "eman2_points",
     "export_imod",
@@ -107,6 +123,7 @@ __all__ = [
     "matching_counts",
     "mesh_format",
     "motivelist_points",
+    "motivelist_poses",
     "open_dm",
     "open_em",
     "open_mrc",
@@ -129,16 +146,27 @@ __all__ = [
     "read_xf",
     "relion5_points",
     "relion_points",
+    "relion_poses",
     "relion_tomograms",
     "render_key_photos",
     "semantic_mask",
     "spooled",
     "stopgap_points",
+    "stopgap_poses",
     "tardis_points",
+    "tomograms_of",
     "volume_format",
     "warp_points",
+    "write_copick_csv",
+    "write_dynamo",
     "write_glb",
+    "write_imod_model",
+    "write_motivelist",
     "write_points",
+    "write_relion",
+    "write_relion_import",
+    "write_star",
+    "write_stopgap",
     "write_tilt_angles",
 ]
 
@@ -163,6 +191,9 @@ _HOMES = {
     "PointFormat": "point_formats",
     "PointRequest": "point_formats",
     "Points": "points",
+    "Poses": "poses",
+    "RelionFilaments": "relion_particles",
+    "RelionTomogram": "relion_particles",
     "SectionAlignment": "alignments",
     "StarFile": "star",
     "TiffVolume": "tiff",
@@ -172,10 +203,12 @@ _HOMES = {
     "cbox_points": "cryolo",
     "convert_gain": "gains",
     "convert_volume": "convert",
+    "copick_csv_poses": "copick_csv",
     "copick_points": "copick_picks",
     "csv_points": "points_csv",
     "deepfinder_points": "deepfinder_xml",
     "dynamo_points": "dynamo",
+    "dynamo_poses": "dynamo",
     "dynamo_tomograms": "dynamo",
     "eman2_points": "eman2",
     "export_imod": "imod",
@@ -193,6 +226,7 @@ _HOMES = {
     "matching_counts": "point_formats",
     "mesh_format": "meshes",
     "motivelist_points": "motivelist",
+    "motivelist_poses": "motivelist",
     "open_dm": "digital_micrograph",
     "open_em": "em",
     "open_mrc": "mrc",
@@ -215,16 +249,27 @@ _HOMES = {
     "read_xf": "imod",
     "relion5_points": "relion_star",
     "relion_points": "relion_star",
+    "relion_poses": "relion_particles",
     "relion_tomograms": "relion_star",
     "render_key_photos": "keyphotos",
     "semantic_mask": "masks",
     "spooled": "spool",
     "stopgap_points": "stopgap",
+    "stopgap_poses": "stopgap",
     "tardis_points": "tardis",
+    "tomograms_of": "relion_particles",
     "volume_format": "opening",
     "warp_points": "warp_star",
+    "write_copick_csv": "copick_csv",
+    "write_dynamo": "dynamo",
     "write_glb": "meshes",
+    "write_imod_model": "imod_model",
+    "write_motivelist": "motivelist",
     "write_points": "ndjson",
+    "write_relion": "relion_particles",
+    "write_relion_import": "relion_particles",
+    "write_star": "star_output",
+    "write_stopgap": "stopgap",
     "write_tilt_angles": "tilt_angles",
 }
 

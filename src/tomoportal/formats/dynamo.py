@@ -10,6 +10,7 @@ is rounding error.
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from typing import Literal
 
 import numpy as np
@@ -18,12 +19,15 @@ from numpy.typing import NDArray
 from tomoportal.errors import FormatError
 from tomoportal.formats.point_selection import parse_conditions, selected
 from tomoportal.formats.points import VoxelPoints
-from tomoportal.formats.rotations import from_dynamo_angles
+from tomoportal.formats.poses import Poses
+from tomoportal.formats.rotations import from_dynamo_angles, to_dynamo_angles
 from tomoportal.formats.rows import finite, text_rows
 
-__all__ = ["dynamo_points", "dynamo_tomograms"]
+__all__ = ["dynamo_points", "dynamo_poses", "dynamo_tomograms", "write_dynamo"]
 
 _COLUMNS = 26
+_ALL_COLUMNS = 40
+_TOMOGRAM, _SCORE = 19, 9
 _SHIFT, _ANGLES, _POSITION = slice(3, 6), slice(6, 9), slice(23, 26)
 _SELECTABLE = {"tomo": 19, "tag": 0, "cc": 9, "reg": 20, "class": 21}
 _USED = (0, *range(3, 10), 19, 20, 21, 23, 24, 25)
@@ -50,6 +54,42 @@ def dynamo_points(
     table = table[selected(conditions, columns, len(table), name)]
     rotations = from_dynamo_angles(table[:, _ANGLES]) if shape == "OrientedPoint" else None
     return VoxelPoints(table[:, _POSITION] + table[:, _SHIFT] - first_voxel, rotations)
+
+
+def dynamo_poses(data: bytes, name: str, *, voxel_spacing: float, first_voxel: float = 0.0) -> dict[int, Poses]:
+    """Particles by tomogram number, with their shifts and scores; ``voxel_spacing`` in Å of the table's voxels.
+
+    ``first_voxel`` is 0 here: copick's programs write and read these tables so (reference copick-model, 20).
+    """
+    table = _table(data, name)
+    return Poses.of(
+        (table[:, _POSITION] - first_voxel) * voxel_spacing,
+        from_dynamo_angles(table[:, _ANGLES]),
+        table[:, _SHIFT] * voxel_spacing,
+        table[:, _SCORE],
+    ).by_number(table[:, _TOMOGRAM])
+
+
+def write_dynamo(tomograms: Mapping[int, Poses], *, voxel_spacing: float, first_voxel: float = 0.0) -> bytes:
+    """A table of 40 columns with the particles of each tomogram number, in voxels of ``voxel_spacing`` Å.
+
+    Numbers read back the same. A table has no column for instance ids.
+    """
+    lines: list[str] = []
+    for number, poses in tomograms.items():
+        table = np.zeros((len(poses), _ALL_COLUMNS))
+        table[:, 0] = np.arange(len(lines) + 1, len(lines) + len(poses) + 1)
+        table[:, 1] = 1  # to be aligned
+        table[:, _SHIFT] = poses.shifts / voxel_spacing
+        table[:, _ANGLES] = to_dynamo_angles(poses.rotations)
+        table[:, _SCORE], table[:, _TOMOGRAM] = poses.scores, number
+        table[:, _POSITION] = poses.positions / voxel_spacing + first_voxel
+        lines += [" ".join(map(_shortest, row)) for row in table.tolist()]
+    return "".join(f"{line}\n" for line in lines).encode()
+
+
+def _shortest(value: float) -> str:
+    return str(int(value)) if value == int(value) and abs(value) < 1e15 else repr(value)
 
 
 def dynamo_tomograms(data: bytes, name: str) -> dict[int, str]:

@@ -21,9 +21,10 @@ from numpy.typing import NDArray
 from tomoportal.errors import FormatError
 from tomoportal.formats.point_selection import Selectable, parse_conditions, selected
 from tomoportal.formats.points import VoxelPoints
-from tomoportal.formats.rotations import from_slicer_angles
+from tomoportal.formats.poses import Poses
+from tomoportal.formats.rotations import from_slicer_angles, to_slicer_angles
 
-__all__ = ["IMOD_FIRST_VOXEL", "ImodModel", "SlicerView", "imod_points", "read_imod_model"]
+__all__ = ["IMOD_FIRST_VOXEL", "ImodModel", "SlicerView", "imod_points", "read_imod_model", "write_imod_model"]
 
 IMOD_FIRST_VOXEL = (0.5, 0.5, 0.0)
 """Where IMOD's own programs put the centre of the first voxel (x, y, z)."""
@@ -34,6 +35,11 @@ _OBJECT = 176
 _CONTOUR = struct.Struct(">iIii")
 _MESH = struct.Struct(">iiIhh")
 _SLICER = struct.Struct(">i3f3f32s")
+_MODEL = struct.Struct(">128s4iI4i3f3f5ifii3f")
+_OBJECT_BODY = struct.Struct(">64s64xiIii3fi8B2i")
+_MODEL_FLAGS = 1 << 12 | 1 << 13 | 1 << 14 | 1 << 15  # as 3dmod sets them in a model that it saves
+_OPEN, _SCATTERED = 1 << 3, 1 << 9
+_ANGSTROM = -10
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,6 +138,46 @@ def imod_points(
         return VoxelPoints(locations)
     ids = [np.full(len(points), number if instances == "contour" else owner) for number, owner, points in chosen]
     return VoxelPoints(locations, None, np.concatenate([np.zeros(0, np.int64), *ids]).astype(np.int64))
+
+
+def write_imod_model(
+    poses: Poses,
+    *,
+    voxel_spacing: float,
+    object_name: str,
+    size: tuple[int, int, int] = (0, 0, 0),
+    color: Sequence[int] = (0, 255, 0),
+    radius: float = 0.0,
+    first_voxel: Sequence[float] = (0.0, 0.0, 0.0),
+) -> bytes:
+    """A model of one object: scattered points in one contour, or one open contour per instance where there are some.
+
+    Coordinates are in voxels of ``voxel_spacing`` Å of an image of ``size`` (x, y, z); spheres of ``radius`` Å are
+    drawn. Where points are turned, each has a view of the Slicer window, in their order. Numbers become float32.
+    """
+    centres = poses.centres / voxel_spacing + np.asarray(first_voxel, np.float64)
+    ids = np.unique(poses.instance_ids)
+    contours = [centres[poses.instance_ids == each] for each in ids.tolist()]
+    flags = _OPEN if ids.any() else _OPEN | _SCATTERED
+    name = object_name.encode("latin-1", "replace")
+    pieces = [
+        b"IMODV1.2",
+        _MODEL.pack(
+            *(name[:127], *size, 1, _MODEL_FLAGS, 1, 1, 0, 255, 0, 0, 0, 1, 1, 1, 0, -1, -1, 3, 128),
+            *(voxel_spacing, _ANGSTROM, 0, 0, 0, 0),
+        ),
+        b"OBJT",
+        _OBJECT_BODY.pack(
+            *(name[:63], len(contours), flags, 0, 1, *(value / 255 for value in color[:3])),
+            *(max(0, round(radius / voxel_spacing)), 1, 3, 1, 1, 0, 0, 0, 0, 0, 0),
+        ),
+    ]
+    for points in contours:
+        pieces += [b"CONT", _CONTOUR.pack(len(points), 0, 0, 0), points.astype(">f4").tobytes()]
+    if len(poses) and not np.allclose(poses.rotations, np.eye(3), rtol=0, atol=1e-9):
+        for centre, angles in zip(centres.tolist(), to_slicer_angles(poses.rotations).tolist(), strict=True):
+            pieces += [b"SLAN", struct.pack(">i", _SLICER.size), _SLICER.pack(1, *angles, *centre, b"")]
+    return b"".join([*pieces, b"IEOF"])
 
 
 def _chunks(data: bytes, name: str) -> Iterator[tuple[bytes, memoryview]]:

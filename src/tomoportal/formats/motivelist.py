@@ -8,6 +8,8 @@ use, data type, then three sizes as int32.
 
 from __future__ import annotations
 
+import struct
+from collections.abc import Mapping
 from typing import Literal
 
 import numpy as np
@@ -16,9 +18,10 @@ from numpy.typing import NDArray
 from tomoportal.errors import FormatError
 from tomoportal.formats.point_selection import parse_conditions, selected
 from tomoportal.formats.points import VoxelPoints
-from tomoportal.formats.rotations import from_zxz_angles
+from tomoportal.formats.poses import Poses
+from tomoportal.formats.rotations import from_zxz_angles, to_zxz_angles
 
-__all__ = ["motivelist_points"]
+__all__ = ["motivelist_points", "motivelist_poses", "write_motivelist"]
 
 _HEADER = 512
 _ROWS = 20
@@ -46,6 +49,46 @@ def motivelist_points(
     table = table[selected(conditions, columns, len(table), name)]
     rotations = from_zxz_angles(table[:, [16, 18, 17]]) if shape == "OrientedPoint" else None
     return VoxelPoints(table[:, 7:10] + table[:, 10:13] - first_voxel, rotations)
+
+
+def motivelist_poses(
+    data: bytes, name: str, *, voxel_spacing: float, tomogram_row: int = 4, first_voxel: float = 1.0
+) -> dict[int, Poses]:
+    """Particles by tomogram number (row ``tomogram_row``, counted from 0), with their shifts and scores.
+
+    ``voxel_spacing`` is in Å of the list's voxels. Where row 1 holds no scores they are taken from row 4, in which
+    copick's programs write them (reference copick-model, 20).
+    """
+    if not 0 <= tomogram_row < _ROWS:
+        raise FormatError(f"A motivelist has the rows 0 to {_ROWS - 1}, not {tomogram_row}.", where=name)
+    table = _table(data, name)
+    return Poses.of(
+        (table[:, 7:10] - first_voxel) * voxel_spacing,
+        from_zxz_angles(table[:, [16, 18, 17]]),
+        table[:, 10:13] * voxel_spacing,
+        table[:, 0] if table[:, 0].any() else table[:, 3],
+    ).by_number(table[:, tomogram_row])
+
+
+def write_motivelist(tomograms: Mapping[int, Poses], *, voxel_spacing: float, first_voxel: float = 1.0) -> bytes:
+    """A list of float32 numbers with the particles of each tomogram number, in voxels of ``voxel_spacing`` Å.
+
+    Scores are in row 1, where av3 has them, and in row 4, where copick's programs look for them.
+    """
+    tables = []
+    before = 0
+    for number, poses in tomograms.items():
+        table = np.zeros((len(poses), _ROWS))
+        table[:, 0] = table[:, 3] = poses.scores
+        table[:, 4], table[:, 5] = number, 1
+        table[:, 6] = np.arange(before + 1, before + len(poses) + 1)
+        table[:, 7:10] = poses.positions / voxel_spacing + first_voxel
+        table[:, 10:13] = poses.shifts / voxel_spacing
+        table[:, [16, 18, 17]] = to_zxz_angles(poses.rotations)
+        tables.append(table)
+        before += len(poses)
+    header = struct.pack("<4B3i", 6, 0, 0, 5, _ROWS, before, 1).ljust(_HEADER, b"\0")
+    return header + b"".join(table.astype("<f4").tobytes() for table in tables)
 
 
 def _table(data: bytes, name: str) -> NDArray[np.float64]:

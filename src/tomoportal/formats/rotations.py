@@ -29,7 +29,10 @@ __all__ = [
     "from_zxz_angles",
     "orthonormal",
     "reverse_axes",
+    "to_dynamo_angles",
     "to_relion_angles",
+    "to_slicer_angles",
+    "to_zxz_angles",
 ]
 
 TOLERANCE = 1e-3
@@ -99,6 +102,40 @@ def to_relion_angles(rotations: ArrayLike) -> NDArray[np.float64]:
     )
     psi = np.where(pole, 0.0, np.arctan2(inverse[:, 2, 1], -inverse[:, 2, 0]))
     angles: NDArray[np.float64] = np.degrees(np.stack([rot, tilt, psi], axis=1)) + 0.0
+    return angles
+
+
+def to_zxz_angles(rotations: ArrayLike) -> NDArray[np.float64]:
+    """phi, theta, psi (n, 3) in degrees as TOM and STOPGAP use them; psi is 0 where theta is 0 or 180."""
+    matrices = np.asarray(rotations, np.float64).reshape(-1, 3, 3)
+    sine = np.hypot(matrices[:, 0, 2], matrices[:, 1, 2])
+    theta = np.arctan2(sine, matrices[:, 2, 2])
+    pole = sine < _POLE
+    sign = np.where(matrices[:, 2, 2] < 0, -1.0, 1.0)
+    phi = np.where(
+        pole,
+        np.arctan2(sign * matrices[:, 1, 0], matrices[:, 0, 0]),
+        np.arctan2(matrices[:, 2, 0], matrices[:, 2, 1]),
+    )
+    psi = np.where(pole, 0.0, np.arctan2(matrices[:, 0, 2], -matrices[:, 1, 2]))
+    angles: NDArray[np.float64] = np.degrees(np.stack([phi, theta, psi], axis=1)) + 0.0
+    return angles
+
+
+def to_dynamo_angles(rotations: ArrayLike) -> NDArray[np.float64]:
+    """Dynamo's tdrot, tilt, narot (n, 3) in degrees; narot is 0 where tilt is 0 or 180."""
+    return to_zxz_angles(np.swapaxes(np.asarray(rotations, np.float64).reshape(-1, 3, 3), 1, 2))
+
+
+def to_slicer_angles(rotations: ArrayLike) -> NDArray[np.float64]:
+    """The x, y, z angles (n, 3) in degrees of IMOD's Slicer window; x is 0 where y is ±90."""
+    inverse = np.swapaxes(np.asarray(rotations, np.float64).reshape(-1, 3, 3), 1, 2)  # Rx(x) · Ry(y) · Rz(z)
+    cosine = np.hypot(inverse[:, 0, 0], inverse[:, 0, 1])
+    y = np.arctan2(inverse[:, 0, 2], cosine)
+    pole = cosine < _POLE
+    x = np.where(pole, 0.0, np.arctan2(-inverse[:, 1, 2], inverse[:, 2, 2]))
+    z = np.where(pole, np.arctan2(inverse[:, 1, 0], inverse[:, 1, 1]), np.arctan2(-inverse[:, 0, 1], inverse[:, 0, 0]))
+    angles: NDArray[np.float64] = np.degrees(np.stack([x, y, z], axis=1)) + 0.0
     return angles
 
 
