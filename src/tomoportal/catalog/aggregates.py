@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from graphql import FieldNode
 
 from tomoportal.catalog.dialect import Part, Sql
-from tomoportal.catalog.filters import AGGREGATE_DEPTH, children_of, conditions, deeper
+from tomoportal.catalog.filters import children_of, conditions, deeper
 from tomoportal.catalog.statement import Source, conjunction
 from tomoportal.errors import QueryError
 from tomoportal.model.entities import Entity, Field, Relation
@@ -81,7 +81,9 @@ class _Aggregate:
         rows = [*self.statement.visible(self.base)]
         if parent is not None and relation is not None:
             rows = children_of(self.statement, parent, relation, self.base)
-        rows += conditions(self.statement, self.base, where, AGGREGATE_DEPTH, f"{self.place}.where")
+        rows += conditions(
+            self.statement, self.base, where, self.statement.variant.aggregate_depth, f"{self.place}.where"
+        )
         text = self.dialect.text([*outside, "}"])
         empty = f" WHERE {self.alias}.n > 0" if parent is not None and not self.keys else ""
         return [Sql(f"(SELECT {text} FROM ({self._select(rows)}) {self.alias}{empty})", nested=True)]
@@ -107,7 +109,7 @@ class _Aggregate:
             elif name == "count":
                 parts.append(Sql(self._function(self._count(nodes[0]))))
             elif name == "groupBy":
-                parts += self._group(self.base, (), nodes, AGGREGATE_DEPTH)
+                parts += self._group(self.base, (), nodes, self.statement.variant.aggregate_depth)
             else:
                 parts += self._columns(name, nodes)
         return [*parts, "}"]

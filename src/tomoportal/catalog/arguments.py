@@ -10,10 +10,10 @@ from typing import Any
 
 from tomoportal.errors import QueryError
 
-__all__ = ["PAGE_SIZE", "Page", "Slice"]
+__all__ = ["PAGE_SIZE", "Page", "Slice", "sizes"]
 
 PAGE_SIZE = 100
-"""Rows of a connection without ``first`` and ``last``, and the most that these may ask for."""
+"""Rows of a connection without ``first`` and ``last``."""
 
 _END = 2**31 - 1
 _CURSOR = b"arrayconnection:"
@@ -54,27 +54,31 @@ class Slice:
     last: int | None
 
     @classmethod
-    def of(cls, arguments: Mapping[str, Any], path: str) -> Slice:
-        """Raises :class:`QueryError` for a negative or too large size and for an unreadable cursor."""
-        first, last = (_size(arguments, name, path) for name in ("first", "last"))
+    def of(cls, arguments: Mapping[str, Any], path: str, most: int = PAGE_SIZE) -> Slice:
+        """Raises :class:`QueryError` for a negative size or one above ``most`` and for an unreadable cursor."""
+        first, last = sizes(arguments, path, most)
         after, before = (arguments.get(name) for name in ("after", "before"))
         start = 0 if after is None else _index(after, f"{path}.after") + 1
         stop = _END if before is None else _index(before, f"{path}.before")
-        if first is None and last is None:
-            first = PAGE_SIZE
         if first is not None:
             stop = min(stop, start + first)
         return cls(start, max(start, stop), last)
 
 
-def _size(arguments: Mapping[str, Any], name: str, path: str) -> int | None:
+def sizes(arguments: Mapping[str, Any], path: str, most: int) -> tuple[int | None, int | None]:
+    """``first`` and ``last``; a page without either has ``PAGE_SIZE`` rows. Raises :class:`QueryError`."""
+    first, last = (_size(arguments, name, path, most) for name in ("first", "last"))
+    return (PAGE_SIZE, None) if first is None and last is None else (first, last)
+
+
+def _size(arguments: Mapping[str, Any], name: str, path: str, most: int) -> int | None:
     size = arguments.get(name)
     if size is None:
         return None
     if size < 0:
         raise QueryError(f"{path}.{name} is {size}; it must not be negative")
-    if size > PAGE_SIZE:
-        raise QueryError(f"Argument '{name}' cannot be higher than {PAGE_SIZE}.")
+    if size > most:
+        raise QueryError(f"Argument '{name}' cannot be higher than {most}.")
     return int(size)
 
 

@@ -17,11 +17,12 @@ from tomoportal.catalog.aggregates import aggregate_parts
 from tomoportal.catalog.arguments import Page
 from tomoportal.catalog.connections import connection_parts
 from tomoportal.catalog.dialect import Dialect, Part
-from tomoportal.catalog.filters import LIST_DEPTH, children_of, conditions
+from tomoportal.catalog.filters import children_of, conditions
 from tomoportal.catalog.graph import Graph
 from tomoportal.catalog.ordering import order_terms
 from tomoportal.catalog.selection import Request
 from tomoportal.catalog.statement import LimitError, Source, Statement, conjunction
+from tomoportal.catalog.variants import DEFAULT, Variant
 from tomoportal.catalog.visibility import Rule, Viewer
 from tomoportal.errors import QueryError
 from tomoportal.model.entities import Entity, Field, Relation
@@ -49,18 +50,27 @@ class Plan:
 class Compiler:
     """Compiles the root fields of one request. ``errors`` collects those of nullable fields, which become null."""
 
-    def __init__(self, graph: Graph, dialect: Dialect, request: Request, viewer: Viewer, rule: Rule) -> None:
+    def __init__(
+        self,
+        graph: Graph,
+        dialect: Dialect,
+        request: Request,
+        viewer: Viewer,
+        rule: Rule,
+        variant: Variant = DEFAULT,
+    ) -> None:
         self.graph = graph
         self.dialect = dialect
         self.request = request
+        self.variant = variant
         self.errors: list[GraphQLError] = []
         self._viewer = viewer
         self._rule = rule
-        self.statement = Statement(graph, dialect, viewer, rule)
+        self.statement = Statement(graph, dialect, viewer, rule, variant)
 
     def root(self, key: str, nodes: Sequence[FieldNode]) -> Plan:
         """Plan of one root field. Raises ``GraphQLError`` with its path."""
-        self.statement = Statement(self.graph, self.dialect, self._viewer, self._rule)
+        self.statement = Statement(self.graph, self.dialect, self._viewer, self._rule, self.variant)
         entity, is_aggregate = self.graph.roots[nodes[0].name.value]
         compile_field = self._root_aggregate if is_aggregate else self._root_list
         sql = self.located(nodes, (key,), lambda: compile_field(entity, nodes, (key,)))
@@ -76,11 +86,11 @@ class Compiler:
         def where(source: Source) -> list[str]:
             return [
                 *statement.visible(source),
-                *conditions(statement, source, arguments.get("where"), LIST_DEPTH, f"{name}.where"),
+                *conditions(statement, source, arguments.get("where"), self.variant.list_depth, f"{name}.where"),
             ]
 
         def order(source: Source) -> str:
-            terms = order_terms(statement, source, arguments.get("orderBy"), LIST_DEPTH, f"{name}.orderBy")
+            terms = order_terms(statement, source, arguments.get("orderBy"), self.variant.list_depth, f"{name}.orderBy")
             return f" ORDER BY {', '.join(terms)}"
 
         text = self.dialect.answer(self.dialect.text(self.object_parts(rows, nodes, (*path, 0))))
@@ -149,9 +159,11 @@ class Compiler:
         arguments = self.request.arguments(source.entity.name, nodes[0])
         place = f"{source.entity.name}.{relation.wire}"
         row = self.statement.source(self.graph.target(relation))
-        order_terms(self.statement, row, arguments.get("orderBy"), LIST_DEPTH, f"{place}.orderBy")  # checked only
+        order_terms(
+            self.statement, row, arguments.get("orderBy"), self.variant.list_depth, f"{place}.orderBy"
+        )  # checked only
         rows = children_of(self.statement, source, relation, row)
-        rows += conditions(self.statement, row, arguments.get("where"), LIST_DEPTH, f"{place}.where")
+        rows += conditions(self.statement, row, arguments.get("where"), self.variant.list_depth, f"{place}.where")
         text = self.dialect.text(self.object_parts(row, nodes, path))
         return [self.dialect.optional(text, f"{row.clause}{conjunction(rows)}")]
 

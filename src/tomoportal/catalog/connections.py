@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from graphql import FieldNode
 
-from tomoportal.catalog.arguments import Slice
+from tomoportal.catalog.arguments import Slice, sizes
 from tomoportal.catalog.dialect import Part, Sql
-from tomoportal.catalog.filters import LIST_DEPTH, children_of, conditions
-from tomoportal.catalog.ordering import order_terms
+from tomoportal.catalog.filters import children_of, conditions
+from tomoportal.catalog.keyset import Cursor, cursor_of, past
+from tomoportal.catalog.ordering import Key, order_keys
 from tomoportal.catalog.statement import Source, conjunction
 from tomoportal.model.entities import Relation
 
@@ -25,19 +27,22 @@ def connection_parts(
     compiler: Compiler, parent: Source, relation: Relation, nodes: Sequence[FieldNode], path: Path
 ) -> list[Part]:
     """JSON of the connection ``relation`` of a row of ``parent``."""
-    return _Connection(compiler, parent, relation, nodes).parts(nodes, path)
+    kind = _ByKeys if compiler.variant.extended else _ByIndex
+    return kind(compiler, parent, relation, nodes).parts(nodes, path)
 
 
-class _Connection:
+class _Connection(ABC):
+    """What does not depend on the kind of its cursors."""
+
     def __init__(self, compiler: Compiler, parent: Source, relation: Relation, nodes: Sequence[FieldNode]) -> None:
         self.compiler = compiler
+        self.dialect = compiler.dialect
         self.statement = compiler.statement
         self.parent = parent
         self.relation = relation
         self.entity = compiler.graph.target(relation)
         self.place = f"{parent.entity.name}.{relation.wire}"
         self.arguments: dict[str, Any] = compiler.request.arguments(parent.entity.name, nodes[0])
-        self.slice = Slice.of(self.arguments, self.place)
 
     def parts(self, nodes: Sequence[FieldNode], path: Path) -> list[Part]:
         type_name = f"{self.entity.name}Connection"
@@ -45,22 +50,32 @@ class _Connection:
         for index, (key, fields) in enumerate(self.compiler.request.collect(type_name, nodes).items()):
             self.statement.count()
             parts.append(f'{"," if index else ""}"{key}":')
-            name = fields[0].name.value
-            if name == "__typename":
-                parts.append(json.dumps(type_name))
-            elif name == "edges":
-                parts += ["[", self._edges(fields, (*path, key, 0)), "]"]
-            else:
-                parts.append(self._page_info(fields))
+            match fields[0].name.value:
+                case "edges":
+                    parts += ["[", self._edges(fields, (*path, key, 0)), "]"]
+                case "nodes":
+                    parts += ["[", self._nodes(fields, (*path, key, 0)), "]"]
+                case "totalCount":
+                    rows = self._rows(self.statement.source(self.entity))
+                    parts.append(Sql(f"(SELECT count(*){rows})", nested=True))
+                case "pageInfo":
+                    parts.append(self._page_info(self.compiler.request.collect("PageInfo", fields)))
+                case _:
+                    parts.append(json.dumps(type_name))
         return [*parts, "}"]
 
-    def _rows(self, source: Source) -> str:
+    def _rows(self, source: Source, bounds: Sequence[str] = ()) -> str:
+        """FROM and WHERE of all rows of the connection, or of those within ``bounds``."""
         found = children_of(self.statement, self.parent, self.relation, source)
-        found += conditions(self.statement, source, self.arguments.get("where"), LIST_DEPTH, f"{self.place}.where")
-        return f" FROM {source.clause}{conjunction(found)}"
+        where, depth = self.arguments.get("where"), self.statement.variant.list_depth
+        found += conditions(self.statement, source, where, depth, f"{self.place}.where")
+        return f" FROM {source.clause}{conjunction([*found, *bounds])}"
+
+    def _keys(self, source: Source) -> list[Key]:
+        order_by, depth = self.arguments.get("orderBy"), self.statement.variant.list_depth
+        return order_keys(self.statement, source, order_by, depth, f"{self.place}.orderBy")
 
     def _edges(self, nodes: Sequence[FieldNode], path: Path) -> Sql:
-        dialect = self.compiler.dialect
         child = self.statement.source(self.entity)
         page = self.statement.alias()
         fields = self.compiler.request.collect(f"{self.entity.name}Edge", nodes)
@@ -74,50 +89,128 @@ class _Connection:
                 parts.append(json.dumps(f"{self.entity.name}Edge"))
             elif name == "cursor":
                 numbered = True
-                parts.append(dialect.cursor(f"{page}.i"))
+                parts.append(self._cursor(child, f"{page}.i"))
             else:
                 parts += self.compiler.object_parts(child, group, (*path, key))
-        text = dialect.text([*parts, "}"])
-        return dialect.edges(text, self._page(numbered or dialect.numbered), page, child)
+        text = self.dialect.text([*parts, "}"])
+        return self.dialect.edges(text, self._page(numbered or self.dialect.numbered), page, child)
+
+    def _nodes(self, nodes: Sequence[FieldNode], path: Path) -> Sql:
+        child = self.statement.source(self.entity)
+        text = self.dialect.text(self.compiler.object_parts(child, nodes, path))
+        return self.dialect.edges(text, self._page(self.dialect.numbered), self.statement.alias(), child)
+
+    @abstractmethod
+    def _cursor(self, row: Source, index: str) -> Sql:
+        """JSON of the cursor of a row, which has the ``index`` in the page."""
+
+    @abstractmethod
+    def _page(self, numbered: bool) -> str:
+        """The ids of the rows of this page in order, with a number ``i`` in that order if it is asked for."""
+
+    @abstractmethod
+    def _page_info(self, fields: Mapping[str, list[FieldNode]]) -> Sql:
+        """JSON of the page info."""
+
+    def _info(self, fields: Mapping[str, list[FieldNode]], values: Mapping[str, Sql]) -> str:
+        parts: list[Part] = ["{"]
+        for index, (key, group) in enumerate(fields.items()):
+            parts.append(f'{"," if index else ""}"{key}":')
+            parts.append(values.get(group[0].name.value, '"PageInfo"'))
+        return self.dialect.text([*parts, "}"])
+
+
+class _ByIndex(_Connection):
+    """Cursors are places in the list, as the public portal has them."""
+
+    def __init__(self, compiler: Compiler, parent: Source, relation: Relation, nodes: Sequence[FieldNode]) -> None:
+        super().__init__(compiler, parent, relation, nodes)
+        self.slice = Slice.of(self.arguments, self.place, self.statement.variant.most_rows)
+
+    def _cursor(self, row: Source, index: str) -> Sql:
+        return self.dialect.opaque(f"'arrayconnection:'||({index})")
 
     def _page(self, numbered: bool) -> str:
-        """The ids of the rows of this page in order, with their index ``i`` in the whole list if it is asked for."""
         row = self.statement.source(self.entity)
-        terms = order_terms(self.statement, row, self.arguments.get("orderBy"), LIST_DEPTH, f"{self.place}.orderBy")
-        order = ", ".join(terms)
+        order = ", ".join(key.term for key in self._keys(row))
         rows = self._rows(row)
         start, stop, last = self.slice.start, self.slice.stop, self.slice.last
         number = f", row_number() OVER (ORDER BY {order}) - 1 AS i"
         if last is None:
             extra = number if numbered else ""
             return f"SELECT {row.id} AS id{extra}{rows} ORDER BY {order} LIMIT {stop - start} OFFSET {start}"
-        dialect = self.compiler.dialect
-        end = dialect.least(str(stop), "n")
-        begin = dialect.greatest(str(start), f"{end} - {last}")
+        end = self.dialect.least(str(stop), "n")
+        begin = self.dialect.greatest(str(start), f"{end} - {last}")
         inner = f"SELECT {row.id} AS id{number}, count(*) OVER () AS n{rows}"
         return f"SELECT id, i FROM ({inner}) x WHERE i >= {begin} AND i < {end} ORDER BY i"
 
-    def _page_info(self, nodes: Sequence[FieldNode]) -> Sql:
-        dialect = self.compiler.dialect
+    def _page_info(self, fields: Mapping[str, list[FieldNode]]) -> Sql:
+        row = self.statement.source(self.entity)
         start, stop, last = self.slice.start, self.slice.stop, self.slice.last
-        end = dialect.least(str(stop), "n")
-        begin = str(start) if last is None else dialect.greatest(str(start), f"{end} - {last}")
-        parts: list[Part] = ["{"]
-        for index, (key, group) in enumerate(self.compiler.request.collect("PageInfo", nodes).items()):
-            parts.append(f'{"," if index else ""}"{key}":')
-            match group[0].name.value:
-                case "hasNextPage":
-                    parts.append(_flag(f"n > {stop}"))
-                case "hasPreviousPage":
-                    parts.append(_flag(f"n > 0 AND {begin} > 0"))
-                case "startCursor":
-                    parts.append(_present(f"{begin} < {end}", dialect.cursor(begin)))
-                case "endCursor":
-                    parts.append(_present(f"{begin} < {end}", dialect.cursor(f"{end} - 1")))
-                case _:
-                    parts.append('"PageInfo"')
-        counted = f"SELECT count(*) AS n{self._rows(self.statement.source(self.entity))}"
-        return Sql(f"(SELECT {dialect.text([*parts, '}'])} FROM ({counted}) x)", nested=True)
+        end = self.dialect.least(str(stop), "n")
+        begin = str(start) if last is None else self.dialect.greatest(str(start), f"{end} - {last}")
+        values = {
+            "hasNextPage": _flag(f"n > {stop}"),
+            "hasPreviousPage": _flag(f"n > 0 AND {begin} > 0"),
+            "startCursor": _present(f"{begin} < {end}", self._cursor(row, begin)),
+            "endCursor": _present(f"{begin} < {end}", self._cursor(row, f"{end} - 1")),
+        }
+        counted = f"SELECT count(*) AS n{self._rows(row)}"
+        return Sql(f"(SELECT {self._info(fields, values)} FROM ({counted}) x)", nested=True)
+
+
+class _ByKeys(_Connection):
+    """Cursors hold the keys of their row (``keyset``)."""
+
+    def __init__(self, compiler: Compiler, parent: Source, relation: Relation, nodes: Sequence[FieldNode]) -> None:
+        super().__init__(compiler, parent, relation, nodes)
+        self.first, self.last = sizes(self.arguments, self.place, self.statement.variant.most_rows)
+        keys = self._keys(self.statement.source(self.entity))
+        given = ((name, self.arguments.get(name)) for name in ("after", "before"))
+        self.cursors = {name: Cursor.of(text, keys, f"{self.place}.{name}") for name, text in given if text is not None}
+
+    def _cursor(self, row: Source, index: str) -> Sql:
+        return cursor_of(self.dialect, self._keys(row))
+
+    def _bounds(self, keys: Sequence[Key]) -> dict[str, str]:
+        return {
+            name: past(self.statement, keys, cursor, before=name == "before") for name, cursor in self.cursors.items()
+        }
+
+    def _page(self, numbered: bool) -> str:
+        row = self.statement.source(self.entity)
+        keys = self._keys(row)
+        order = ", ".join(key.term for key in keys)
+        rows = self._rows(row, list(self._bounds(keys).values()))
+        number = f", row_number() OVER (ORDER BY {order}) AS i"
+        limit = "" if self.first is None else f" ORDER BY {order} LIMIT {self.first}"
+        if self.last is None:
+            return f"SELECT {row.id} AS id{number if numbered else ''}{rows}{limit}"
+        cut = f"SELECT {row.id} AS id{number}{rows}{limit}"
+        return f"SELECT id, i FROM (SELECT id, i FROM ({cut}) x ORDER BY i DESC LIMIT {self.last}) y ORDER BY i"
+
+    def _page_info(self, fields: Mapping[str, list[FieldNode]]) -> Sql:
+        """All from the number of rows, of those up to ``after`` and of those before ``before``."""
+        row = self.statement.source(self.entity)
+        bounds = self._bounds(self._keys(row))
+        inside = {name: f"CASE WHEN {bound} THEN 1 END" for name, bound in bounds.items()}
+        numbers = ["count(*) AS n", *(f"count({inside.get(name, '*')}) AS {name}_n" for name in ("after", "before"))]
+        stop = "before_n" if self.first is None else self.dialect.least(f"n - after_n + {self.first}", "before_n")
+        stop = self.dialect.greatest("n - after_n", stop)
+        begin = "n - after_n" if self.last is None else self.dialect.greatest("n - after_n", f"{stop} - {self.last}")
+        asked = {group[0].name.value for group in fields.values()}
+        values = {"hasNextPage": _flag(f"n > {stop}"), "hasPreviousPage": _flag(f"n > 0 AND {begin} > 0")}
+        for name, direction in (("startCursor", "ASC"), ("endCursor", "DESC")):
+            if name in asked:
+                values[name] = self._end_cursor(direction)
+        counted = f"SELECT {', '.join(numbers)}{self._rows(row)}"
+        return Sql(f"(SELECT {self._info(fields, values)} FROM ({counted}) x)", nested=True)
+
+    def _end_cursor(self, direction: str) -> Sql:
+        row, page = self.statement.source(self.entity), self.statement.alias()
+        ends = f"SELECT id FROM ({self._page(True)}) z ORDER BY i {direction} LIMIT 1"
+        source = f"({ends}) {page} CROSS JOIN {row.clause} WHERE {row.id} = {page}.id"
+        return Sql(f"coalesce((SELECT {self._cursor(row, '').text} FROM {source}),'null')")
 
 
 def _flag(condition: str) -> Sql:

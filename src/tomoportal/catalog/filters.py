@@ -1,8 +1,9 @@
-"""``where`` → SQL conditions: comparators, relation filters, count filters (graphql-api 6 to 8)."""
+"""``where`` → SQL conditions: comparators, relation filters, count filters (graphql-api 6 to 8), and or not."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from tomoportal.catalog.graph import AggregateOf
@@ -11,16 +12,15 @@ from tomoportal.catalog.statement import Source, Statement, conjunction
 from tomoportal.errors import QueryError
 from tomoportal.model.entities import Field, Relation
 
-__all__ = ["AGGREGATE_DEPTH", "LIST_DEPTH", "TOO_DEEP", "children_of", "conditions", "deeper"]
+__all__ = ["MAX_LOGIC", "TOO_DEEP", "children_of", "conditions", "deeper"]
 
-LIST_DEPTH = 4
-"""Relation steps that ``where`` and ``orderBy`` of lists, connections and to-one fields may take."""
-AGGREGATE_DEPTH = 3
-"""Relation steps that ``where`` and ``groupBy`` of aggregates may take."""
 TOO_DEEP = "Max filter depth exceeded"
+MAX_LOGIC = 8
+"""How many ``_and``, ``_or`` and ``_not`` of the extended schema may stand inside one another."""
 
-_FALSE, _TRUE = "1=0", "1=1"
+_FALSE, _TRUE, _UNKNOWN = "1=0", "1=1", "NULL"
 _COMPARISONS = {"_eq": "=", "_neq": "<>", "_gt": ">", "_gte": ">=", "_lt": "<", "_lte": "<="}
+_LOGIC = {"_and", "_or", "_not"}
 
 
 def deeper(budget: int, steps: int) -> int:
@@ -34,21 +34,73 @@ def conditions(
     statement: Statement, source: Source, where: Mapping[str, Any] | None, budget: int, path: str
 ) -> list[str]:
     """Conditions for the rows of ``source`` that match ``where``; ``path`` names the place in messages."""
+    return _conditions(statement, source, where, _Place(path, budget))
+
+
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """Where in a filter we are, and what may still come below."""
+
+    path: str
+    budget: int
+    logic: int = MAX_LOGIC
+    negated: bool = False
+    """Whether the condition stands below a ``_not`` about the same row, where false and unknown differ."""
+
+    def at(self, name: str) -> _Place:
+        return _Place(f"{self.path}.{name}", self.budget, self.logic, self.negated)
+
+    def related(self, name: str, steps: int) -> _Place:
+        """A filter on other rows."""
+        return _Place(f"{self.path}.{name}", deeper(self.budget, steps), self.logic)
+
+    def inside(self, name: str) -> _Place:
+        """An operand of ``_and``, ``_or`` or ``_not``."""
+        if not self.logic:
+            raise QueryError(f"{self.path}: at most {MAX_LOGIC} _and, _or and _not may stand inside one another")
+        return _Place(f"{self.path}.{name}", self.budget, self.logic - 1, self.negated or name == "_not")
+
+
+def _conditions(statement: Statement, source: Source, where: Mapping[str, Any] | None, place: _Place) -> list[str]:
     found: list[str] = []
     for wire, value in (where or {}).items():
-        place = f"{path}.{wire}"
+        if wire in _LOGIC:
+            found += _combined(statement, source, wire, value, place)
+            continue
         member = statement.graph.member(source.entity, wire)
         if isinstance(member, Field):
             if value is None:
                 raise QueryError(
-                    f"{place} is null; give a comparator such as {{_is_null: true}} or leave the field out"
+                    f"{place.path}.{wire} is null; give a comparator such as {{_is_null: true}} or leave the field out"
                 )
-            found += compare(statement, statement.value(source, member), value, place)
+            found += compare(statement, statement.value(source, member), value, f"{place.path}.{wire}")
         elif isinstance(member, Relation):
-            found.append(_related(statement, source, member, value, deeper(budget, 1), place))
+            found.append(_related(statement, source, member, value, place.related(wire, 1), place.negated))
         else:
-            found += _counted(statement, source, member, value, deeper(budget, 2), place)
+            found += _counted(statement, source, member, value, place.related(wire, 2), place.negated)
     return found
+
+
+def _combined(statement: Statement, source: Source, wire: str, operands: Any, place: _Place) -> list[str]:
+    """``_and``, ``_or`` and ``_not`` with SQL's three values: what is unknown stays unknown when it is negated."""
+    if operands is None:
+        form = "a filter" if wire == "_not" else "a list of filters"
+        raise QueryError(f"{place.path}.{wire} is null; give {form}, or leave it out")
+    statement.count()
+    if wire == "_not":
+        inner = _conditions(statement, source, operands, place.inside("_not"))
+        return [f"NOT ({' AND '.join(inner) or _TRUE})"]
+    found: Sequence[list[str]] = [
+        _conditions(statement, source, operand, place.inside(f"{wire}[{index}]"))
+        for index, operand in enumerate(operands)
+    ]
+    if wire == "_and":
+        return [condition for each in found for condition in each]
+    return [f"({' OR '.join(_both(each) for each in found) or _FALSE})"]
+
+
+def _both(each: list[str]) -> str:
+    return each[0] if len(each) == 1 else f"({' AND '.join(each) or _TRUE})"
 
 
 def children_of(statement: Statement, parent: Source, relation: Relation, child: Source) -> list[str]:
@@ -61,42 +113,53 @@ def children_of(statement: Statement, parent: Source, relation: Relation, child:
 
 
 def _related(
-    statement: Statement, source: Source, relation: Relation, where: Mapping[str, Any] | None, budget: int, path: str
+    statement: Statement,
+    source: Source,
+    relation: Relation,
+    where: Mapping[str, Any] | None,
+    place: _Place,
+    negated: bool,
 ) -> str:
     """Has at least one related row that matches; an empty filter still asks for a row."""
     child = statement.source(statement.graph.target(relation))
-    matching = conditions(statement, child, where, budget, path)
+    matching = _conditions(statement, child, where, place)
     if not matching:
         return f"EXISTS (SELECT 1 FROM {child.clause}{conjunction(children_of(statement, source, relation, child))})"
     # Not correlated: the database evaluates it once and drives the outer table by its index.
     matching += statement.visible(child)
-    if relation.many:
-        return f"{source.id} IN (SELECT {child[relation.column]} FROM {child.clause}{conjunction(matching)})"
-    return f"{source[relation.column]} IN (SELECT {child.id} FROM {child.clause}{conjunction(matching)})"
+    own, other = (source.id, child[relation.column]) if relation.many else (source[relation.column], child.id)
+    found = f"{own} IN (SELECT {other} FROM {child.clause}{conjunction(matching)})"
+    # IN is unknown where a key is null; that there is such a row is true or false.
+    return f"({found}) IS TRUE" if negated else found
 
 
 def _counted(
-    statement: Statement, source: Source, member: AggregateOf, value: Mapping[str, Any] | None, budget: int, path: str
+    statement: Statement,
+    source: Source,
+    member: AggregateOf,
+    value: Mapping[str, Any] | None,
+    place: _Place,
+    negated: bool,
 ) -> list[str]:
     if value is None or value.get("count") is None:
-        raise QueryError(f"{path} is null; give {{count: {{predicate: …}}}} or leave the field out")
+        raise QueryError(f"{place.path} is null; give {{count: {{predicate: …}}}} or leave the field out")
     count = value["count"]
-    path = f"{path}.count"
+    inner = place.at("count.filter")
     predicate = count.get("predicate")
     if predicate is None:
         if count.get("filter") is None:
             return []
-        return [_related(statement, source, member.relation, count["filter"], budget, f"{path}.filter")]
+        return [_related(statement, source, member.relation, count["filter"], inner, negated)]
     child = statement.source(statement.graph.target(member.relation))
     rows = children_of(statement, source, member.relation, child)
-    rows += conditions(statement, child, count.get("filter"), budget, f"{path}.filter")
+    rows += _conditions(statement, child, count.get("filter"), inner)
     counted = "*"
     if column := count.get("arguments"):
         field = statement.graph.member(child.entity, column)
         assert isinstance(field, Field)
         counted = f"{'DISTINCT ' if count.get('distinct') else ''}{statement.value(child, field)}"
     number = f"(SELECT count({counted}) FROM {child.clause}{conjunction(rows)})"
-    return compare(statement, number, predicate, f"{path}.predicate")
+    return compare(statement, number, predicate, f"{place.path}.count.predicate")
 
 
 def compare(statement: Statement, expression: str, comparators: Mapping[str, Any], path: str) -> list[str]:
@@ -109,7 +172,7 @@ def compare(statement: Statement, expression: str, comparators: Mapping[str, Any
 
 def _comparison(statement: Statement, expression: str, operator: str, value: object, path: str) -> str:
     if value is None:
-        return {"_eq": f"{expression} IS NULL", "_neq": f"{expression} IS NOT NULL"}.get(operator, _FALSE)
+        return {"_eq": f"{expression} IS NULL", "_neq": f"{expression} IS NOT NULL"}.get(operator, _UNKNOWN)
     return f"{expression} {_COMPARISONS[operator]} {statement.bind(value)}"
 
 
@@ -128,7 +191,7 @@ def _membership(statement: Statement, expression: str, operator: str, values: An
 
 def _like(statement: Statement, expression: str, operator: str, pattern: Any, path: str) -> str:
     if pattern is None:
-        return _FALSE
+        return _UNKNOWN
     check_like(pattern, path)
     ignore_case = operator in {"_ilike", "_nilike"}
     matches = statement.dialect.like(expression, pattern, ignore_case, statement.bind)
@@ -137,7 +200,7 @@ def _like(statement: Statement, expression: str, operator: str, pattern: Any, pa
 
 def _regex(statement: Statement, expression: str, operator: str, pattern: Any, path: str) -> str:
     if pattern is None:
-        return _FALSE
+        return _UNKNOWN
     check_regex(pattern, path)
     ignore_case = operator in {"_iregex", "_niregex"}
     matches = statement.dialect.regex(expression, pattern, ignore_case, statement.bind)

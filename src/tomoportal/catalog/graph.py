@@ -88,9 +88,9 @@ def _members(entity: Entity) -> dict[str, Member]:
     return members
 
 
-def count_columns(entity: Entity) -> tuple[Field, ...]:
-    """Fields that can be counted, grouped by and sorted by: all but foreign keys."""
-    return tuple(m for m in entity.input_members if isinstance(m, Field) and m.references is None)
+def count_columns(entity: Entity, *, keys: bool = False) -> tuple[Field, ...]:
+    """Fields that can be counted and grouped by: all but foreign keys, in the extended schema those too (``keys``)."""
+    return tuple(m for m in entity.input_members if isinstance(m, Field) and (keys or m.references is None))
 
 
 def numerical_columns(entity: Entity) -> tuple[Field, ...]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 from tomoportal.catalog.filters import children_of, deeper
@@ -10,7 +11,7 @@ from tomoportal.catalog.statement import Source, Statement, conjunction
 from tomoportal.errors import QueryError
 from tomoportal.model.entities import Entity, Field, Relation
 
-__all__ = ["DIRECTIONS", "order_terms"]
+__all__ = ["DIRECTIONS", "Key", "order_keys", "order_terms"]
 
 DIRECTIONS: Mapping[str, str] = {
     "asc": "ASC NULLS LAST",
@@ -22,48 +23,75 @@ DIRECTIONS: Mapping[str, str] = {
 }
 
 
+@dataclass(frozen=True, slots=True)
+class Key:
+    """One key of an order: ``name`` says which, as ``run.name``."""
+
+    name: str
+    field: Field
+    expression: str
+    direction: str
+
+    @property
+    def nullable(self) -> bool:
+        return not self.field.required or "." in self.name
+
+    @property
+    def term(self) -> str:
+        return f"{self.expression} {DIRECTIONS[self.direction]}"
+
+
 def order_terms(
     statement: Statement, source: Source, order_by: Sequence[Mapping[str, Any]] | None, budget: int, path: str
 ) -> list[str]:
-    """Terms of an ORDER BY, ending with the id.
+    """Terms of an ORDER BY, ending with the id."""
+    *keys, _ = order_keys(statement, source, order_by, budget, path)
+    return [*(key.term for key in keys), source.id]
+
+
+def order_keys(
+    statement: Statement, source: Source, order_by: Sequence[Mapping[str, Any]] | None, budget: int, path: str
+) -> list[Key]:
+    """Keys of an order, ending with the id.
 
     In one object the keys apply in schema order, scalars before relations; a key through a relation without a row is
     null and follows the direction's rule for nulls.
     """
-    terms: list[str] = []
+    found: list[Key] = []
     for index, keys in enumerate(order_by or ()):
-        place = f"{path}[{index}]"
-        for expression, direction in _keys(statement, source, keys, budget, place):
-            terms.append(f"{expression} {DIRECTIONS[direction]}")
-    return [*terms, source.id]
+        found += _keys(statement, source, keys, budget, f"{path}[{index}]", "")
+    last = statement.graph.member(source.entity, "id")
+    assert isinstance(last, Field)
+    return [*found, Key("id", last, source.id, "asc")]
 
 
 def _keys(
-    statement: Statement, source: Source, keys: Mapping[str, Any], budget: int, path: str
-) -> list[tuple[str, str]]:
-    found: list[tuple[str, str]] = []
-    for member in _priority(source.entity):
-        if member.wire not in keys:
-            continue
+    statement: Statement, source: Source, keys: Mapping[str, Any], budget: int, path: str, name: str
+) -> list[Key]:
+    found: list[Key] = []
+    for member in _priority(source.entity, keys):
         value = keys[member.wire]
         if value is None:
             raise QueryError(f"{path}.{member.wire} is null; the directions are {', '.join(DIRECTIONS)}")
         if isinstance(member, Field):
-            found.append((statement.value(source, member), value))
+            found.append(Key(name + member.wire, member, statement.value(source, member), value))
             continue
         left = deeper(budget, 1)
         parent = statement.source(statement.graph.target(member))
         tie = conjunction(children_of(statement, source, member, parent))
-        for expression, direction in _keys(statement, parent, value, left, f"{path}.{member.wire}"):
-            found.append((f"(SELECT {expression} FROM {parent.clause}{tie})", direction))
+        found += [
+            replace(key, expression=f"(SELECT {key.expression} FROM {parent.clause}{tie})")
+            for key in _keys(statement, parent, value, left, f"{path}.{member.wire}", f"{name}{member.wire}.")
+        ]
     return found
 
 
-def _priority(entity: Entity) -> list[Field | Relation]:
-    scalars: list[Field | Relation] = []
-    relations: list[Field | Relation] = []
+def _priority(entity: Entity, keys: Mapping[str, Any]) -> list[Field | Relation]:
+    """The members that an object orders by, in the order in which they count: scalars, foreign keys, relations."""
     members = {member.name: member for member in entity.members}
-    for name in entity.order_by:
-        member = members[name]
-        (scalars if isinstance(member, Field) else relations).append(member)
-    return scalars + relations
+    ordered = [members[name] for name in entity.order_by]
+    scalars = [member for member in ordered if isinstance(member, Field)]
+    references = [field for field in entity.fields if field.references is not None]
+    relations = [member for member in ordered if isinstance(member, Relation)]
+    priority: list[Field | Relation] = [*scalars, *references, *relations]
+    return [member for member in priority if member.wire in keys]

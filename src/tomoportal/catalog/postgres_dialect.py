@@ -115,8 +115,9 @@ class Postgres:
     def global_id(self, type_name: str, identifier: str) -> Sql:
         return Sql(_base64(f"{text_literal(type_name + ':')}||{identifier}"))
 
-    def cursor(self, index: str) -> Sql:
-        return Sql(_base64(f"'arrayconnection:'||({index})"))
+    def opaque(self, text: str) -> Sql:
+        """A cursor: the base64 of a text."""
+        return Sql(_base64(text))
 
     def rounded(self, expression: str) -> str:
         """To the nearest integer, halves up."""
@@ -145,4 +146,5 @@ def _merged(parts: Sequence[Part]) -> Iterator[str]:
 
 
 def _base64(text: str) -> str:
-    return f"""'"'||encode(convert_to({text},'UTF8'),'base64')||'"'"""
+    # `encode` breaks the line after 76 characters.
+    return f"""'"'||translate(encode(convert_to({text},'UTF8'),'base64'),chr(10),'')||'"'"""

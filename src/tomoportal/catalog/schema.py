@@ -1,7 +1,8 @@
 """The GraphQL schema, made from the model's entities.
 
 It equals the schema of the public portal's client 4.9.0 (graphql-api 1): no breaking and no dangerous change in
-either direction. It has no resolvers: ``execute`` compiles requests to SQL; only introspection walks it.
+either direction. The extended schema (``variants``) adds to it and changes nothing. Neither has resolvers:
+``execute`` compiles requests to SQL; only introspection walks them.
 """
 
 from __future__ import annotations
@@ -33,6 +34,7 @@ from graphql import (
 from tomoportal.catalog.graph import Graph, count_columns, min_max_columns, numerical_columns
 from tomoportal.catalog.ordering import DIRECTIONS
 from tomoportal.catalog.scalars import date_time
+from tomoportal.catalog.variants import DEFAULT, Variant
 from tomoportal.model.entities import ENUMS, Entity, Field, Relation
 
 __all__ = ["build_schema"]
@@ -43,14 +45,15 @@ _ORDERED = ("_gt", "_gte", "_lt", "_lte")
 _TEXT = ("_like", "_nlike", "_ilike", "_nilike", "_regex", "_nregex", "_iregex", "_niregex")
 
 
-def build_schema(graph: Graph | None = None) -> GraphQLSchema:
+def build_schema(graph: Graph | None = None, variant: Variant = DEFAULT) -> GraphQLSchema:
     """The schema over all entities; immutable, may be shared."""
-    return _Builder(graph or Graph()).schema()
+    return _Builder(graph or Graph(), variant).schema()
 
 
 class _Builder:
-    def __init__(self, graph: Graph) -> None:
+    def __init__(self, graph: Graph, variant: Variant) -> None:
         self.graph = graph
+        self.extended = variant.extended
         self.enums: dict[str, GraphQLEnumType] = {name: _enum(name, values) for name, values in ENUMS.items()}
         self.order_by = _enum("orderBy", tuple(DIRECTIONS))
         self.date_time = date_time()
@@ -109,7 +112,7 @@ class _Builder:
 
     def _add(self, entity: Entity) -> None:
         name = entity.name
-        counted = count_columns(entity)
+        counted = count_columns(entity, keys=self.extended)
         self.count_enums[name] = _enum(f"{name}CountColumns", tuple(field.wire for field in counted))
         self._object(name, lambda: self._fields(entity), entity.description, (self.interface, self.node))
         self._object(
@@ -130,13 +133,7 @@ class _Builder:
 
     def _add_connection(self, entity: Entity) -> None:
         name = entity.name
-        self._object(
-            f"{name}Connection",
-            lambda: {
-                "pageInfo": GraphQLField(GraphQLNonNull(self.page_info)),
-                "edges": GraphQLField(_list_of(self.objects[f"{name}Edge"])),
-            },
-        )
+        self._object(f"{name}Connection", lambda: self._connection(self.objects[f"{name}Edge"], self.objects[name]))
         self._object(
             f"{name}Edge",
             lambda: {
@@ -157,6 +154,20 @@ class _Builder:
                 "predicate": GraphQLInputField(self.comparators["Int"]),
             },
         )
+
+    def _connection(
+        self, edge: GraphQLObjectType, node: GraphQLObjectType | GraphQLInterfaceType
+    ) -> dict[str, GraphQLField]:
+        fields = {
+            "pageInfo": GraphQLField(GraphQLNonNull(self.page_info)),
+            "edges": GraphQLField(_list_of(edge)),
+        }
+        if self.extended:
+            fields["nodes"] = GraphQLField(_list_of(node), description="The nodes of the edges.")
+            fields["totalCount"] = GraphQLField(
+                GraphQLNonNull(GraphQLInt), description="Number of rows on all pages together."
+            )
+        return fields
 
     def _all_relations(self) -> Iterator[Relation]:
         for entity in self.graph.entities.values():
@@ -233,12 +244,18 @@ class _Builder:
         for member in entity.input_members:
             if isinstance(member, Relation):
                 fields[member.wire] = GraphQLField(self.objects[f"{member.target}GroupByOptions"])
-            elif member.references is None:
+            elif self.extended or member.references is None:
                 fields[member.wire] = GraphQLField(self._type(member))
         return fields
 
     def _where(self, entity: Entity) -> dict[str, GraphQLInputField]:
         fields: dict[str, GraphQLInputField] = {}
+        if self.extended:
+            own = self.inputs[f"{entity.name}WhereClause"]
+            several = GraphQLList(GraphQLNonNull(own))
+            fields["_and"] = GraphQLInputField(several, description="All of these hold; true for an empty list.")
+            fields["_or"] = GraphQLInputField(several, description="One of these holds; false for an empty list.")
+            fields["_not"] = GraphQLInputField(own, description="This is known not to hold.")
         for member in entity.input_members:
             if isinstance(member, Relation):
                 fields[member.wire] = GraphQLInputField(self.inputs[f"{member.target}WhereClause"])
@@ -256,6 +273,9 @@ class _Builder:
             member = members[name]
             kind = self.order_by if isinstance(member, Field) else self.inputs[f"{member.target}OrderByClause"]
             fields[member.wire] = GraphQLInputField(kind)
+        if self.extended:
+            keys = (field for field in entity.fields if field.references is not None)
+            fields |= {field.wire: GraphQLInputField(self.order_by) for field in keys}
         return fields
 
     def _order_argument(self, entity: Entity) -> GraphQLArgument:
@@ -319,7 +339,7 @@ def _enum(name: str, values: tuple[str, ...]) -> GraphQLEnumType:
     return GraphQLEnumType(name, {value: value for value in values})
 
 
-def _list_of(kind: GraphQLObjectType) -> _List:
+def _list_of(kind: GraphQLObjectType | GraphQLInterfaceType) -> _List:
     return GraphQLNonNull(GraphQLList(GraphQLNonNull(kind)))
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from tomoportal.catalog.addresses import PLACEHOLDER
 from tomoportal.catalog.dialect import Dialect, text_literal
 from tomoportal.catalog.graph import Graph
+from tomoportal.catalog.variants import DEFAULT, Variant
 from tomoportal.catalog.visibility import Rule, Viewer
 from tomoportal.errors import QueryError
 from tomoportal.model.entities import Entity, Field
@@ -42,11 +43,12 @@ class Source:
 
 
 class Statement:
-    """Collects parameters and hands out aliases; knows the dialect, the viewer and the model."""
+    """Collects parameters and hands out aliases; knows the model, the schema, the dialect and the viewer."""
 
-    def __init__(self, graph: Graph, dialect: Dialect, viewer: Viewer, rule: Rule) -> None:
+    def __init__(self, graph: Graph, dialect: Dialect, viewer: Viewer, rule: Rule, variant: Variant = DEFAULT) -> None:
         self.graph = graph
         self.dialect = dialect
+        self.variant = variant
         self.parameters: dict[str, object] = {}
         self._viewer = viewer
         self._rule = rule
