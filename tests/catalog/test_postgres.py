@@ -16,6 +16,7 @@ from sqlalchemy.exc import DBAPIError
 from tomoportal.archive import Archive
 from tomoportal.catalog import Catalog, index
 from tomoportal.catalog.database import open_database
+from tomoportal.catalog.deadline import Deadline
 from tomoportal.catalog.patterns import check_regex, compile_regex, posix_of_regex
 from tomoportal.catalog.postgres_dialect import Postgres
 from tomoportal.catalog.search import search
@@ -116,12 +117,12 @@ class TestConnections:
 
     def test_the_time_limit_ends_with_its_request(self, catalog: Catalog) -> None:
         for _ in range(2):
-            with pytest.raises(DBAPIError) as error, catalog.read(seconds=0.05) as connection:
+            with pytest.raises(DBAPIError) as error, catalog.read(Deadline(0.05)) as connection:
                 connection.exec_driver_sql("SELECT pg_sleep(5)")
             assert catalog.database.reason(error.value).name == "SLOW"  # type: ignore[union-attr]
         with catalog.read() as connection:
             connection.exec_driver_sql("SELECT pg_sleep(0.1)")
-        with catalog.read(seconds=5) as connection:
+        with catalog.read(Deadline(5)) as connection:
             connection.exec_driver_sql("SELECT pg_sleep(0.1)")
 
     def test_a_connection_that_was_cut_is_replaced(self, catalog: Catalog, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -19,8 +19,9 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from tomoportal.catalog.addresses import Bases
+    from tomoportal.catalog.answers import Answer
     from tomoportal.catalog.catalog import Catalog, default_url
-    from tomoportal.catalog.execute import Answer, GraphQL
+    from tomoportal.catalog.execute import GraphQL
     from tomoportal.catalog.indexing import IndexReport, index
     from tomoportal.catalog.visibility import ANYONE, Viewer, owner_of, visible
 
@@ -40,7 +41,7 @@ __all__ = [
 
 _HOMES = {
     "ANYONE": "visibility",
-    "Answer": "execute",
+    "Answer": "answers",
     "Bases": "addresses",
     "Catalog": "catalog",
     "GraphQL": "execute",

@@ -11,6 +11,7 @@ from sqlalchemy.exc import DatabaseError
 
 from tomoportal.archive import Archive
 from tomoportal.catalog.database import Database, open_database
+from tomoportal.catalog.deadline import Deadline
 from tomoportal.catalog.dialect import Dialect
 from tomoportal.catalog.graph import Graph
 from tomoportal.catalog.migrations import HEAD, is_older, revision_of, stamp, upgrade
@@ -111,17 +112,30 @@ class Catalog:
             self.set_info(connection, "data_version", "0")
 
     @contextmanager
-    def read(self, *, seconds: float | None = None) -> Iterator[Connection]:
+    def read(self, deadline: Deadline | None = None) -> Iterator[Connection]:
         """A read-only connection with one snapshot for everything that is read through it.
 
-        Statements that run longer than ``seconds`` after the start are interrupted.
+        Statements that are not done at the deadline are interrupted. Raises :class:`CatalogError` if the database
+        cannot be reached or read.
         """
         with (
+            self._explained(),
             self.reading_engine.connect() as connection,
             connection.begin(),
-            self.database.limited(connection, seconds),
+            self.database.limited(connection, deadline or Deadline()),
         ):
             yield connection
+
+    @contextmanager
+    def _explained(self) -> Iterator[None]:
+        """What an operator can mend is said as such, not as the driver says it."""
+        try:
+            yield
+        except self.database.errors as error:
+            trouble = self.database.trouble(error)
+            if trouble is None:
+                raise
+            raise trouble from error
 
     @contextmanager
     def reader(self, viewer: Viewer) -> Iterator[Reader]:
@@ -133,8 +147,8 @@ class Catalog:
 
     @contextmanager
     def write(self) -> Iterator[Connection]:
-        """One transaction; all or nothing."""
-        with self.engine.begin() as connection:
+        """One transaction; all or nothing. Raises :class:`CatalogError` if the database cannot be written."""
+        with self._explained(), self.engine.begin() as connection:
             yield connection
 
     @property
@@ -157,7 +171,7 @@ class Catalog:
         # A catalog on a disk that cannot be written is opened by readers only.
         engine = self.engine if create else self.reading_engine
         try:
-            with engine.connect() as connection:
+            with self._explained(), engine.connect() as connection:
                 found = revision_of(connection)
         except DatabaseError as error:
             raise CatalogError("the file is not a catalog", where=self.url, fix=_REBUILD) from error

@@ -13,10 +13,11 @@ from sqlalchemy import URL, Connection, Engine, MetaData, Table
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError
 
+from tomoportal.catalog.deadline import Deadline
 from tomoportal.catalog.dialect import Dialect
 from tomoportal.catalog.ids import Records
 from tomoportal.catalog.timestamps import Timestamp, wire_timestamp
-from tomoportal.errors import SettingsError
+from tomoportal.errors import SettingsError, TomoportalError
 from tomoportal.storage import Store
 
 __all__ = ["Database", "Reason", "open_database", "stored_values"]
@@ -43,12 +44,20 @@ class Database(Protocol):
     writer: Engine
     reader: Engine
     """Connections that cannot write; a transaction is one snapshot."""
+    errors: tuple[type[Exception], ...]
+    """What SQLAlchemy and the driver raise."""
 
     def close(self) -> None:
         """Give back all connections."""
 
-    def limited(self, connection: Connection, seconds: float | None) -> AbstractContextManager[None]:
-        """Statements that take longer than ``seconds`` are given up."""
+    def limited(self, connection: Connection, deadline: Deadline) -> AbstractContextManager[None]:
+        """Statements that are not done at the deadline are given up."""
+
+    def rows(self, connection: Connection, sql: str, parameters: Mapping[str, object]) -> Iterator[list[bytes]]:
+        """The only column of a statement's rows, a few rows at a time, as the database finds them.
+
+        Raises the driver's errors, or those of SQLAlchemy.
+        """
 
     def empty(self, connection: Connection, tables: MetaData) -> None:
         """Drop the catalog's tables, of whatever version."""
@@ -70,6 +79,9 @@ class Database(Protocol):
 
     def reason(self, error: BaseException) -> Reason | None:
         """Why a statement was given up; None for a fault. ``error`` is SQLAlchemy's or the driver's own."""
+
+    def trouble(self, error: BaseException) -> TomoportalError | None:
+        """An error of the database that its operator can mend (a full disk, a lost server); None for any other."""
 
 
 def stored_values(table: Table, rows: Sequence[Mapping[str, object]]) -> Iterator[tuple[object, ...]]:

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import logging
 import re
 import threading
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
-from contextlib import ExitStack
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -26,14 +24,12 @@ from graphql import (
     validate,
 )
 from graphql.execution.values import VariableValues, get_variable_values
-from sqlalchemy import Connection
-from sqlalchemy.exc import DBAPIError
 
 from tomoportal.catalog.addresses import Bases
-from tomoportal.catalog.answer_cache import AnswerCache
+from tomoportal.catalog.answers import Answer, Answering, Prepared, SeveralErrors, formatted
 from tomoportal.catalog.catalog import Catalog
 from tomoportal.catalog.compiler import Compiler, Plan
-from tomoportal.catalog.database import Reason
+from tomoportal.catalog.deadline import Deadline
 from tomoportal.catalog.schema import build_schema
 from tomoportal.catalog.selection import Fields, Request
 from tomoportal.catalog.visibility import ANYONE, Rule, Viewer, visible
@@ -56,31 +52,6 @@ _WHOLE_NUMBER = re.compile(r"(?<![\w.])\d{1,9}(?![\w.])", re.ASCII)
 
 _QUOTED_NAME = re.compile(r"'(\w+)!?'")
 
-_REASONS: Mapping[Reason | None, str] = {
-    Reason.DEEP: "The selection is nested too deeply for this database; ask for fewer relations at once",
-    Reason.SLOW: "The request takes too long; ask for fewer rows, relations or groups at once",
-    Reason.PATTERN: "The database cannot search for a regular expression of this request; write a simpler one",
-}
-
-_log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """What goes back to the client."""
-
-    status: int
-    body: bytes
-    content_type: str = "application/json"
-
-
-@dataclass(frozen=True, slots=True)
-class _Prepared:
-    """Root fields in order: a plan for SQL, or JSON that is known already."""
-
-    fields: tuple[tuple[str, Plan | bytes], ...]
-    errors: tuple[GraphQLError, ...]
-
 
 @dataclass(slots=True)
 class _Text:
@@ -89,7 +60,7 @@ class _Text:
     operations: dict[str | None, OperationDefinitionNode] = field(default_factory=dict)
     fragments: dict[str, FragmentDefinitionNode] = field(default_factory=dict)
     errors: tuple[GraphQLError, ...] = ()
-    plans: dict[tuple[str | None, Viewer], _Prepared] = field(default_factory=dict)
+    plans: dict[tuple[str | None, Viewer], Prepared] = field(default_factory=dict)
 
 
 class GraphQL:
@@ -104,7 +75,7 @@ class GraphQL:
         self._texts: OrderedDict[str, _Text] = OrderedDict()
         self._valid: OrderedDict[str, None] = OrderedDict()
         self._lock = threading.Lock()
-        self._known = AnswerCache()
+        self._answering = Answering(catalog)
 
     def execute(
         self,
@@ -115,8 +86,14 @@ class GraphQL:
         viewer: Viewer = ANYONE,
         *,
         queries_only: bool = False,
+        in_pieces: bool = False,
+        deadline: Deadline | None = None,
     ) -> Answer:
-        """Answer one request. Errors are part of the answer; ``queries_only`` refuses mutations (GET)."""
+        """Answer one request. Errors are part of the answer; ``queries_only`` refuses mutations (GET).
+
+        ``in_pieces`` leaves what follows the first half megabyte to ``Answer.rest``. ``deadline`` replaces the limit of
+        the service; whoever has it may stop the request. Raises :class:`CatalogError` if the database cannot be used.
+        """
         text = self._text(query)
         if text.errors:
             return _refused(text.errors)
@@ -134,7 +111,13 @@ class GraphQL:
             return _refused([_read_only(operation)])
         try:
             prepared = self._prepare(text, operation, variables or {}, viewer)
-            return self._run(prepared, bases or Bases("s3://tomoportal", ""), viewer)
+            return self._answering.answer(
+                prepared,
+                bases or Bases("s3://tomoportal", ""),
+                viewer,
+                deadline or Deadline(self._seconds),
+                in_pieces=in_pieces,
+            )
         except QueryError as error:
             return _refused([GraphQLError(error.what)])
         except GraphQLError as error:
@@ -199,14 +182,14 @@ class GraphQL:
 
     def _prepare(
         self, text: _Text, operation: OperationDefinitionNode, variables: Mapping[str, Any], viewer: Viewer
-    ) -> _Prepared:
+    ) -> Prepared:
         definitions = operation.variable_definitions or ()
         key = (operation.name.value if operation.name else None, viewer)
         if not definitions and (found := text.plans.get(key)) is not None:
             return found
         values = get_variable_values(self.schema, definitions, dict(variables), max_errors=20)
         if not isinstance(values, VariableValues):
-            raise _Several([self._explained(error) for error in values])
+            raise SeveralErrors([self._explained(error) for error in values])
         request = Request(self.schema, text.fragments, values)
         prepared = self._compile(request, operation, text, variables, viewer)
         if not definitions and len(text.plans) < _CACHED_PLANS:
@@ -220,7 +203,7 @@ class GraphQL:
         text: _Text,
         variables: Mapping[str, Any],
         viewer: Viewer,
-    ) -> _Prepared:
+    ) -> Prepared:
         fields: Fields = {}
         request.gather("Query", operation.selection_set, fields, set())
         if len(fields) > MAX_ROOT_FIELDS:
@@ -235,7 +218,7 @@ class GraphQL:
                 prepared.append((key, self._introspect(key, nodes, operation, text, variables)))
             else:
                 prepared.append((key, compiler.root(key, nodes)))
-        return _Prepared(tuple(prepared), tuple(compiler.errors))
+        return Prepared(tuple(prepared), tuple(compiler.errors))
 
     def _introspect(
         self,
@@ -255,74 +238,8 @@ class GraphQL:
         document = DocumentNode(definitions=(only, *text.fragments.values()))
         result = execute_sync(self.schema, document, variable_values=dict(variables))
         if result.errors:
-            raise _Several(result.errors)
+            raise SeveralErrors(result.errors)
         return orjson.dumps((result.data or {})[key])
-
-    def _run(self, prepared: _Prepared, bases: Bases, viewer: Viewer) -> Answer:
-        # Pieces are joined once: a list of all annotations has 25 MB, and every copy of it would cost.
-        pieces = [b'{"data":{']
-        with ExitStack() as stack:
-            source: _Source | None = None
-            for index, (key, plan) in enumerate(prepared.fields):
-                pieces.append(b'%s"%s":' % (b"," if index else b"", key.encode()))
-                if isinstance(plan, bytes):
-                    pieces.append(plan)
-                    continue
-                if source is None:
-                    connection = stack.enter_context(self.catalog.read(seconds=self._seconds))
-                    source = _Source(self.catalog, connection, bases.parameters(), viewer, self._known)
-                pieces += source.pieces(plan)
-        pieces.append(b"}")
-        if prepared.errors:
-            pieces += [b',"errors":', _formatted(prepared.errors)]
-        return Answer(200, b"".join([*pieces, b"}"]))
-
-
-class _Several(GraphQLError):
-    """Several errors at once."""
-
-    def __init__(self, errors: Sequence[GraphQLError]) -> None:
-        super().__init__(errors[0].message)
-        self.errors = errors
-
-
-@dataclass(slots=True)
-class _Source:
-    """The database during one request: one snapshot, and what is known of it from earlier requests."""
-
-    catalog: Catalog
-    connection: Connection
-    addresses: Mapping[str, str]
-    viewer: Viewer
-    known: AnswerCache
-    version: str | None = None
-
-    def pieces(self, plan: Plan) -> list[bytes]:
-        """JSON of a root field. Aggregates, which read whole tables for a short answer, are kept."""
-        if plan.many:
-            rows = _rows(self.catalog, self.connection, plan, self.addresses)
-            return [b"[", b",".join(rows), b"]"]
-        if self.version is None:
-            self.version = self.catalog.info(self.connection, "data_version") or "0"
-        values = orjson.dumps([plan.parameters, self.addresses], option=orjson.OPT_SORT_KEYS)
-        question = (self.version, self.viewer, plan.sql, values)
-        return [self.known.get(question, lambda: _rows(self.catalog, self.connection, plan, self.addresses)[0])]
-
-
-def _rows(catalog: Catalog, connection: Connection, plan: Plan, addresses: Mapping[str, str]) -> list[bytes]:
-    driver = connection.dialect.loaded_dbapi
-    try:
-        with connection.exec_driver_sql(plan.sql, {**plan.parameters, **addresses}) as result:
-            # The driver's own rows: those of SQLAlchemy can do more than is needed here, which costs a third.
-            return [row[0] for row in result.cursor.fetchall()]
-    except (DBAPIError, driver.Error) as error:
-        reason = catalog.database.reason(error)
-        if reason in _REASONS:
-            raise GraphQLError(_REASONS[reason], path=[plan.key]) from error
-        _log.error("the catalog could not answer %s", plan.key, exc_info=error)
-        raise GraphQLError(
-            "The catalog cannot answer this request; see the log of the server", path=[plan.key]
-        ) from error
 
 
 def _read_only(operation: OperationDefinitionNode) -> GraphQLError:
@@ -333,13 +250,8 @@ def _read_only(operation: OperationDefinitionNode) -> GraphQLError:
 
 
 def _refused(errors: Sequence[GraphQLError]) -> Answer:
-    return Answer(200, b'{"data":null,"errors":' + _formatted(errors) + b"}")
-
-
-def _formatted(errors: Sequence[GraphQLError]) -> bytes:
-    every = [one for error in errors for one in (error.errors if isinstance(error, _Several) else (error,))]
-    return orjson.dumps([{**error.formatted} for error in every])
+    return Answer(200, b'{"data":null,"errors":' + formatted(errors) + b"}", complete=False)
 
 
 def _wrong(text: str) -> Answer:
-    return Answer(400, text.encode(), "text/plain; charset=utf-8")
+    return Answer(400, text.encode(), "text/plain; charset=utf-8", complete=False)

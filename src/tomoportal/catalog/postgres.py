@@ -9,13 +9,15 @@ from typing import TYPE_CHECKING, Any, cast
 
 from sqlalchemy import URL, Connection, Engine, MetaData, Table, create_engine, event, inspect
 from sqlalchemy.exc import DBAPIError, DisconnectionError, OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.pool import ConnectionPoolEntry
 
 from tomoportal.catalog.database import Reason, stored_values
+from tomoportal.catalog.deadline import Deadline
 from tomoportal.catalog.dialect import Dialect
 from tomoportal.catalog.postgres_dialect import Postgres
 from tomoportal.catalog.postgres_records import RecordTable
-from tomoportal.errors import CatalogError, LockedError, MissingPartError
+from tomoportal.errors import CatalogError, LockedError, MissingPartError, TomoportalError
 
 if TYPE_CHECKING:
     from psycopg import Connection as Raw
@@ -30,6 +32,7 @@ _OLDEST = 140000
 _OPTIONS = "-c timezone=UTC -c jit=off -c work_mem=65536"
 _LOCK_SECONDS = 60
 _INDEXER, _TABLES = 0x746F6D6F01, 0x746F6D6F02  # "tomo": numbers of our advisory locks
+_CANCEL_SECONDS = 5.0
 _TRUSTED_SECONDS = 10.0  # a connection that rested longer is tried before it is used
 
 _REASONS = {
@@ -37,6 +40,15 @@ _REASONS = {
     "54000": Reason.DEEP,
     "54001": Reason.DEEP,  # stack depth
     "2201B": Reason.PATTERN,
+}
+_TROUBLES: Mapping[str, tuple[type[TomoportalError], str, str]] = {
+    "25006": (CatalogError, "the database cannot be written", "give the URL of a server that takes changes"),
+    "40P01": (LockedError, "another program changes the same tables", "wait until it is done and try again"),
+    "42501": (CatalogError, "the database refuses this user", "grant it the rights to the catalog's tables and schema"),
+    "53100": (CatalogError, "the disk of the database is full", "free some space and try again"),
+    "53200": (CatalogError, "the database has too little memory", "try again when there is more"),
+    "53300": (CatalogError, "the database takes no more connections", "raise its max_connections, or try again later"),
+    "55P03": (LockedError, "another program holds the tables", "wait until it is done and try again"),
 }
 
 
@@ -47,7 +59,7 @@ class PostgresDatabase:
 
     def __init__(self, url: URL) -> None:
         try:
-            import psycopg  # noqa: F401
+            import psycopg
         except ImportError as error:
             raise MissingPartError(
                 "the driver for PostgreSQL is not installed", fix="pip install 'tomoportal[postgres]'"
@@ -56,6 +68,7 @@ class PostgresDatabase:
         self.writer = _engine(url, "", "READ COMMITTED")
         self.reader = _engine(url, " -c default_transaction_read_only=on", "REPEATABLE READ")
         _answer_in_binary(self.reader)
+        self.errors: tuple[type[Exception], ...] = (DBAPIError, PoolTimeoutError, psycopg.Error)
         try:
             self.dialect: Dialect = Postgres(_version(self.reader, self.url))
         except BaseException:
@@ -67,16 +80,42 @@ class PostgresDatabase:
         self.writer.dispose()
 
     @contextmanager
-    def limited(self, connection: Connection, seconds: float | None) -> Iterator[None]:
-        milliseconds = 0 if seconds is None else max(1, round(seconds * 1000))
+    def limited(self, connection: Connection, deadline: Deadline) -> Iterator[None]:
+        milliseconds = 0 if deadline.seconds is None else max(1, round(deadline.seconds * 1000))
         if connection.info.get("statement_timeout", 0) != milliseconds:
             # For the session, so that the next request need not say it again.
             connection.exec_driver_sql(f"SET statement_timeout = {milliseconds}")
             connection.info["statement_timeout"] = milliseconds
+        raw = cast("Raw[Any]", connection.connection.dbapi_connection)
         try:
-            yield
+            with deadline.interrupting(lambda: raw.cancel_safe(timeout=_CANCEL_SECONDS)):
+                yield
         except BaseException:
-            connection.info.pop("statement_timeout", None)  # rolled back with the transaction
+            if not connection.invalidated:
+                connection.info.pop("statement_timeout", None)  # rolled back with the transaction
+            raise
+        finally:
+            if deadline.stopped and not connection.invalidated:
+                connection.invalidate()  # the cancellation may arrive late and would hit somebody else's statement
+
+    def rows(self, connection: Connection, sql: str, parameters: Mapping[str, object]) -> Iterator[list[bytes]]:
+        from tomoportal.catalog.postgres_rows import Statements
+
+        connection.dispatch.before_cursor_execute(connection, None, sql, parameters, None, False)
+        raw = cast("Raw[Any]", connection.connection.dbapi_connection)
+        statements = connection.info.get("statements")
+        if statements is None:
+            statements = connection.info["statements"] = Statements(raw)
+        try:
+            yield from statements.rows(sql, parameters)
+        except GeneratorExit:
+            raw.cancel_safe(timeout=_CANCEL_SECONDS)
+            connection.invalidate()
+            raise
+        except self.errors:
+            if raw.broken:
+                connection.invalidate()
+                self.reader.dispose()  # the other connections that rest are lost as well
             raise
 
     def empty(self, connection: Connection, tables: MetaData) -> None:
@@ -120,8 +159,50 @@ class PostgresDatabase:
             connection.exec_driver_sql(f"ANALYZE {', '.join(f'{chr(34)}{name}{chr(34)}' for name in tables.tables)}")
 
     def reason(self, error: BaseException) -> Reason | None:
-        cause = error.orig if isinstance(error, DBAPIError) else error
-        return _REASONS.get(getattr(cause, "sqlstate", None) or "")
+        return _REASONS.get(_state(error) or "")
+
+    def trouble(self, error: BaseException) -> TomoportalError | None:
+        if isinstance(error, PoolTimeoutError):
+            return CatalogError("too many requests wait for the database", where=self.url, fix="try again later")
+        state = _state(error)
+        if state is None:
+            return None
+        if _is_lost(state):
+            return _unanswered(error, self.url)
+        if state not in _TROUBLES:
+            return None
+        kind, what, fix = _TROUBLES[state]
+        return kind(f"{what} ({_said(error)})", where=self.url, fix=fix)
+
+
+def _state(error: BaseException) -> str | None:
+    """The SQLSTATE of an error of the driver; empty if the server said nothing; None for other errors."""
+    import psycopg
+
+    cause = error.orig if isinstance(error, DBAPIError) else error
+    if not isinstance(cause, psycopg.Error):
+        return None
+    if cause.sqlstate is None and not isinstance(cause, psycopg.OperationalError):
+        return None
+    return cause.sqlstate or ""
+
+
+def _is_lost(state: str) -> bool:
+    """Whether the connection is gone, or was never there."""
+    return state == "" or state.startswith(("08", "57P"))
+
+
+def _said(error: BaseException) -> str:
+    lines = str(error.orig if isinstance(error, DBAPIError) else error).strip().splitlines()
+    return lines[-1] if lines else type(error).__name__
+
+
+def _unanswered(error: BaseException, url: str) -> CatalogError:
+    return CatalogError(
+        f"the database does not answer: {_said(error)}",
+        where=url,
+        fix="see that the server runs and that the URL is right",
+    )
 
 
 def _engine(url: URL, options: str, isolation: Any) -> Engine:
@@ -176,12 +257,7 @@ def _version(engine: Engine, url: str) -> int:
             version = int(raw.info.server_version)
             encoding = raw.info.parameter_status("server_encoding")
     except DBAPIError as error:
-        reason = str(error.orig).strip().splitlines()[-1]
-        raise CatalogError(
-            f"the database does not answer: {reason}",
-            where=url,
-            fix="see that the server runs and that the URL is right",
-        ) from error
+        raise _unanswered(error, url) from error
     if version < _OLDEST:
         raise CatalogError(
             f"the server is PostgreSQL {version // 10000}", where=url, fix=f"use {_OLDEST // 10000} or newer"

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import sqlite3
-import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
@@ -13,12 +12,14 @@ from urllib.parse import quote
 
 from sqlalchemy import URL, Connection, Engine, MetaData, QueuePool, Table, create_engine, event, inspect
 from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 from tomoportal.catalog.database import Reason, stored_values
+from tomoportal.catalog.deadline import Deadline
 from tomoportal.catalog.dialect import Dialect, Sqlite
 from tomoportal.catalog.network_disks import network_file_system
 from tomoportal.catalog.sqlite_functions import add_functions
-from tomoportal.errors import CatalogError, SettingsError
+from tomoportal.errors import CatalogError, LockedError, SettingsError, TomoportalError
 from tomoportal.storage import Store, open_store
 
 __all__ = ["SqliteDatabase"]
@@ -26,7 +27,29 @@ __all__ = ["SqliteDatabase"]
 _WRITER_PRAGMAS = ("busy_timeout=30000", "journal_mode=WAL", "synchronous=NORMAL", "cache_size=-65536")
 _READER_PRAGMAS = ("busy_timeout=5000", "cache_size=-8192", "mmap_size=268435456", "temp_store=MEMORY")
 _STEPS = 100_000  # virtual machine instructions between two looks at the clock
+_BATCH = 1 << 18  # bytes of rows that are handed on together
 _LARGEST_VALUE = 256 << 20  # bytes of one answer row
+_ELSEWHERE = "or put the catalog on another disk: --db sqlite:////path/catalog.sqlite"
+_TROUBLES: Mapping[int, tuple[type[TomoportalError], str, str]] = {
+    sqlite3.SQLITE_FULL: (CatalogError, "the disk is full", f"free some space and try again, {_ELSEWHERE}"),
+    sqlite3.SQLITE_IOERR: (CatalogError, "the disk does not do its work", f"look after the disk, {_ELSEWHERE}"),
+    sqlite3.SQLITE_READONLY: (
+        CatalogError,
+        "the catalog cannot be written",
+        f"allow this user to write the file and its folder, {_ELSEWHERE}",
+    ),
+    sqlite3.SQLITE_CANTOPEN: (
+        CatalogError,
+        "the catalog cannot be opened",
+        f"allow this user to read and write the file and its folder, {_ELSEWHERE}",
+    ),
+    sqlite3.SQLITE_BUSY: (
+        LockedError,
+        "another process is writing the catalog",
+        "wait until it is done; if no `tomoportal index` runs, end the program that has the file open",
+    ),
+    sqlite3.SQLITE_CORRUPT: (CatalogError, "the catalog is damaged", "run `tomoportal index --rebuild`; ids stay"),
+}
 
 
 class SqliteDatabase:
@@ -49,6 +72,7 @@ class SqliteDatabase:
         elif not self.path.exists():
             raise CatalogError("there is no catalog", where=str(self.path), fix="run `tomoportal index`")
         self.dialect: Dialect = Sqlite()
+        self.errors: tuple[type[Exception], ...] = (DBAPIError, PoolTimeoutError, sqlite3.Error)
         self.writer = _writer(self.path)
         self.reader = _reader(self.path)
 
@@ -57,17 +81,28 @@ class SqliteDatabase:
         self.writer.dispose()
 
     @contextmanager
-    def limited(self, connection: Connection, seconds: float | None) -> Iterator[None]:
-        if seconds is None:
-            yield
-            return
+    def limited(self, connection: Connection, deadline: Deadline) -> Iterator[None]:
         raw = cast("sqlite3.Connection", connection.connection.dbapi_connection)
-        deadline = time.monotonic() + seconds
-        raw.set_progress_handler(lambda: time.monotonic() > deadline, _STEPS)
+        raw.set_progress_handler(lambda: deadline.over, _STEPS)
         try:
             yield
         finally:
             raw.set_progress_handler(None, 0)
+
+    def rows(self, connection: Connection, sql: str, parameters: Mapping[str, object]) -> Iterator[list[bytes]]:
+        with connection.exec_driver_sql(sql, dict(parameters)) as result:
+            batch: list[bytes] = []
+            size = 0
+            # The driver's own rows: those of SQLAlchemy can do more than is needed here, which costs a third. One after
+            # the other, since the rows of lists in lists may have a megabyte each.
+            for (row,) in cast("sqlite3.Cursor", result.cursor):
+                batch.append(row)
+                size += len(row)
+                if size >= _BATCH:
+                    yield batch
+                    batch, size = [], 0
+            if batch:
+                yield batch
 
     def empty(self, connection: Connection, tables: MetaData) -> None:
         for name in inspect(connection).get_table_names():
@@ -105,6 +140,16 @@ class SqliteDatabase:
         if "stack overflow" in text or "too large" in text or "too deep" in text:
             return Reason.DEEP
         return Reason.SLOW if "interrupted" in text else None
+
+    def trouble(self, error: BaseException) -> TomoportalError | None:
+        cause = error.orig if isinstance(error, DBAPIError) else error
+        if isinstance(error, PoolTimeoutError):
+            return CatalogError("too many requests wait for the catalog", where=str(self.path), fix="try again later")
+        code = getattr(cause, "sqlite_errorcode", 0) & 0xFF  # without what SQLite adds to the kind of error
+        if code not in _TROUBLES:
+            return None
+        kind, what, fix = _TROUBLES[code]
+        return kind(f"{what} ({cause})", where=str(self.path), fix=fix)
 
 
 def _path_of(url: URL) -> Path:
