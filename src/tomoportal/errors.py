@@ -18,6 +18,7 @@ that a caller would catch: a missing key is a ``FileNotFoundError``, a malformed
     ├── AnnotationError        a copick project, or a request to one, that cannot be: a taken name, misfitting arrays
     │   └── UnknownNameError   a name or number that a document does not hold
     ├── CatalogError           the catalog (database) cannot answer or be built
+    ├── PortalError            another portal that cannot be reached, or that answers with an error
     ├── QueryError             a GraphQL request that cannot be answered; its text is shown to the client
     └── MissingPartError       an optional part (browser, viewer files, extra package) that is not installed
 """
@@ -39,6 +40,7 @@ __all__ = [
     "LockedError",
     "MissingPartError",
     "NotFoundError",
+    "PortalError",
     "Problem",
     "QueryError",
     "ReadOnlyError",
@@ -150,6 +152,13 @@ class UnknownNameError(AnnotationError, KeyError):
 
 class CatalogError(TomoportalError):
     """The catalog cannot be opened, built or asked."""
+
+
+class PortalError(TomoportalError, ConnectionError):
+    """A portal that is asked over the network and cannot be reached, or answers with an error."""
+
+    passing: bool = False
+    """Whether the same question may be answered later, or a smaller one now."""
 
 
 class QueryError(TomoportalError):
