@@ -16,6 +16,7 @@ from graphql import (
     FragmentDefinitionNode,
     GraphQLEnumType,
     GraphQLError,
+    GraphQLSchema,
     OperationDefinitionNode,
     OperationType,
     SelectionSetNode,
@@ -32,6 +33,7 @@ from tomoportal.catalog.compiler import Compiler, Plan
 from tomoportal.catalog.deadline import Deadline
 from tomoportal.catalog.schema import build_schema
 from tomoportal.catalog.selection import Fields, Request
+from tomoportal.catalog.variants import DEFAULT, EXTENDED, Variant
 from tomoportal.catalog.visibility import ANYONE, Rule, Viewer, visible
 from tomoportal.errors import QueryError
 
@@ -57,6 +59,8 @@ _QUOTED_NAME = re.compile(r"'(\w+)!?'")
 class _Text:
     """A request text that was parsed and validated, or the errors it has."""
 
+    schema: GraphQLSchema
+    variant: Variant
     operations: dict[str | None, OperationDefinitionNode] = field(default_factory=dict)
     fragments: dict[str, FragmentDefinitionNode] = field(default_factory=dict)
     errors: tuple[GraphQLError, ...] = ()
@@ -69,11 +73,11 @@ class GraphQL:
     def __init__(self, catalog: Catalog, *, rule: Rule = visible, seconds: float | None = 30.0) -> None:
         """``rule`` decides what is visible; a request that keeps the database busy for ``seconds`` is given up."""
         self.catalog = catalog
-        self.schema = build_schema(catalog.graph)
+        self._schemas: dict[Variant, GraphQLSchema] = {}
         self._rule = rule
         self._seconds = seconds
-        self._texts: OrderedDict[str, _Text] = OrderedDict()
-        self._valid: OrderedDict[str, None] = OrderedDict()
+        self._texts: OrderedDict[tuple[Variant, str], _Text] = OrderedDict()
+        self._valid: OrderedDict[tuple[Variant, str], None] = OrderedDict()
         self._lock = threading.Lock()
         self._answering = Answering(catalog)
 
@@ -85,16 +89,18 @@ class GraphQL:
         bases: Bases | None = None,
         viewer: Viewer = ANYONE,
         *,
+        extended: bool = False,
         queries_only: bool = False,
         in_pieces: bool = False,
         deadline: Deadline | None = None,
     ) -> Answer:
-        """Answer one request. Errors are part of the answer; ``queries_only`` refuses mutations (GET).
+        """Answer one request. Errors are part of the answer; ``queries_only`` refuses mutations (GET). With
+        ``extended`` the request may use what our schema has beyond the public portal's (``variants``).
 
         ``in_pieces`` leaves what follows the first half megabyte to ``Answer.rest``. ``deadline`` replaces the limit of
         the service; whoever has it may stop the request. Raises :class:`CatalogError` if the database cannot be used.
         """
-        text = self._text(query)
+        text = self._text(query, EXTENDED if extended else DEFAULT)
         if text.errors:
             return _refused(text.errors)
         operation = text.operations.get(operation_name)
@@ -123,28 +129,38 @@ class GraphQL:
         except GraphQLError as error:
             return _refused([error])
 
-    def _text(self, query: str) -> _Text:
+    def _schema(self, variant: Variant) -> GraphQLSchema:
         with self._lock:
-            found = self._texts.get(query)
+            if variant not in self._schemas:
+                self._schemas[variant] = build_schema(self.catalog.graph, variant)
+            return self._schemas[variant]
+
+    def _text(self, query: str, variant: Variant) -> _Text:
+        key = (variant, query)
+        with self._lock:
+            found = self._texts.get(key)
             if found is not None:
-                self._texts.move_to_end(query)
+                self._texts.move_to_end(key)
                 return found
-        text = self._parse(query)
+        text = _Text(self._schema(variant), variant)
+        self._parse(query, text)
         if len(query) <= _CACHED_LENGTH:
             with self._lock:
-                self._texts[query] = text
+                self._texts[key] = text
                 while len(self._texts) > _CACHED_TEXTS:
                     self._texts.popitem(last=False)
         return text
 
-    def _parse(self, query: str) -> _Text:
+    def _parse(self, query: str, text: _Text) -> None:
         if len(query) > MAX_LENGTH:
-            return _Text(errors=(GraphQLError(f"The request is longer than {MAX_LENGTH} characters"),))
+            text.errors = (GraphQLError(f"The request is longer than {MAX_LENGTH} characters"),)
+            return
         try:
             document = parse(query, max_lexical_tokens=MAX_TOKENS)
         except GraphQLError as error:
-            return _Text(errors=(error,))
-        text = _Text(errors=self._validate(query, document))
+            text.errors = (error,)
+            return
+        text.errors = self._validate(query, document, text)
         for definition in document.definitions:
             if isinstance(definition, OperationDefinitionNode):
                 text.operations[definition.name.value if definition.name else None] = definition
@@ -152,33 +168,23 @@ class GraphQL:
                 text.fragments[definition.name.value] = definition
         if not text.errors and not text.operations:
             text.errors = (GraphQLError("The request holds no operation"),)
-        return text
 
-    def _validate(self, query: str, document: DocumentNode) -> tuple[GraphQLError, ...]:
+    def _validate(self, query: str, document: DocumentNode, text: _Text) -> tuple[GraphQLError, ...]:
         """Errors of a document. Texts that differ in whole numbers only (ids, mostly) are validated once.
 
         Numbers are checked again when arguments are coerced, so nothing slips through.
         """
-        shape = _WHOLE_NUMBER.sub("0", query) if len(query) <= _CACHED_LENGTH else None
+        shape = (text.variant, _WHOLE_NUMBER.sub("0", query)) if len(query) <= _CACHED_LENGTH else None
         with self._lock:
             if shape in self._valid:
                 return ()
-        errors = tuple(self._explained(error) for error in validate(self.schema, document, max_errors=20))
+        errors = tuple(_explained(error, text.schema) for error in validate(text.schema, document, max_errors=20))
         if not errors and shape is not None:
             with self._lock:
                 self._valid[shape] = None
                 while len(self._valid) > _CACHED_TEXTS:
                     self._valid.popitem(last=False)
         return errors
-
-    def _explained(self, error: GraphQLError) -> GraphQLError:
-        """An error about an enum also says which values there are."""
-        for name in _QUOTED_NAME.findall(error.message):
-            kind = self.schema.type_map.get(name)
-            if isinstance(kind, GraphQLEnumType):
-                text = f"{error.message} The values are {', '.join(kind.values)}."
-                return GraphQLError(text, error.nodes, path=error.path, original_error=error.original_error)
-        return error
 
     def _prepare(
         self, text: _Text, operation: OperationDefinitionNode, variables: Mapping[str, Any], viewer: Viewer
@@ -187,10 +193,10 @@ class GraphQL:
         key = (operation.name.value if operation.name else None, viewer)
         if not definitions and (found := text.plans.get(key)) is not None:
             return found
-        values = get_variable_values(self.schema, definitions, dict(variables), max_errors=20)
+        values = get_variable_values(text.schema, definitions, dict(variables), max_errors=20)
         if not isinstance(values, VariableValues):
-            raise SeveralErrors([self._explained(error) for error in values])
-        request = Request(self.schema, text.fragments, values)
+            raise SeveralErrors([_explained(error, text.schema) for error in values])
+        request = Request(text.schema, text.fragments, values)
         prepared = self._compile(request, operation, text, variables, viewer)
         if not definitions and len(text.plans) < _CACHED_PLANS:
             text.plans[key] = prepared
@@ -208,7 +214,7 @@ class GraphQL:
         request.gather("Query", operation.selection_set, fields, set())
         if len(fields) > MAX_ROOT_FIELDS:
             raise QueryError(f"The request asks for {len(fields)} root fields; at most {MAX_ROOT_FIELDS} are answered")
-        compiler = Compiler(self.catalog.graph, self.catalog.dialect, request, viewer, self._rule)
+        compiler = Compiler(self.catalog.graph, self.catalog.dialect, request, viewer, self._rule, text.variant)
         prepared: list[tuple[str, Plan | bytes]] = []
         for key, nodes in fields.items():
             name = nodes[0].name.value
@@ -236,10 +242,20 @@ class GraphQL:
             selection_set=SelectionSetNode(selections=tuple(nodes)),
         )
         document = DocumentNode(definitions=(only, *text.fragments.values()))
-        result = execute_sync(self.schema, document, variable_values=dict(variables))
+        result = execute_sync(text.schema, document, variable_values=dict(variables))
         if result.errors:
             raise SeveralErrors(result.errors)
         return orjson.dumps((result.data or {})[key])
+
+
+def _explained(error: GraphQLError, schema: GraphQLSchema) -> GraphQLError:
+    """An error about an enum also says which values there are."""
+    for name in _QUOTED_NAME.findall(error.message):
+        kind = schema.type_map.get(name)
+        if isinstance(kind, GraphQLEnumType):
+            text = f"{error.message} The values are {', '.join(kind.values)}."
+            return GraphQLError(text, error.nodes, path=error.path, original_error=error.original_error)
+    return error
 
 
 def _read_only(operation: OperationDefinitionNode) -> GraphQLError:
