@@ -81,6 +81,10 @@ class GraphQL:
         self._lock = threading.Lock()
         self._answering = Answering(catalog)
 
+    def deadline(self) -> Deadline:
+        """The time limit of one request that begins now; may be given to :meth:`execute` and stopped."""
+        return Deadline(self._seconds)
+
     def execute(
         self,
         query: str,
@@ -121,7 +125,7 @@ class GraphQL:
                 prepared,
                 bases or Bases("s3://tomoportal", ""),
                 viewer,
-                deadline or Deadline(self._seconds),
+                deadline or self.deadline(),
                 in_pieces=in_pieces,
             )
         except QueryError as error:

@@ -20,6 +20,7 @@ from tomoportal.server.conditional import (
 from tomoportal.server.context import Context
 from tomoportal.server.encoding import JSON, compress, content_type
 from tomoportal.server.file_sources import FileSource
+from tomoportal.server.large_answers import disconnected
 
 __all__ = ["DATA_CORS", "FileReply", "Refusal", "file_reply", "send_reply"]
 
@@ -116,7 +117,7 @@ async def send_reply(context: Context, reply: FileReply, receive: Receive, send:
 
 async def _send_rest(context: Context, reply: FileReply, source: FileSource, receive: Receive, send: Send) -> None:
     """The server's flow control keeps at most one piece waiting per reader."""
-    gone = asyncio.create_task(_disconnected(receive))
+    gone = asyncio.create_task(disconnected(receive))
     try:
         while reply.position < reply.stop and not gone.done():
             length = min(source.piece, reply.stop - reply.position)
@@ -128,8 +129,3 @@ async def _send_rest(context: Context, reply: FileReply, source: FileSource, rec
             await send({"type": "http.response.body", "body": piece, "more_body": not last})
     finally:
         gone.cancel()
-
-
-async def _disconnected(receive: Receive) -> None:
-    while (await receive())["type"] != "http.disconnect":
-        pass

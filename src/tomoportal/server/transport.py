@@ -6,8 +6,11 @@ public Python client retries those.
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib import resources
 from typing import Any
@@ -18,12 +21,15 @@ from starlette.types import Receive, Scope, Send
 
 from tomoportal import __version__
 from tomoportal.catalog import Answer, Bases
+from tomoportal.catalog.deadline import Deadline
 from tomoportal.server.conditional import is_unchanged
 from tomoportal.server.context import Context
-from tomoportal.server.encoding import JSON, compress, prefers_html
+from tomoportal.server.encoding import JSON, accepts_gzip, compress, prefers_html
+from tomoportal.server.large_answers import LargeAnswer, disconnected
 
 __all__ = ["GraphQLTransport", "explorer_asset"]
 
+_WATCHED_AFTER = 0.2  # seconds
 _EXPLORER_FILES = {"explorer.js": "text/javascript", "explorer.css": "text/css"}
 
 
@@ -51,12 +57,12 @@ class GraphQLTransport:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         request = Request(scope, receive)
         try:
-            response = await self._respond(request)
+            response = await self._respond(request, receive)
         except _RefusedError as refused:
             response = PlainTextResponse(refused.text, refused.status)
         await response(scope, receive, send)
 
-    async def _respond(self, request: Request) -> Response:
+    async def _respond(self, request: Request, receive: Receive) -> Response | LargeAnswer:
         if request.method == "GET":
             if prefers_html(request.headers.get("accept")):
                 return _explorer_file("explorer.html", "text/html")
@@ -65,9 +71,11 @@ class GraphQLTransport:
             body = await _body(request, self._context.settings.max_body_mb)
         else:
             return PlainTextResponse("GraphQL is asked with GET or POST.", 405, {"Allow": "GET, POST, OPTIONS"})
-        return await self._context.run(self._answer, request, body)
+        deadline = self._context.graphql.deadline()
+        with _watched(receive, deadline):
+            return await self._context.run(self._answer, request, body, deadline)
 
-    def _answer(self, request: Request, body: bytes | None) -> Response:
+    def _answer(self, request: Request, body: bytes | None, deadline: Deadline) -> Response | LargeAnswer:
         """All that takes time, in a thread: parse, compile, one statement per root field, compress."""
         question = _from_address(request) if body is None else _from_body(request, body)
         bases, viewer = self._context.bases(request.scope), self._context.viewer(request.scope)
@@ -77,16 +85,48 @@ class GraphQLTransport:
         if etag is not None and is_unchanged(request.headers, etag):
             return Response(status_code=304, headers={**headers, "ETag": etag})
         answer: Answer = self._context.graphql.execute(
-            question.query, question.variables, question.operation, bases, viewer, queries_only=reading
+            question.query,
+            question.variables,
+            question.operation,
+            bases,
+            viewer,
+            queries_only=reading,
+            in_pieces=True,
+            deadline=deadline,
         )
         if answer.status != 200:
             return Response(answer.body, answer.status, media_type=answer.content_type)
-        if etag is not None and b'"errors"' not in answer.body:  # an error may pass, such as a time limit
+        if etag is not None and answer.complete:
             headers["ETag"] = etag
+        if answer.rest is not None:
+            compressed = accepts_gzip(request.headers.get("accept-encoding"))
+            return LargeAnswer(self._context, answer, headers, deadline, compressed=compressed)
         packed, compressed = compress(answer.body, request.headers.get("accept-encoding"))
         if compressed:
             headers["Content-Encoding"] = "gzip"
         return Response(packed, 200, headers, answer.content_type)
+
+
+@contextmanager
+def _watched(receive: Receive, deadline: Deadline) -> Iterator[None]:
+    """Stop the statements of a client who leaves while it waits; most do not wait long enough to be watched."""
+    watcher: asyncio.Task[None] | None = None
+
+    async def watch() -> None:
+        await disconnected(receive)
+        await asyncio.to_thread(deadline.stop)
+
+    def begin() -> None:
+        nonlocal watcher
+        watcher = asyncio.create_task(watch())
+
+    timer = asyncio.get_running_loop().call_later(_WATCHED_AFTER, begin)
+    try:
+        yield
+    finally:
+        timer.cancel()
+        if watcher is not None:
+            watcher.cancel()
 
 
 def explorer_asset(request: Request) -> Response:
