@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from tomoportal.archive.source_digests import SourceDigests
+from tomoportal.errors import StorageError
 from tomoportal.ingest.inputs import digest_of, input_parts
 from tomoportal.ingest.plan import Action, Item
 from tomoportal.ingest.planning import Planning
@@ -57,5 +58,8 @@ def _action(
     manifest = planning.records.manifest(item.place)
     # What only the finished items before it can tell (the pictures of a tomogram, say) is taken as it was.
     context = record.inputs.get("context") if step_of(item.kind).context else None
-    parts = input_parts(item, planning.options, planning.source.store, digests, manifest, context)
+    try:
+        parts = input_parts(item, planning.options, planning.source.store, digests, manifest, context)
+    except StorageError:  # making it will tell, as the failure of this item
+        return "replace"
     return "skip" if digest_of(parts) == record.input_digest else "replace"

@@ -13,12 +13,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from tomoportal.errors import FormatError
+from tomoportal.errors import FormatError, StorageError
 from tomoportal.ingest.scope import Scope, TemplateError
 from tomoportal.ingest.sources import ROOT_OPTION, SourceRoot
 from tomoportal.ingest.trees import OutsideError, Tree
 
-__all__ = ["FINDERS", "FindError", "Found", "Search", "compile_rule", "find", "passes_filters"]
+__all__ = ["FINDERS", "FindError", "Found", "Search", "compile_rule", "find", "passes_filters", "without_excluded"]
 
 FINDERS = ("source_glob", "source_multi_glob", "literal", "destination_glob", "destination_filter", "tomogram_header")
 _FILTERED = {
@@ -56,6 +56,8 @@ class Search:
     unmatched: tuple[str, ...] = field(default=())
     filtered: tuple[str, ...] = field(default=())
     """Files that the pattern found and ``match_regex`` left out, if that left nothing."""
+    excluded: tuple[str, ...] = field(default=())
+    """Files (or names) that were found and ``exclude`` left out, if that left nothing."""
 
 
 def find(entry: Mapping[str, Any], scope: Scope, source: SourceRoot, archive: Tree, section: str = "") -> Search:
@@ -87,9 +89,17 @@ def find(entry: Mapping[str, Any], scope: Scope, source: SourceRoot, archive: Tr
         search = _headers(arguments, scope, source)
     else:
         search = _filtered(arguments, section, scope, archive)
+    return without_excluded(search, entry)
+
+
+def without_excluded(search: Search, entry: Mapping[str, Any]) -> Search:
+    """The search without the names that ``exclude`` of a source entry matches."""
     rules = [compile_rule(rule) for rule in entry.get("exclude") or ()]
     kept = tuple(item for item in search.found if not any(rule.match(item.name) for rule in rules))
-    return replace(search, found=kept)
+    if kept or not search.found:
+        return replace(search, found=kept)
+    left_out = tuple(item.key or item.name for item in search.found)
+    return replace(search, found=(), unmatched=search.unmatched or left_out, excluded=left_out)
 
 
 def passes_filters(filters: Mapping[str, Any] | None, names: Mapping[str, str]) -> bool:
@@ -149,8 +159,9 @@ def _headers(arguments: Mapping[str, Any], scope: Scope, source: SourceRoot) -> 
                 name = f"{header_spacing(volume):.3f}"
             finally:
                 volume.close()
-        except FormatError as error:
-            raise FindError(error.what, "tomogram_header.list_glob", error.fix) from error
+        except (FormatError, StorageError) as error:
+            what = error.what if item.key in error.what else f"{item.key}: {error.what}"
+            raise FindError(what, "tomogram_header.list_glob", error.fix) from error
         found.setdefault(name, Found(name, item.key))
     return replace(matched, found=tuple(found.values()))
 

@@ -71,10 +71,12 @@ class Maker:
         Whether that was needed and done; what stands in the way is told when the item is made.
         """
         early = step_of(item.kind).early
-        if early is None or item.document is None or self.archive.store.exists(item.document):
+        if early is None or item.document is None:
             return False
         inputs = {"early": True}
         try:
+            if self.archive.store.exists(item.document):
+                return False
             self._publish(
                 container_of(item.place), item, digest_of(inputs), inputs, None, (item.document, dict(early(item)))
             )

@@ -121,8 +121,8 @@ class Unmatched:
     """Whether nothing at all matched."""
     in_archive: bool = False
     """Whether the archive was searched, which may not hold yet what the config refers to."""
-    filtered: str = ""
-    """What `match_regex` left out, if it is the reason."""
+    why: str = ""
+    """What `match_regex`, `exclude` or `parent_filters` left out, if one of them is the reason."""
 
     @property
     def wrong(self) -> bool:
@@ -137,7 +137,12 @@ class Unmatched:
         else:
             names = ", ".join(self.runs[:5]) + (", …" if len(self.runs) > 5 else "")
             scope = f"nothing in {len(self.runs)} of {self.total} runs ({names})"
-        return f"{self.where}: {self.pattern!r} matched {scope}; {self.filtered or f'looked for {self.examples[0]!r}'}"
+        return f"{self.where}: {self.pattern!r} matched {scope}; {self.reason}"
+
+    @property
+    def reason(self) -> str:
+        """Why nothing matched, as far as that is known; else what was looked for."""
+        return self.why or f"looked for {self.examples[0]!r}"
 
 
 @dataclass(frozen=True)
@@ -191,7 +196,7 @@ class Plan:
                     "runs": list(one.runs),
                     "examples": list(one.examples),
                     "everywhere": one.everywhere,
-                    "filtered": one.filtered or None,
+                    "why": one.why or None,
                 }
                 for one in self.unmatched
             ],

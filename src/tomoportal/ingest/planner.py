@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from tomoportal.archive import Archive, layout
-from tomoportal.errors import ArchiveError, ConfigError, Problem
+from tomoportal.errors import ArchiveError, ConfigError, Problem, StorageError
 from tomoportal.ingest.actions import with_actions
 from tomoportal.ingest.config import Config
 from tomoportal.ingest.dates import latest_date, stamp
@@ -30,7 +30,7 @@ from tomoportal.ingest.steps import (
     tomograms,
 )
 from tomoportal.ingest.steps.annotations import plan as plan_annotations
-from tomoportal.ingest.trees import Tree
+from tomoportal.ingest.trees import Tree, is_local
 from tomoportal.ingest.unreadable import folder_problems, keep_recorded
 
 __all__ = ["make_plan"]
@@ -110,11 +110,9 @@ def _dataset(
         made += _run(planning, run_entry, run, scope, deposition_id, name, when)
     if not names and planning.config.section("runs"):
         where = planning.config.place(("runs", 0, "sources"))
-        planning.problems.append(
-            Problem(
-                where, f"no run was found for dataset {name}", f"check the globs of the section runs and {ROOT_OPTION}"
-            )
-        )
+        whys = "".join(f"; {one.reason}" for one in planning.unmatched() if one.why and "(runs[" in one.where)
+        fix = f"check the globs of the section runs and {ROOT_OPTION}"
+        planning.problems.append(Problem(where, f"no run was found for dataset {name}{whys}", fix))
     if reference:
         return made
     return [datasets.plan(planning, entry, name, scope, deposition_id, when, made), *made]
@@ -133,6 +131,11 @@ def _run(
         run.scope = scope.with_variables(row).child("run", found.name, path=found.key, output=output)
         _plan_run(run, found)
     except Stop:
+        return []
+    except StorageError as error:  # a document of this run, or one of its sources
+        if not is_local(error):
+            raise
+        planning.errors.append(RunError(run.name, Problem(error.where or "", error.what, error.fix)))
         return []
     return run.items
 
@@ -194,15 +197,15 @@ def _check_required(planning: Planning) -> None:
     for one in planning.unmatched():
         section = one.where.partition("(")[2].partition("[")[0]
         if (
-            section in ("datasets", "voxel_spacings")
+            section in ("depositions", "datasets", "voxel_spacings")
             and one.everywhere
             and not any(item.kind == "tomogram" for item in planning.items)
         ):
             planning.problems.append(
                 Problem(
                     one.where,
-                    f"{one.pattern!r} matched nothing; looked for {one.examples[0]!r}",
-                    f"check the glob and {ROOT_OPTION}",
+                    f"{one.pattern!r} matched nothing; {one.reason}",
+                    f"check {'the rule' if one.why else 'the glob'} and {ROOT_OPTION}",
                 )
             )
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, NoReturn
 
@@ -10,7 +10,7 @@ from tomoportal.archive import Archive
 from tomoportal.errors import ConfigError, Problem
 from tomoportal.ingest.config import Config
 from tomoportal.ingest.dates import stamp
-from tomoportal.ingest.finders import FINDERS, FindError, Found, find, passes_filters
+from tomoportal.ingest.finders import FINDERS, FindError, Found, Search, find, passes_filters
 from tomoportal.ingest.lines import Path
 from tomoportal.ingest.maps import RunMap
 from tomoportal.ingest.plan import Item, Options, RunError, Unmatched
@@ -56,9 +56,17 @@ class Entry:
 @dataclass
 class _Asked:
     runs: list[str] = field(default_factory=list)
+    """Parents that the source was asked for: runs, or empty texts for what is above runs."""
     missing: list[str] = field(default_factory=list)
     patterns: list[str] = field(default_factory=list)
-    filtered: list[str] = field(default_factory=list)
+    left_out: dict[str, set[str]] = field(default_factory=dict)
+    """Rule of the source (``match_regex``, ``exclude``) → what was found and left out by it."""
+    explained: int = 0
+    """Parents for which such a rule is the reason that nothing matched."""
+    barred: list[str] = field(default_factory=list)
+    """Parents that ``parent_filters`` did not let pass."""
+    passed: bool = False
+    """Whether they let any pass."""
 
 
 @dataclass
@@ -86,30 +94,39 @@ class Planning:
         for index, entry in enumerate(self.config.section(section)):
             for number, source in enumerate(entry.get("sources") or ()):
                 path: Path = (section, index, "sources", number)
-                if not passes_filters(source.get("parent_filters"), scope.names):
+                if not self.passes(source, scope, path, run):
                     continue
                 try:
                     search = find(source, scope, self.source, self.destination, section)
                 except FindError as error:
                     place = (*path, *(part for part in error.field.split(".") if part))
                     self.fail(run, place, error.what, error.fix)
-                self.asked(path, run, search.unmatched, bool(search.found), search.filtered)
+                self.asked(path, run, search)
                 if search.found:
                     result.append(Entry(section, index, number, entry.get("metadata"), source, search.found))
         return result
 
-    def asked(
-        self, path: Path, run: str, unmatched: Iterable[str], any_found: bool, filtered: Iterable[str] = ()
-    ) -> None:
-        """Remember what a pattern did for a run, for the list of unmatched patterns."""
+    def passes(self, source: Mapping[str, Any], scope: Scope, path: Path, run: str) -> bool:
+        """Whether a source applies under a scope; remembers if its ``parent_filters`` say no."""
+        passes = passes_filters(source.get("parent_filters"), scope.names)
         asked = self._asked.setdefault(path, _Asked())
+        asked.passed |= passes
+        if not passes:
+            asked.barred.append(run or next(reversed(list(scope.names.values())), ""))
+        return passes
+
+    def asked(self, path: Path, run: str, search: Search) -> None:
+        """Remember what a source did for a run, for the list of what matched nothing."""
+        asked = self._asked.setdefault(path, _Asked(passed=True))
         asked.runs.append(run)
-        missing = list(unmatched)
-        if missing and not any_found:
+        if search.unmatched and not search.found:
             asked.missing.append(run)
-            asked.filtered += filtered
+            asked.explained += bool(search.filtered or search.excluded)
+            for rule, keys in (("match_regex", search.filtered), ("exclude", search.excluded)):
+                if keys:
+                    asked.left_out.setdefault(rule, set()).update(keys)
             if len(asked.patterns) < 3:
-                asked.patterns += missing[:1]
+                asked.patterns += search.unmatched[:1]
 
     def expand(self, value: Any, scope: Scope, path: Path, run: str) -> Any:
         """Expand the templates of metadata; raises `Stop` when a variable is unknown or a number is none."""
@@ -142,19 +159,20 @@ class Planning:
         """Every source whose patterns matched nothing, everywhere or in some runs, in config order."""
         result: list[Unmatched] = []
         for path, asked in self._asked.items():
-            if not asked.missing:
+            barred = () if asked.passed else tuple(dict.fromkeys(asked.barred))
+            if not asked.missing and not barred:
                 continue
             runs = tuple(run for run in asked.missing if run)
             result.append(
                 Unmatched(
                     self.config.place(path),
-                    self._argument(path, "list_glob", "list_globs", "glob_string", "glob_strings"),
+                    self._argument(path, "list_glob", "list_globs", "glob_string", "glob_strings", "value"),
                     tuple(asked.patterns),
                     runs,
                     len(asked.runs),
                     everywhere=len(asked.missing) == len(asked.runs),
                     in_archive=self._looks_in_archive(path),
-                    filtered=self._filtered(path, asked),
+                    why=self._why(path, asked, barred),
                 )
             )
         order = list(self.config.data)
@@ -173,33 +191,44 @@ class Planning:
         if self.problems:
             raise ConfigError(dict.fromkeys(self.problems), source=self.config.name)
 
-    def _filtered(self, path: Path, asked: _Asked) -> str:
-        """What `match_regex` left out where it is the reason that nothing matched."""
-        if not asked.filtered or len(asked.missing) < len(asked.runs):
+    def _why(self, path: Path, asked: _Asked, barred: tuple[str, ...]) -> str:
+        """Which rule of the source is the reason that nothing matched, and what it left out."""
+        if barred:
+            names = ", ".join(barred[:5]) + (", …" if len(barred) > 5 else "")
+            return f"its parent_filters let none of {len(barred)} pass ({names})"
+        if asked.explained < len(asked.missing):
             return ""
-        rule, keys = self._argument(path, "match_regex"), sorted(set(asked.filtered))
-        if len(keys) == 1:
-            return f"match_regex `{rule}` left out the one file that was found, {keys[0]}"
-        return f"match_regex `{rule}` left out all {len(keys)} files that were found, for example {keys[0]}"
+        whys: list[str] = []
+        for name, found in sorted(asked.left_out.items()):
+            keys = sorted(found)
+            rule = f"{name} `{self._argument(path[:4] if name == 'exclude' else path, name)}`"
+            if len(keys) == 1:
+                whys.append(f"{rule} left out the one that was found, {keys[0]}")
+            else:
+                files = "" if name == "exclude" else " files"
+                whys.append(f"{rule} left out all {len(keys)}{files} that were found, for example {keys[0]}")
+        return "; ".join(whys)
 
     def _argument(self, path: Path, *keys: str) -> str:
         """An argument of the finder at a place, by the first of its possible names."""
         value: Any = self.config.data
         for step in path:
             value = value[step]
+        if isinstance(value, str):
+            return value
         for arguments in (value, *value.values()) if isinstance(value, Mapping) else ():
             if isinstance(arguments, Mapping):
                 for key in keys:
                     if arguments.get(key):
                         found = arguments[key]
-                        return found if isinstance(found, str) else ", ".join(found)
+                        return found if isinstance(found, str) else ", ".join(map(str, found))
         return ""
 
     def _looks_in_archive(self, path: Path) -> bool:
         value: Any = self.config.data
         for step in path:
             value = value[step]
-        kinds = [kind for kind in FINDERS if value.get(kind) is not None]
+        kinds = [kind for kind in FINDERS if isinstance(value, Mapping) and value.get(kind) is not None]
         return bool(kinds) and kinds[0].startswith("destination_")
 
 

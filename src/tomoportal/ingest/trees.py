@@ -15,7 +15,7 @@ from fnmatch import translate
 from tomoportal.errors import StorageError
 from tomoportal.storage import Stat, Store
 
-__all__ = ["OutsideError", "Tree", "has_magic", "is_denied", "join"]
+__all__ = ["OutsideError", "Tree", "has_magic", "is_local", "join"]
 
 _MAGIC = re.compile(r"[*?\[]")
 
@@ -36,8 +36,8 @@ class Tree:
 
     def __init__(self, store: Store, *, lenient_below: str | None = None) -> None:
         self.store = store
-        self.unreadable: dict[str, str] = {}
-        """Folders below ``lenient_below`` that may not be read, with the reason; they count as empty."""
+        self.unreadable: dict[str, StorageError] = {}
+        """Folders below ``lenient_below`` that cannot be read, with the reason; they count as empty."""
         self._lenient = None if lenient_below is None else join(lenient_below)
         self._folders: dict[str, _Folder] = {}
         self._expressions: dict[str, re.Pattern[str]] = {}
@@ -84,9 +84,9 @@ class Tree:
             below = self._lenient is not None and prefix != self._lenient
             if not (below and join(prefix).startswith(f"{self._lenient}/" if self._lenient else "")):
                 raise
-            if not is_denied(error):
+            if not is_local(error):
                 raise
-            self.unreadable[prefix] = error.what
+            self.unreadable[prefix] = error
             return [], []
 
     def _match(self, prefix: str, parts: tuple[str, ...]) -> list[str]:
@@ -122,9 +122,12 @@ class Tree:
         return found
 
 
-def is_denied(error: StorageError) -> bool:
-    """Whether a folder of the file system may not be read, which concerns this folder only."""
-    return isinstance(error.__cause__, PermissionError)
+def is_local(error: StorageError) -> bool:
+    """Whether one file or folder is refused (no right, stale handle, damaged disk), not a server away for all."""
+    cause = error.__cause__
+    if isinstance(cause, PermissionError):
+        return True
+    return isinstance(cause, OSError) and cause.errno is not None and not isinstance(cause, ConnectionError)
 
 
 def has_magic(pattern: str) -> bool:

@@ -1,4 +1,4 @@
-"""Folders of the source that may not be read: each is an error of the plan, and costs nothing that is on record."""
+"""Folders of the source that cannot be read: each is an error of the plan, and costs nothing that is on record."""
 
 from __future__ import annotations
 
@@ -8,14 +8,19 @@ from tomoportal.ingest.planning import Planning
 
 __all__ = ["folder_problems", "keep_recorded"]
 
-_FIX = "give the user who runs tomoportal access to this folder"
+_DENIED = "give the user who runs tomoportal access to this folder"
+_BROKEN = "look after the disk or the mount that it lies on, and run the command again"
 
 
 def folder_problems(planning: Planning) -> list[Problem]:
     """One problem per folder that a pattern looked into and that could not be read."""
     return [
-        Problem(f"{folder}/", f"this folder of the source cannot be read: {why}; what lies in it is left out", _FIX)
-        for folder, why in sorted(planning.source.tree.unreadable.items())
+        Problem(
+            f"{folder}/",
+            f"this folder of the source cannot be read: {error.what}; what lies in it is left out",
+            _DENIED if isinstance(error.__cause__, PermissionError) else _BROKEN,
+        )
+        for folder, error in sorted(planning.source.tree.unreadable.items())
     ]
 
 
@@ -30,7 +35,9 @@ def keep_recorded(items: list[Item], planning: Planning) -> list[Item]:
         lost = [key for key in (record.inputs.get("sources") or {}) if key.startswith(folders)] if record else []
         if lost:
             what = f"{item.kind} {item.title} is kept as it is: {lost[0]} lies in a folder that cannot be read"
-            planning.errors.append(RunError("/".join(item.place[1:]), Problem(item.config_path, what, _FIX)))
+            planning.errors.append(
+                RunError("/".join(item.place[1:]), Problem(item.config_path, what, "see that folder"))
+            )
         else:
             kept.append(item)
     return kept

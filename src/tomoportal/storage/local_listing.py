@@ -5,7 +5,6 @@ from __future__ import annotations
 import errno
 import os
 from collections.abc import Iterator
-from contextlib import suppress
 
 from tomoportal.storage.base import Folder, Stat
 from tomoportal.storage.keys import join
@@ -20,6 +19,20 @@ TEMPORARY = ".tomoportal-tmp-"
 def stat_of(key: str, status: os.stat_result) -> Stat:
     """What is told about a file."""
     return Stat(key, status.st_size, status.st_mtime, version_tag(status))
+
+
+def _looked_at(key: str, entry: os.DirEntry[str]) -> Stat | None:
+    """What is told about a file that was listed; None if it was removed since.
+
+    A file that cannot be looked at (a stale handle, a damaged disk) is listed without size and version: it is there,
+    its neighbours are sound, and whoever reads it learns why not.
+    """
+    try:
+        return stat_of(key, entry.stat())
+    except FileNotFoundError:
+        return None
+    except OSError:
+        return Stat(key, 0, 0.0, "")
 
 
 def version_tag(status: os.stat_result) -> str:
@@ -40,11 +53,9 @@ class Listing:
             if name.endswith("/"):
                 yield from self.walk(key, entry.path)
             else:
-                try:
-                    found = stat_of(key, entry.stat())
-                except FileNotFoundError:  # removed since the folder was listed
-                    continue
-                yield found
+                found = _looked_at(key, entry)
+                if found is not None:
+                    yield found
 
     def children(self, prefix: str, path: str) -> tuple[list[str], list[Stat]]:
         """One level: names of folders, and files."""
@@ -54,8 +65,9 @@ class Listing:
             if name.endswith("/"):
                 folders.append(entry.name)
             else:
-                with suppress(FileNotFoundError):
-                    files.append(stat_of(join(prefix, entry.name), entry.stat()))
+                found = _looked_at(join(prefix, entry.name), entry)
+                if found is not None:
+                    files.append(found)
         return sorted(folders), files
 
     def scan(self, folder: str, path: str, prefix: str, after: str, by_folder: bool) -> Iterator[Stat | Folder]:
@@ -73,9 +85,9 @@ class Listing:
             if not key.startswith(prefix):
                 continue
             if not name.endswith("/"):
-                if key > after:
-                    with suppress(FileNotFoundError):
-                        yield stat_of(key, entry.stat())
+                found = _looked_at(key, entry) if key > after else None
+                if found is not None:
+                    yield found
                 continue
             begun = after.startswith(key)
             if not begun and key < after:

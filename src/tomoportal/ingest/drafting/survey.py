@@ -16,7 +16,7 @@ from tomoportal.formats.mdoc import Mdoc, read_mdoc
 from tomoportal.formats.mrc import MrcVolume, open_mrc
 from tomoportal.formats.star import StarTable, read_star
 from tomoportal.formats.tilt_angles import read_tilt_angles
-from tomoportal.ingest.trees import is_denied, join
+from tomoportal.ingest.trees import is_local, join
 from tomoportal.storage import Stat, Store, open_store
 
 __all__ = ["Role", "Survey", "SurveyedFile", "survey_folder"]
@@ -123,7 +123,7 @@ def _walk(store: Store, prefix: str) -> list[Stat | SurveyedFile]:
     try:
         folders, files = store.children(prefix)
     except StorageError as error:
-        if not prefix or not is_denied(error):
+        if not prefix or not is_local(error):
             raise
         return [SurveyedFile(f"{prefix}/", "left out", f"the folder cannot be opened: {error.what}")]
     here: dict[str, Any] = {stat.key.rpartition("/")[2]: stat for stat in files}

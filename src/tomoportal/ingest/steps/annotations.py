@@ -11,7 +11,7 @@ from tomoportal.formats.ndjson import write_points
 from tomoportal.formats.neuroglancer.annotations import annotation_layer, write_point_layer
 from tomoportal.formats.neuroglancer.palette import color_of
 from tomoportal.ingest.bench import Bench, Made
-from tomoportal.ingest.finders import Found, compile_rule, passes_filters
+from tomoportal.ingest.finders import Found, Search, without_excluded
 from tomoportal.ingest.lines import Path
 from tomoportal.ingest.plan import Item
 from tomoportal.ingest.planning import RunPlan
@@ -21,7 +21,7 @@ from tomoportal.ingest.sources import ROOT_OPTION
 from tomoportal.ingest.steps.annotation_files import file_entry, tomogram_shape
 from tomoportal.ingest.steps.caption_files import make_captions
 from tomoportal.ingest.steps.mask_files import make_mask, missing_label
-from tomoportal.ingest.steps.mesh_files import make_mesh
+from tomoportal.ingest.steps.mesh_files import make_mesh, make_oriented_mesh
 from tomoportal.ingest.steps.point_files import read_source_points
 from tomoportal.ingest.trees import OutsideError
 
@@ -74,8 +74,10 @@ def _plan_one(
                 "bind each source to its runs with parent_filters, or use two annotation entries",
             )
         outputs += shape["targets"].values()
-        if stored in POINT_SHAPES:
+        if stored in POINT_SHAPES or shape["shape"] in MESH_SHAPES:
             shape["layer"] = layout.precompute(run.dataset, run.run, spacing, archive_id, base, stored)
+        if "mesh" in shape:
+            shape["mesh_layer"] = layout.precompute(run.dataset, run.run, spacing, archive_id, base, "OrientedMesh")
     volume = volumes[0] if volumes else None
     return run.add(
         Item(
@@ -84,6 +86,7 @@ def _plan_one(
             identity=identity,
             title=f"{target['name']} ({metadata['annotation_ingest_id']})",
             sources=tuple(dict.fromkeys(shape["key"] for shape in shapes)),
+            extra_sources=tuple(dict.fromkeys(shape["mesh"] for shape in shapes if "mesh" in shape)),
             outputs=tuple(outputs),
             document=layout.annotation_document(run.dataset, run.run, spacing, archive_id, base),
             archive_id=archive_id,
@@ -179,23 +182,27 @@ def _shapes(run: RunPlan, scope: Scope, index: int, entry: Mapping[str, Any]) ->
     shapes: list[dict[str, Any]] = []
     for number, source in enumerate(entry.get("sources") or ()):
         name = next((shape for shape in SHAPES if source.get(shape) is not None), None)
-        if name is None or not passes_filters(source.get("parent_filters"), scope.names):
+        if name is None:
             continue
         arguments = dict(source[name])
         if not shape_is_ingested(name, arguments):
             continue  # named in the config's warnings
         path: Path = ("annotations", index, "sources", number, name)
+        if not run.planning.passes(source, scope, path, run.name):
+            continue
         key = _file(run, scope, path, source, arguments)
         if key is None:
             continue
         for template in ("filter_value", "mesh_source_path"):
             if isinstance(arguments.get(template), str):
                 arguments[template] = run.expand(arguments[template], (*path, template), scope)
-        if arguments.pop("mesh_source_path", None):
-            run.warn((*path, "mesh_source_path"), "the mesh of oriented points is not ingested, the points are")
+        template = arguments.pop("mesh_source_path", None)
         for ignored in ("glob_string", "glob_strings"):
             arguments.pop(ignored, None)
         shapes.append({"shape": name, "number": number, "key": key, "arguments": arguments})
+        mesh = _mesh(run, (*path, "mesh_source_path"), template) if template else None
+        if mesh is not None:
+            shapes[-1]["mesh"] = mesh
     return shapes
 
 
@@ -211,10 +218,10 @@ def _file(
             keys.update(run.planning.source.glob(expanded[-1]))
         except OutsideError as error:
             run.fail(path, str(error), f"keep sources below source_prefix, or give another {ROOT_OPTION}")
-    rules = source.get("exclude") or ()
-    found = [Found(key.rpartition("/")[2], key) for key in sorted(keys)]
-    kept = [item for item in found if not any(compile_rule(rule).match(item.name) for rule in rules)]
-    run.planning.asked(path, run.name, expanded if not kept else (), bool(kept))
+    found = tuple(Found(key.rpartition("/")[2], key) for key in sorted(keys))
+    search = without_excluded(Search(found, () if found else tuple(expanded)), source)
+    run.planning.asked(path, run.name, search)
+    kept = search.found
     if len(kept) > 1:
         names = ", ".join(item.key or "" for item in kept[:5])
         run.fail(
@@ -223,6 +230,18 @@ def _file(
             "narrow the glob to one file per run and spacing",
         )
     return kept[0].key if kept else None
+
+
+def _mesh(run: RunPlan, path: Path, template: str) -> str | None:
+    """Key of the mesh that is drawn at oriented points; one that is not there is told like any other source."""
+    try:
+        found = run.planning.source.glob(template)
+    except OutsideError as error:
+        run.fail(path, str(error), f"keep sources below source_prefix, or give another {ROOT_OPTION}")
+    run.planning.asked(path, run.name, Search((), (template,)) if not found else Search((Found(template, found[0]),)))
+    if len(found) > 1:
+        run.fail(path, f"{len(found)} files for one mesh: {', '.join(found[:5])}", "name one file")
+    return found[0] if found else None
 
 
 def _tomogram_mrc(run: RunPlan, spacing: float, volume: Item | None) -> str | None:
@@ -259,4 +278,6 @@ def _make_points(shape: Mapping[str, Any], item: Item, bench: Bench, warnings: l
         shape=size,
     )
     write_point_layer(bench.target, shape["layer"], layer)
+    if "mesh" in shape:
+        make_oriented_mesh(shape, points, item, bench, warnings)
     return file_entry("ndjson", target, shape, points.object_count)

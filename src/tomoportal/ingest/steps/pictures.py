@@ -29,6 +29,8 @@ def picture_settings(planning: Planning, section: str, scope: Scope, runs: list[
     given: dict[str, str | None] = {}
     for index, entry in enumerate(planning.config.section(section)):
         for number, source in enumerate(entry.get("sources") or ()):
+            if not planning.passes(source, scope, (section, index, "sources", number), ""):
+                continue
             value = (source.get("literal") or {}).get("value")
             if not isinstance(value, Mapping) and source:
                 planning.warn((section, index, "sources", number), "key photos are taken from literals only")
