@@ -7,15 +7,16 @@ errors (the generator makes no invalid requests).
 from __future__ import annotations
 
 import base64
+import hashlib
 import json
 import math
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import cmp_to_key
 from typing import Any
 
 import pytest
-from graphql import GraphQLResolveInfo, execute_sync, parse
+from graphql import GraphQLResolveInfo, execute_sync, parse, parse_value, value_from_ast_untyped
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -24,6 +25,7 @@ from tomoportal.catalog.graph import AggregateOf, Graph, count_columns, min_max_
 from tomoportal.catalog.ordering import DIRECTIONS
 from tomoportal.catalog.schema import build_schema
 from tomoportal.catalog.timestamps import parse_timestamp, wire_timestamp
+from tomoportal.catalog.variants import DEFAULT, EXTENDED, Variant
 from tomoportal.model.entities import ENUMS, Entity, Field, Relation
 
 GRAPH = Graph()
@@ -34,12 +36,13 @@ _BOOLEANS = ("true", "false")
 class Twin:
     """Rows with wire values in memory; every rule of the API in a few lines each."""
 
-    def __init__(self, seed: dict[str, Any]) -> None:
+    def __init__(self, seed: dict[str, Any], variant: Variant = DEFAULT) -> None:
+        self.variant = variant
         self.rows: dict[str, list[Row]] = {
             name: [{**row, "__entity__": name} for row in sorted(part["rows"], key=lambda row: row["id"])]
             for name, part in seed["entities"].items()
         }
-        self.schema = build_schema()
+        self.schema = build_schema(variant=variant)
 
     def execute(self, query: str, variables: dict[str, Any]) -> Any:
         result = execute_sync(self.schema, parse(query), variable_values=variables, field_resolver=self.resolve)
@@ -50,7 +53,7 @@ class Twin:
         name = info.field_name
         if source is None:
             entity, aggregate = GRAPH.roots[name]
-            rows = [row for row in self.rows[entity.name] if self.matches(row, arguments.get("where"))]
+            rows = [row for row in self.rows[entity.name] if self.matches(row, arguments.get("where")) is True]
             if aggregate:
                 return {"__aggregate__": entity, "rows": rows, "nested": False}
             rows = self.sorted(rows, arguments.get("orderBy"))
@@ -73,12 +76,12 @@ class Twin:
         if isinstance(member, Field):
             return row.get(member.name)
         relation = member if isinstance(member, Relation) else member.relation
-        rows = [other for other in self.related(row, relation) if self.matches(other, arguments.get("where"))]
+        rows = [other for other in self.related(row, relation) if self.matches(other, arguments.get("where")) is True]
         if isinstance(member, AggregateOf):
             return {"__aggregate__": GRAPH.target(relation), "rows": rows, "nested": True}
         if not relation.many:
             return rows[0] if rows else None
-        return self.connection(self.sorted(rows, arguments.get("orderBy")), arguments)
+        return self.connection(self.sorted(rows, arguments.get("orderBy")), arguments, GRAPH.target(relation))
 
     def related(self, row: Row, relation: Relation) -> list[Row]:
         others = self.rows[relation.target]
@@ -86,51 +89,83 @@ class Twin:
             return [other for other in others if other.get(relation.column) == row["id"]]
         return [other for other in others if other["id"] == row.get(relation.column)]
 
-    def connection(self, rows: list[Row], arguments: Mapping[str, Any]) -> Row:
-        def index(cursor: str) -> int:
-            return int(base64.b64decode(cursor).decode().partition(":")[2])
-
-        def cursor(number: int) -> str:
-            return base64.b64encode(f"arrayconnection:{number}".encode()).decode()
-
+    def connection(self, rows: list[Row], arguments: Mapping[str, Any], entity: Entity) -> Row:
+        order_by = arguments.get("orderBy")
         first, last = arguments.get("first"), arguments.get("last")
-        numbers = list(range(len(rows)))
-        if arguments.get("before"):
-            numbers = [number for number in numbers if number < index(arguments["before"])]
-        if arguments.get("after"):
-            numbers = [number for number in numbers if number > index(arguments["after"])]
         if first is None and last is None:
             first = 100
+        start, stop = 0, 2**31
+        if self.variant.extended:
+            directions = [direction for _, direction, _ in self.order(entity, order_by)]
+
+            def place(text: str) -> tuple[int, int]:
+                """How many rows come before the cursor's row, and how many after it."""
+                values = json.loads(base64.b64decode(text).removeprefix(b"keyset:"))[1:]
+                found = [self.compared(self.values(entity, order_by, row), values, directions) for row in rows]
+                return sum(sign < 0 for sign in found), sum(sign > 0 for sign in found)
+
+            cursors = [self.cursor(entity, order_by, row) for row in rows]
+            if arguments.get("after") is not None:
+                start = len(rows) - place(arguments["after"])[1]
+            if arguments.get("before") is not None:
+                stop = place(arguments["before"])[0]
+        else:
+            cursors = [base64.b64encode(f"arrayconnection:{number}".encode()).decode() for number in range(len(rows))]
+
+            def index(cursor: str) -> int:
+                return int(base64.b64decode(cursor).decode().partition(":")[2])
+
+            if arguments.get("after") is not None:
+                start = index(arguments["after"]) + 1
+            if arguments.get("before") is not None:
+                stop = index(arguments["before"])
         if first is not None:
-            numbers = numbers[:first]
-        if last is not None:
-            numbers = numbers[max(0, len(numbers) - last) :]
+            stop = min(stop, start + first)
+        stop = max(start, stop)
+        end = min(stop, len(rows))
+        begin = start if last is None else max(start, end - last)
+        page = range(begin, end)
         return {
-            "edges": [{"cursor": cursor(number), "node": rows[number]} for number in numbers],
+            "edges": [{"cursor": cursors[number], "node": rows[number]} for number in page],
+            "nodes": [rows[number] for number in page],
+            "totalCount": len(rows),
             "pageInfo": {
-                "startCursor": cursor(numbers[0]) if numbers else None,
-                "endCursor": cursor(numbers[-1]) if numbers else None,
+                "startCursor": cursors[begin] if page else None,
+                "endCursor": cursors[end - 1] if page else None,
+                "hasNextPage": len(rows) > stop,
+                "hasPreviousPage": bool(rows) and begin > 0,
             },
         }
 
+    def cursor(self, entity: Entity, order_by: list[Mapping[str, Any]] | None, row: Row) -> str:
+        """A cursor that holds keys: a mark of the order and the values."""
+        names = ",".join(f"{name} {direction}" for _, direction, name in self.order(entity, order_by))
+        mark = hashlib.sha256(names.encode()).hexdigest()[:8]
+        return base64.b64encode(b"keyset:" + json.dumps([mark, *self.values(entity, order_by, row)]).encode()).decode()
+
     # --- filters
 
-    def matches(self, row: Row, where: Mapping[str, Any] | None) -> bool:
-        entity = GRAPH.entities[row["__entity__"]]
-        for name, value in (where or {}).items():
-            member = GRAPH.member(entity, name)
-            if isinstance(member, Field):
-                if not all(self.holds(member, row.get(member.name), *item) for item in value.items()):
-                    return False
-            elif isinstance(member, Relation):
-                if not any(self.matches(other, value) for other in self.related(row, member)):
-                    return False
-            elif not self.counted(row, member.relation, value["count"]):
-                return False
-        return True
+    def matches(self, row: Row, where: Mapping[str, Any] | None) -> bool | None:
+        """True, false or unknown: what is compared with null is unknown, and so is its opposite."""
+        return _all(self.condition(row, name, value) for name, value in (where or {}).items())
 
-    def counted(self, row: Row, relation: Relation, count: Mapping[str, Any]) -> bool:
-        rows = [other for other in self.related(row, relation) if self.matches(other, count.get("filter"))]
+    def condition(self, row: Row, name: str, value: Any) -> bool | None:
+        match name:
+            case "_and":
+                return _all(self.matches(row, one) for one in value)
+            case "_or":
+                return _not(_all(_not(self.matches(row, one)) for one in value))
+            case "_not":
+                return _not(self.matches(row, value))
+        member = GRAPH.member(GRAPH.entities[row["__entity__"]], name)
+        if isinstance(member, Field):
+            return _all(self.holds(member, row.get(member.name), *item) for item in value.items())
+        if isinstance(member, Relation):
+            return any(self.matches(other, value) is True for other in self.related(row, member))
+        return self.counted(row, member.relation, value["count"])
+
+    def counted(self, row: Row, relation: Relation, count: Mapping[str, Any]) -> bool | None:
+        rows = [other for other in self.related(row, relation) if self.matches(other, count.get("filter")) is True]
         if count.get("predicate") is None:
             return bool(rows) or count.get("filter") is None
         number = len(rows)
@@ -139,20 +174,20 @@ class Twin:
             assert isinstance(field, Field)
             values = [other[field.name] for other in rows if other.get(field.name) is not None]
             number = len(set(values)) if count.get("distinct") else len(values)
-        return all(self.holds(None, number, *item) for item in count["predicate"].items())
+        return _all(self.holds(None, number, *item) for item in count["predicate"].items())
 
-    def holds(self, field: Field | None, value: Any, operator: str, wanted: Any) -> bool:
+    def holds(self, field: Field | None, value: Any, operator: str, wanted: Any) -> bool | None:
         if operator == "_is_null":
             return (value is None) is bool(wanted)
         if operator in {"_in", "_nin"}:
             if not wanted:
                 return operator == "_nin"
             wanted = [self.comparable(field, item) for item in wanted]
-            return value is not None and (self.comparable(field, value) in wanted) is (operator == "_in")
+            return None if value is None else (self.comparable(field, value) in wanted) is (operator == "_in")
         if wanted is None:
-            return {"_eq": value is None, "_neq": value is not None}.get(operator, False)
+            return {"_eq": value is None, "_neq": value is not None}.get(operator)
         if value is None:
-            return False
+            return None
         return _OPERATORS[operator](self.comparable(field, value), self.comparable(field, wanted))
 
     def comparable(self, field: Field | None, value: Any) -> Any:
@@ -163,40 +198,57 @@ class Twin:
     # --- orders
 
     def sorted(self, rows: list[Row], order_by: list[Mapping[str, Any]] | None) -> list[Row]:
-        keys = (
-            [key for one in order_by or [] for key in self.keys(GRAPH.entities[rows[0]["__entity__"]], one)]
-            if rows
-            else []
-        )
+        if not rows:
+            return []
+        entity = GRAPH.entities[rows[0]["__entity__"]]
+        directions = [direction for _, direction, _ in self.order(entity, order_by)]
 
         def compare(one: Row, other: Row) -> int:
-            for read, direction in keys:
-                left, right = read(one), read(other)
-                if left == right:
-                    continue
-                nulls_first = direction in {"desc", "desc_nulls_first", "asc_nulls_first"}
-                if left is None or right is None:
-                    return -1 if (left is None) is nulls_first else 1
-                return (-1 if left < right else 1) * (-1 if direction.startswith("desc") else 1)
-            return int(one["id"]) - int(other["id"])
+            return self.compared(self.values(entity, order_by, one), self.values(entity, order_by, other), directions)
 
         return sorted(rows, key=cmp_to_key(compare))
 
-    def keys(self, entity: Entity, one: Mapping[str, Any]) -> Iterator[tuple[Callable[[Row], Any], str]]:
+    def compared(self, one: list[Any], other: list[Any], directions: list[str]) -> int:
+        """-1, 0 or 1 as the values of ``one`` come before, with or after those of ``other``."""
+        for left, right, direction in zip(one, other, directions, strict=True):
+            if left == right:
+                continue
+            nulls_first = direction in {"desc", "desc_nulls_first", "asc_nulls_first"}
+            if left is None or right is None:
+                return -1 if (left is None) is nulls_first else 1
+            return (-1 if left < right else 1) * (-1 if direction.startswith("desc") else 1)
+        return 0
+
+    def values(self, entity: Entity, order_by: list[Mapping[str, Any]] | None, row: Row) -> list[Any]:
+        return [read(row) for read, _, _ in self.order(entity, order_by)]
+
+    def order(
+        self, entity: Entity, order_by: list[Mapping[str, Any]] | None
+    ) -> list[tuple[Callable[[Row], Any], str, str]]:
+        """How each key is read, its direction and its name; the id comes last."""
+        keys = [key for one in order_by or [] for key in self.keys(entity, one, "")]
+        return [*keys, (lambda row: row["id"], "asc", "id")]
+
+    def keys(
+        self, entity: Entity, one: Mapping[str, Any], path: str
+    ) -> Iterator[tuple[Callable[[Row], Any], str, str]]:
         members = {member.name: member for member in entity.members}
         ordered = [members[name] for name in entity.order_by]
+        ordered += [field for field in entity.fields if field.references]
         for member in sorted(ordered, key=lambda member: isinstance(member, Relation)):
             if member.wire not in one:
                 continue
             if isinstance(member, Field):
-                yield self.scalar(member), one[member.wire]
+                yield self.scalar(member), one[member.wire], path + member.wire
                 continue
-            for read, direction in self.keys(GRAPH.target(member), one[member.wire]):
-                yield self.through(member, read), direction
+            for read, direction, name in self.keys(GRAPH.target(member), one[member.wire], f"{path}{member.wire}."):
+                yield self.through(member, read), direction, name
 
     def scalar(self, field: Field) -> Callable[[Row], Any]:
         def read(row: Row) -> Any:
             value = row.get(field.name)
+            if field.type == "DateTime" and value is not None:
+                return wire_timestamp(parse_timestamp(value))
             return json.dumps(value, separators=(", ", ": ")) if isinstance(value, list) else value
 
         return read
@@ -272,6 +324,15 @@ class Twin:
         return math.floor(value + 0.5) if field.type == "Int" else value
 
 
+def _not(value: bool | None) -> bool | None:
+    return None if value is None else not value
+
+
+def _all(values: Iterable[bool | None]) -> bool | None:
+    found = set(values)
+    return False if False in found else None if None in found else True
+
+
 _REGEX: Callable[[str, str], bool] = lambda value, pattern: re.search(pattern, value) is not None  # noqa: E731
 
 
@@ -306,8 +367,10 @@ _OPERATORS: Mapping[str, Callable[[Any, Any], bool]] = {
 class Requests:
     """Draws requests that are valid and whose filters use values that occur."""
 
-    def __init__(self, rows: dict[str, list[Row]], draw: Callable[[st.SearchStrategy[Any]], Any]) -> None:
-        self.rows = rows
+    def __init__(self, twin: Twin, draw: Callable[[st.SearchStrategy[Any]], Any]) -> None:
+        self.twin = twin
+        self.rows = twin.rows
+        self.extended = twin.variant.extended
         self.draw = draw
         self.aliases = 0
 
@@ -352,25 +415,33 @@ class Requests:
         arguments = [f"where: {self.where(target, 2)}"] if self.chance(40) else []
         if relation.many and self.chance(25):
             return f"{name}Aggregate{_in_brackets(arguments)}{self.aggregate(target, 2)}"
-        if self.chance(40):
-            arguments.append(f"orderBy: {self.order_by(target, 1)}")
+        order_by = self.order_by(target, 1) if self.chance(40) else "[]"
+        if order_by != "[]" or self.chance(10):
+            arguments.append(f"orderBy: {order_by}")
         if not relation.many:
             return f"{name}{_in_brackets(arguments)}{self.object(target, depth)}"
         arguments += [f"{size}: {self.draw(st.integers(0, 3))}" for size in ("first", "last") if self.chance(30)]
-        for place in ("before", "after"):
-            if self.chance(15):
-                cursor = base64.b64encode(f"arrayconnection:{self.draw(st.integers(0, 3))}".encode()).decode()
-                arguments.append(f'{place}: "{cursor}"')
-        info = " pageInfo{startCursor endCursor}" if self.chance(40) else ""
+        if self.rows[target.name]:
+            places = [place for place in ("before", "after") if self.chance(20)]
+            arguments += [f'{place}: "{self.cursor(target, order_by)}"' for place in places]
+        info = " pageInfo{startCursor endCursor hasNextPage hasPreviousPage}" if self.chance(40) else ""
         cursor = "cursor " if self.chance(40) else ""
-        return f"{name}{_in_brackets(arguments)}{{edges{{{cursor}node{self.object(target, depth)}}}{info}}}"
+        more = " totalCount" if self.extended and self.chance(30) else ""
+        if self.extended and self.chance(30):
+            return f"{name}{_in_brackets(arguments)}{{nodes{self.object(target, depth)}{info}{more}}}"
+        return f"{name}{_in_brackets(arguments)}{{edges{{{cursor}node{self.object(target, depth)}}}{info}{more}}}"
+
+    def cursor(self, entity: Entity, order_by: str) -> str:
+        """A cursor of any row, which need not be in the list, or a place in the list."""
+        if not self.extended:
+            return base64.b64encode(f"arrayconnection:{self.draw(st.integers(0, 3))}".encode()).decode()
+        order = value_from_ast_untyped(parse_value(order_by))
+        return self.twin.cursor(entity, order, self.one_of(self.rows[entity.name]))
 
     def aggregate(self, entity: Entity, depth: int) -> str:
         parts = ["count"]
         if self.chance(30):
-            parts.append(
-                f"c: count(columns: {self.one_of(count_columns(entity)).wire}, distinct: {self.one_of(_BOOLEANS)})"
-            )
+            parts.append(f"c: count(columns: {self.counted(entity)}, distinct: {self.one_of(_BOOLEANS)})")
         for function in self.some(("sum", "avg", "stddev", "variance", "min", "max"), 3):
             columns = min_max_columns(entity) if function in {"min", "max"} else numerical_columns(entity)
             parts.append(f"{function}{{{' '.join(field.wire for field in self.some(columns, 2)) or 'id'}}}")
@@ -378,8 +449,11 @@ class Requests:
             parts.append(f"groupBy{self.group_by(entity, depth)}")
         return f"{{aggregate{{{' '.join(parts)}}}}}"
 
+    def counted(self, entity: Entity) -> str:
+        return str(self.one_of(count_columns(entity, keys=self.extended)).wire)
+
     def group_by(self, entity: Entity, depth: int) -> str:
-        fields = [field.wire for field in self.some(count_columns(entity), 2)]
+        fields = [field.wire for field in self.some(count_columns(entity, keys=self.extended), 2)]
         if depth and entity.relations and self.chance(50):
             relation = self.one_of(entity.relations)
             fields.append(f"{relation.wire}{self.group_by(GRAPH.target(relation), depth - 1)}")
@@ -392,7 +466,8 @@ class Requests:
     def order_object(self, entity: Entity, depth: int) -> str:
         members = {member.name: member for member in entity.members}
         parts = []
-        for name in self.some(entity.order_by, 2):
+        references = [field.name for field in entity.fields if field.references and self.extended]
+        for name in self.some([*entity.order_by, *references], 2):
             member = members[name]
             if isinstance(member, Field):
                 parts.append(f"{member.wire}: {self.one_of(DIRECTIONS)}")
@@ -412,6 +487,11 @@ class Requests:
                 parts.append(f"{relation.wire}Aggregate: {{count: {{{self.count(target, depth - 2)}}}}}")
             else:
                 parts.append(f"{relation.wire}: {self.where(target, depth - 1)}")
+        if self.extended and self.chance(40):
+            operator = self.one_of(("_and", "_or", "_not"))
+            operands = [self.where(entity, max(0, depth - 1)) for _ in range(self.draw(st.integers(0, 3)))]
+            operand = (operands or ["{}"])[0] if operator == "_not" else f"[{', '.join(operands)}]"
+            parts.append(f"{operator}: {operand}")
         return f"{{{', '.join(parts)}}}"
 
     def count(self, entity: Entity, depth: int) -> str:
@@ -422,7 +502,7 @@ class Requests:
             operator = self.one_of(("_eq", "_gt", "_lt", "_gte", "_neq"))
             parts.append(f"predicate: {{{operator}: {self.draw(st.integers(0, 3))}}}")
         if self.chance(30):
-            parts.append(f"arguments: {self.one_of(count_columns(entity)).wire}, distinct: {self.one_of(_BOOLEANS)}")
+            parts.append(f"arguments: {self.counted(entity)}, distinct: {self.one_of(_BOOLEANS)}")
         return ", ".join(parts)
 
     def comparators(self, entity: Entity, field: Field) -> str:
@@ -478,15 +558,19 @@ def _in_brackets(arguments: list[str]) -> str:
 
 
 @pytest.fixture(scope="module")
-def twin(seed: dict[str, Any]) -> Twin:
-    return Twin(seed)
+def twins(seed: dict[str, Any]) -> dict[bool, Twin]:
+    return {variant.extended: Twin(seed, variant) for variant in (DEFAULT, EXTENDED)}
 
 
+@pytest.mark.parametrize("extended", [False, True], ids=["default", "extended"])
 @settings(max_examples=120, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @given(data=st.data())
-def test_compiler_and_twin_agree(data: st.DataObject, twin: Twin, service: GraphQL, seed_bases: Bases) -> None:
-    query = Requests(twin.rows, data.draw).document()
-    answer = json.loads(service.execute(query, bases=seed_bases).body)
+def test_compiler_and_twin_agree(
+    data: st.DataObject, extended: bool, twins: dict[bool, Twin], service: GraphQL, seed_bases: Bases
+) -> None:
+    twin = twins[extended]
+    query = Requests(twin, data.draw).document()
+    answer = json.loads(service.execute(query, bases=seed_bases, extended=extended).body)
     assert "errors" not in answer, (query, answer["errors"])
     assert _comparable(answer["data"]) == _comparable(twin.execute(query, {})), query
 
@@ -498,6 +582,9 @@ def _comparable(value: Any, key: str = "") -> Any:
     if isinstance(value, list):
         items = [_comparable(item) for item in value]
         return sorted(items, key=lambda item: json.dumps(item, sort_keys=True)) if key == "aggregate" else items
+    if isinstance(value, str) and key.lower().endswith("cursor"):
+        text = base64.b64decode(value)
+        return _comparable(json.loads(text[7:])) if text.startswith(b"keyset:") else value
     if isinstance(value, (int, float)) and not isinstance(value, bool):
         return f"{value:.9g}"
     return value
