@@ -152,10 +152,8 @@ def _run(
         manifest.items.pop(journal.removed, None)
     if journal.item:
         manifest.items[journal.item.key] = journal.item
-    store.put(layout.manifest(container), manifest.dump())
-    if journal.document:
-        key, text = journal.document
-        store.put(key, text.encode())
+    last = [(journal.document[0], journal.document[1].encode())] if journal.document else []
+    store.put_files([(layout.manifest(container), manifest.dump()), *last])
     store.delete(layout.journal(container))
     if journal.staging:
         store.delete_tree(journal.staging)

@@ -166,6 +166,10 @@ class _StagingStore(SubStore):
         self.records[key] = FileRecord(key, size, hashlib.sha256(data).hexdigest())
         return etag
 
+    def put_files(self, files: Iterable[tuple[str, bytes]]) -> None:
+        for key, data in files:
+            self.put(key, data)
+
     def open_writer(self, key: str, *, durable: bool = False) -> Writer:
         self._check(key)
         writer = super().open_writer(key, durable=False)

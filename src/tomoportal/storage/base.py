@@ -243,6 +243,11 @@ class Store(ABC):
         somebody else wrote first.
         """
 
+    def put_files(self, files: Iterable[tuple[str, bytes]]) -> None:
+        """Write small objects, ``(key, data)`` each, in this order; all survive a power cut when it returns."""
+        for key, data in files:
+            self.put(key, data)
+
     @abstractmethod
     def open_writer(self, key: str, *, durable: bool = True) -> Writer:
         """A writer for a large object; see :class:`Writer`."""
@@ -353,6 +358,9 @@ class SubStore(Store):
         durable: bool = True,
     ) -> str:
         return self._parent.put(self._up(key), data, if_match=if_match, if_absent=if_absent, durable=durable)
+
+    def put_files(self, files: Iterable[tuple[str, bytes]]) -> None:
+        self._parent.put_files([(self._up(key), data) for key, data in files])
 
     def open_writer(self, key: str, *, durable: bool = True) -> Writer:
         writer = self._parent.open_writer(self._up(key), durable=durable)

@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 
-__all__ = ["flush_files", "flush_folders"]
+__all__ = ["flush_files", "flush_paths"]
 
 _FEW = 8
 _THREADS = 8
@@ -28,8 +28,8 @@ def flush_files(path: str) -> None:
     _flush_all(folders)
 
 
-def flush_folders(paths: Iterable[str]) -> None:
-    """Flush the entries of folders: names that were made, renamed or removed."""
+def flush_paths(paths: Iterable[str]) -> None:
+    """Flush files; of folders the names that were made, renamed or removed in them."""
     _flush_all(sorted(paths))
 
 

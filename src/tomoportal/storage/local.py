@@ -11,6 +11,7 @@ import errno
 import os
 import shutil
 import stat
+import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, suppress
 from io import RawIOBase
@@ -20,7 +21,7 @@ from typing import BinaryIO, TypeVar
 from tomoportal.errors import ConflictError, NotFoundError, StorageError
 from tomoportal.storage.base import LOCK_TIMEOUT, Folder, Lock, Stat, Store, Writer
 from tomoportal.storage.file_locks import file_lock
-from tomoportal.storage.flush import flush_files, flush_folders
+from tomoportal.storage.flush import flush_files, flush_paths
 from tomoportal.storage.keys import check_key, check_prefix, join, parent_of
 from tomoportal.storage.local_listing import TEMPORARY, Listing, stat_of, version_tag
 from tomoportal.storage.os_errors import explained, file_in_the_way, reading
@@ -31,6 +32,9 @@ __all__ = ["LocalStore"]
 _OWN = ".tomoportal"
 _PATIENCE = 100
 """How often a folder is made again that others remove at the same time."""
+
+_MOMENT = 0.1
+"""Seconds that a folder counts as no symbolic link after it was looked at."""
 
 _MOST_SWEPT = 256
 """How many folders are remembered that hold no files of dead processes."""
@@ -58,6 +62,8 @@ class LocalStore(Store):
         self.follow_links = follow_links
         self._listing = Listing(self.root, follow_links=follow_links)
         self._swept: set[str] = set()
+        self._looked_at: set[str] = set()
+        self._looked_until = 0.0
 
     def __reduce__(self) -> tuple[object, ...]:
         return _reopen, (self.root, self.read_only, self.follow_links)
@@ -76,14 +82,27 @@ class LocalStore(Store):
         return path
 
     def _has_link(self, path: str) -> bool:
-        """Whether a part of the path below the root is a symbolic link; cheaper than to resolve the whole path."""
-        end = len(self.root)
+        """Whether a part of the path below the root is a symbolic link; cheaper than to resolve the whole path.
+
+        Folders that were looked at a moment ago are not looked at again: who makes a link in this moment could as well
+        make it between this look and the use of the path.
+        """
+        now = time.monotonic()
+        if now > self._looked_until:
+            self._looked_at, self._looked_until = {self.root}, now + _MOMENT
+        looked_at = self._looked_at
+        end = path.rfind("/")
+        while path[:end] not in looked_at:
+            end = path.rfind("/", 0, end)
         try:
             while end < len(path):
                 end = path.find("/", end + 1)
-                end = len(path) if end < 0 else end
-                if stat.S_ISLNK(os.lstat(path[:end]).st_mode):
+                if end < 0:
+                    return stat.S_ISLNK(os.lstat(path).st_mode)
+                part = path[:end]
+                if stat.S_ISLNK(os.lstat(part).st_mode):
                     return True
+                looked_at.add(part)
         except (FileNotFoundError, NotADirectoryError):
             return False  # nothing is there, and what is not there is no link
         except OSError:
@@ -178,8 +197,28 @@ class LocalStore(Store):
                 self._forget(temporary)
                 raise
             if durable:
-                flush_folders([os.path.dirname(path)])
+                flush_paths([os.path.dirname(path)])
             return etag
+
+    def put_files(self, files: Iterable[tuple[str, bytes]]) -> None:
+        made: list[tuple[str, str]] = []
+        try:
+            for key, data in files:
+                path = self._writable(key)
+                with explained(key):
+                    temporary, file = self._create_beside(path)
+                    made.append((temporary, path))
+                    with file:
+                        file.write(data)
+            with explained(key if made else "."):
+                flush_paths(temporary for temporary, _ in made)
+                for temporary, path in made:
+                    self._rename(temporary, path)
+                flush_paths({os.path.dirname(path) for _, path in made})
+        except BaseException:
+            for temporary, _ in made:
+                self._forget(temporary)
+            raise
 
     def open_writer(self, key: str, *, durable: bool = True) -> Writer:
         path = self._writable(key)
@@ -337,7 +376,7 @@ class LocalStore(Store):
                 del files[key]
         targets.extend(self._move_file(source, target) for source, target in files.items())
         with explained(parent_of(targets[-1]) if targets else "."):
-            flush_folders({os.path.dirname(path) for path in targets})
+            flush_paths({os.path.dirname(path) for path in targets})
 
     def _move_tree(
         self, start: str, end: str, keys: builtins.list[str], targets: builtins.list[str]
@@ -419,7 +458,7 @@ class _LocalWriter(Writer):
                 self._store._forget(self._temporary)
                 raise
             if self._durable:
-                flush_folders([os.path.dirname(self._path)])
+                flush_paths([os.path.dirname(self._path)])
 
     def _abort(self) -> None:
         with suppress(OSError):  # a full disk refuses the rest of the buffer, too

@@ -110,6 +110,10 @@ class FaultyStore(Store):
         self.step("put", key)
         return self.inner.put(key, data, if_match=if_match, if_absent=if_absent, durable=durable)
 
+    def put_files(self, files: Iterable[tuple[str, bytes]]) -> None:
+        for key, data in files:
+            self.put(key, data)
+
     def open_writer(self, key: str, *, durable: bool = True) -> Writer:
         self.step("open_writer", key)
         return _FaultyWriter(self, self.inner.open_writer(key, durable=durable))

@@ -385,6 +385,15 @@ class StoreTests:
         assert _keys(store) == ["fromage", "to/here/1", "to/here/sub/2", "to/here/sub/3"]
         assert (store.get("to/here/1"), store.get("to/here/sub/2")) == (b"newer", b"new")
 
+    def test_several_files_are_written_in_order(self, store: Store) -> None:
+        store.put("a/1", b"old")
+        store.put_files([("a/1", b"new"), ("b/c/2", b""), ("a/1", b"newest")])
+        assert [(key, store.get(key)) for key in _keys(store)] == [("a/1", b"newest"), ("b/c/2", b"")]
+        store.put_files([])
+        with pytest.raises(StorageError):
+            store.put_files([("a/2", b""), ("a/../3", b"")])
+        assert "a/3" not in _keys(store)
+
     def test_many_files_move_and_vanish_at_once(self, store: Store) -> None:
         keys = [f"x/{number % 3}/{number}" for number in range(40)]
         for key in keys:

@@ -65,7 +65,7 @@ def stored_volumes(view: View) -> list[StoredVolume]:
     for entity in view.of("annotation"):
         shapes: dict[str, dict[str, object]] = {}
         for row in rows(entity.content, "files"):
-            if row.get("shape") in _MASKS and row.get("format") in ("mrc", "zarr"):
+            if str(row.get("shape")) in _MASKS and row.get("format") in ("mrc", "zarr"):
                 shapes.setdefault(str(row["shape"]), {})[str(row["format"])] = row.get("path")
         for shape, paths in shapes.items():
             found.append(_stored(view, entity, _MASKS[shape], paths, entity.place.spacing))
