@@ -214,7 +214,7 @@ class ContainerCheck:
         for problem in checked.warnings:
             yield finding("V203", key, f"{problem.where}: {problem.what}", problem.fix)
         for path in _TO_FILL.get(place.kind, ()):
-            if path == "organism.name" and str(document.get("sample_type")) in _WITHOUT_ORGANISM:
+            if path == "organism.name" and document.get("sample_type") in _WITHOUT_ORGANISM:
                 continue
             if any(value == _UNFILLED for value in _values(document, path)):
                 yield finding("V204", key, f"{path.replace('[]', '')} is {_UNFILLED}")
