@@ -162,7 +162,7 @@ def test_killed_at_any_change_of_the_file_system(driver: _Driver, tmp_path: Path
     """Every n-th change, n from CRASH_STRIDE; with 1 the whole matrix (an hour)."""
     status, changes = driver.run(0, tmp_path / "undisturbed")
     assert status == 0
-    told = _kill_at(range(1, changes + 1, int(os.environ.get("CRASH_STRIDE", "17"))), driver, tmp_path, tree)
+    told = _kill_at(range(1, changes + 1, int(os.environ.get("CRASH_STRIDE", "29"))), driver, tmp_path, tree)
     assert told >= UNFINISHED  # the matrix reaches every kind of interruption
 
 
