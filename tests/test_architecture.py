@@ -45,7 +45,7 @@ LIBRARY_ROOMS = {
     "obstore": {"storage"},
     "numcodecs": {"formats"},
     "PIL": {"formats"},
-    "h5py": {"formats"},
+    "h5py": {"formats", "testing"},
     "starlette": {"server", "web"},
     "uvicorn": {"server"},
     "jinja2": {"web"},

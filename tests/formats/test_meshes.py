@@ -18,8 +18,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tomoportal.errors import FormatError, MissingPartError
-from tomoportal.formats.meshes import Mesh, mesh_format, outside_volume, read_mesh, write_glb
+from tomoportal.formats.meshes import (
+    Mesh,
+    mask_surface,
+    mesh_format,
+    outside_volume,
+    placed,
+    read_mesh,
+    simplified,
+    write_glb,
+)
 from tomoportal.formats.meshes.mesh import fans
+from tomoportal.formats.points import VoxelPoints
 
 CUBE = trimesh.creation.box((2, 3, 4))
 CUBE.apply_translation((10, 20, 30))
@@ -266,3 +276,91 @@ def test_one_real_mesh_in_five_formats(real_data: Path) -> None:
         np.testing.assert_allclose(found.bounds, [[-0.230286, -0.166656, 0.52], [2.80571, 1.87934, 1.48]], atol=1e-5)
         if kind in ("obj", "stl", "glb"):
             np.testing.assert_allclose(triangles(found), triangles(expected(kind)), atol=2e-5)
+
+
+# --- surfaces, placing, fewer triangles
+
+
+def _ball(radius: float, size: int = 40) -> np.ndarray:
+    z, y, x = np.ogrid[:size, :size, :size]
+    return (z - 19) ** 2 + (y - 20) ** 2 + (x - 21) ** 2 <= radius**2
+
+
+def test_the_surface_of_a_ball_is_closed_and_has_its_volume() -> None:
+    mask = _ball(12)
+    mesh = mask_surface(mask)
+    assert mesh is not None
+    peer = trimesh.Trimesh(mesh.vertices, mesh.faces, process=False)
+    assert peer.is_watertight
+    assert peer.is_winding_consistent
+    assert peer.volume == pytest.approx(mask.sum(), rel=0.02)  # positive: triangles are seen from outside
+    np.testing.assert_allclose(peer.center_mass, (21, 20, 19), atol=1e-6)
+
+
+def test_one_voxel_has_a_surface_around_its_index() -> None:
+    mask = np.zeros((5, 6, 7), bool)
+    mask[2, 3, 4] = True
+    mesh = mask_surface(mask)
+    assert mesh is not None
+    np.testing.assert_allclose(mesh.vertices.mean(axis=0), (4, 3, 2))
+    assert np.abs(mesh.vertices - (4, 3, 2)).max() <= 0.5
+    assert mask_surface(np.zeros((3, 3, 3), bool)) is None
+
+
+def test_a_full_volume_is_closed_at_its_border() -> None:
+    mesh = mask_surface(np.ones((3, 4, 5), bool))
+    assert mesh is not None
+    assert trimesh.Trimesh(mesh.vertices, mesh.faces, process=False).is_watertight
+    np.testing.assert_allclose(mesh.bounds, [(-0.5, -0.5, -0.5), (4.5, 3.5, 2.5)])
+
+
+@given(st.integers(0, 2**18 - 1))
+def test_any_mask_lies_between_its_voxels_and_the_others(bits: int) -> None:
+    mask = np.array([bits >> bit & 1 for bit in range(18)], bool).reshape(2, 3, 3)
+    mesh = mask_surface(mask)
+    if mesh is None:
+        assert not mask.any()
+        return
+    # Every edge belongs to an even number of triangles, once in each direction: a boundary of something.
+    edges = np.concatenate([mesh.faces[:, [0, 1]], mesh.faces[:, [1, 2]], mesh.faces[:, [2, 0]]])
+    there, counts = np.unique(edges, axis=0, return_counts=True)
+    back, others = np.unique(edges[:, ::-1], axis=0, return_counts=True)
+    np.testing.assert_array_equal(there, back)
+    np.testing.assert_array_equal(counts, others)
+    corners = mesh.vertices[mesh.faces]
+    volume = np.einsum("ij,ij->i", corners[:, 0], np.cross(corners[:, 1], corners[:, 2])).sum() / 6
+    assert volume > 0
+
+
+def test_meshes_are_placed_as_single_vertices_would_be() -> None:
+    rng = np.random.default_rng(3)
+    rotations = np.linalg.qr(rng.normal(size=(5, 3, 3)))[0]
+    rotations *= np.sign(np.linalg.det(rotations))[:, None, None]
+    points = VoxelPoints(rng.uniform(0, 50, (5, 3)), rotations)
+    template = Mesh(np.asarray(CUBE.vertices, float), np.asarray(CUBE.faces, np.int64))
+    mesh = placed(template, points)
+    for copy in range(5):
+        own = slice(8 * copy, 8 * copy + 8)
+        peer = CUBE.copy()
+        transform = np.eye(4)
+        transform[:3, :3], transform[:3, 3] = rotations[copy], points.locations[copy]
+        peer.apply_transform(transform)
+        np.testing.assert_allclose(mesh.vertices[own], peer.vertices)
+        np.testing.assert_array_equal(mesh.faces[12 * copy : 12 * copy + 12], CUBE.faces + 8 * copy)
+
+
+@pytest.mark.parametrize("most", [50, 500, 2000])
+def test_fewer_triangles_keep_the_shape(most: int) -> None:
+    mesh = mask_surface(_ball(15))
+    assert mesh is not None
+    fewer = simplified(mesh, most)
+    assert most / 3 < len(fewer.faces) <= most
+    low, high = fewer.bounds
+    np.testing.assert_allclose((low + high) / 2, (21, 20, 19), atol=1.5)
+    np.testing.assert_allclose(high - low, 30, atol=30 / most**0.5 * 3)
+    assert simplified(mesh, len(mesh.faces)) is mesh
+
+
+def test_a_mesh_that_cannot_be_simpler_stays() -> None:
+    cube = Mesh(np.asarray(CUBE.vertices, float), np.asarray(CUBE.faces, np.int64))
+    assert len(simplified(cube, 1).faces) == 12

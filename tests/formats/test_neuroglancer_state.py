@@ -23,7 +23,8 @@ VOXEL = {"x": [1.348e-09, "m"], "y": [1.348e-09, "m"], "z": [1.348e-09, "m"]}
 HALF = {"x": [6.74e-10, "m"], "y": [6.74e-10, "m"], "z": [6.74e-10, "m"]}
 
 
-def test_the_global_part_is_the_recipes():
+def test_the_global_part_is_the_recipes_but_for_what_is_open():
+    """Of the panels only the list of layers is: the recipe opens three more over the volume."""
     state = build_state(TOMOGRAM)
     layers = state.pop("layers")
     assert [layer["name"] for layer in layers] == ["TS_run1"]
@@ -33,13 +34,13 @@ def test_the_global_part_is_the_recipes():
         "crossSectionScale": 1.0,
         "projectionScale": 140.8,
         "projectionOrientation": [0.3826834323650898, 0.0, 0.0, 0.9238795325112867],
-        "selectedLayer": {"visible": True, "layer": "TS_run1", "side": "left"},
+        "selectedLayer": {"visible": False, "layer": "TS_run1", "side": "left"},
         "crossSectionBackgroundColor": "#000000",
         "hideCrossSectionBackground3D": True,
         "layout": "4panel",
         "showSlices": True,
         "showAxisLines": True,
-        "layerListPanel": {"row": 1, "visible": True},
+        "layerListPanel": {"side": "left", "row": 1, "visible": True},
         "helpPanel": {"side": "right", "row": 0},
         "settingsPanel": {"side": "right", "row": 1},
         "selection": {"row": 2, "visible": False},
@@ -48,7 +49,7 @@ def test_the_global_part_is_the_recipes():
                 "side": "bottom",
                 "row": 1,
                 "size": 100,
-                "visible": True,
+                "visible": False,
                 "query": "type:dimension",
                 "verticalStacking": False,
             }

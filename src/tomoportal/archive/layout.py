@@ -43,9 +43,11 @@ __all__ = [
     "identified_objects_document",
     "journal",
     "key_photo",
+    "layer_of",
     "manifest",
     "mdoc",
     "neuroglancer_config",
+    "oriented_mesh_of",
     "owner",
     "parse",
     "precompute",
@@ -326,6 +328,18 @@ def precompute(dataset: int | str, run: str, spacing: float, annotation: int, ba
     """The folder of one viewer layer; ``shape`` as in documents, or ``OrientedMesh``."""
     folder = f"{voxel_spacing_prefix(dataset, run, spacing)}/NeuroglancerPrecompute"
     return f"{folder}/{annotation}-{base}_{shape.lower()}"
+
+
+def layer_of(data: str) -> str:
+    """The folder of the viewer layer that belongs to a data file of an annotation (:func:`annotation_data`)."""
+    folder, _, name = data.rpartition("/")
+    spacing_folder, _, annotation = folder.rpartition("/Annotations/")
+    return f"{spacing_folder}/NeuroglancerPrecompute/{annotation}-{name.rpartition('.')[0]}"
+
+
+def oriented_mesh_of(points: str) -> str:
+    """The folder of the layer with a mesh at every one of the oriented points in a data file."""
+    return f"{layer_of(points).removesuffix('_orientedpoint')}_orientedmesh"
 
 
 # --- our own

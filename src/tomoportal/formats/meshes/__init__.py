@@ -1,4 +1,4 @@
-"""Triangle meshes: one reader per file format, one writer (GLB, as the archive holds them).
+"""Triangle meshes: one reader per file format, one writer (GLB, as the archive holds them), surfaces of masks.
 
 Coordinates stay as the file has them; a scale factor leads to voxels (reference: transforms 7).
 """
@@ -10,8 +10,10 @@ from tomoportal.formats.meshes.glb import glb_mesh, write_glb
 from tomoportal.formats.meshes.hff import hff_mesh
 from tomoportal.formats.meshes.mesh import Mesh, joined, outside_volume
 from tomoportal.formats.meshes.obj import obj_mesh
+from tomoportal.formats.meshes.placing import placed, simplified
 from tomoportal.formats.meshes.ply import ply_mesh
 from tomoportal.formats.meshes.stl import stl_mesh
+from tomoportal.formats.meshes.surface import mask_surface
 from tomoportal.formats.meshes.vtk import vtk_mesh
 
 __all__ = [
@@ -20,11 +22,14 @@ __all__ = [
     "glb_mesh",
     "hff_mesh",
     "joined",
+    "mask_surface",
     "mesh_format",
     "obj_mesh",
     "outside_volume",
+    "placed",
     "ply_mesh",
     "read_mesh",
+    "simplified",
     "stl_mesh",
     "vtk_mesh",
     "write_glb",

@@ -1,4 +1,4 @@
-"""What Neuroglancer reads: viewer states, annotation layers, colours and shaders.
+"""What Neuroglancer reads: viewer states, annotation layers, meshes, colours and shaders.
 
 Building a state is a pure function (layers in, state out); annotation layers are arrays of records, served piece by
 piece or written as files. Names are imported when they are first used: a state needs no NumPy.
@@ -16,7 +16,8 @@ if TYPE_CHECKING:
         segment_properties,
         write_point_layer,
     )
-    from tomoportal.formats.neuroglancer.palette import PALETTE, color_of
+    from tomoportal.formats.neuroglancer.meshes import MESH_INFO, mesh_fragment, mesh_manifest, write_mesh_layer
+    from tomoportal.formats.neuroglancer.palette import PALETTE, color_of, colors_of
     from tomoportal.formats.neuroglancer.sharding import SHARDING
     from tomoportal.formats.neuroglancer.state import (
         Layer,
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     )
 
 __all__ = [
+    "MESH_INFO",
     "PALETTE",
     "SHARDING",
     "AnnotationLayer",
@@ -43,15 +45,20 @@ __all__ = [
     "annotation_layer",
     "build_state",
     "color_of",
+    "colors_of",
     "contrast_3d",
     "layer_name",
+    "mesh_fragment",
+    "mesh_manifest",
     "segment_properties",
     "voxel_range",
     "with_base",
+    "write_mesh_layer",
     "write_point_layer",
 ]
 
 _HOMES = {
+    "MESH_INFO": "meshes",
     "PALETTE": "palette",
     "SHARDING": "sharding",
     "AnnotationLayer": "annotations",
@@ -63,11 +70,15 @@ _HOMES = {
     "annotation_layer": "annotations",
     "build_state": "state",
     "color_of": "palette",
+    "colors_of": "palette",
     "contrast_3d": "state",
     "layer_name": "state",
+    "mesh_fragment": "meshes",
+    "mesh_manifest": "meshes",
     "segment_properties": "annotations",
     "voxel_range": "state",
     "with_base": "state",
+    "write_mesh_layer": "meshes",
     "write_point_layer": "annotations",
 }
 

@@ -129,13 +129,14 @@ def build_state(tomogram: Tomogram, layers: Sequence[Layer] = (), *, layout: Lay
         "projectionScale": largest * 11 / 10,
         "projectionOrientation": [0.3826834323650898, 0.0, 0.0, 0.9238795325112867],  # 45° about x
         "layers": _unique_names([_image(tomogram), *(_layer(layer, tomogram.voxel_spacing) for layer in layers)]),
-        "selectedLayer": {"visible": True, "layer": tomogram.name, "side": "left"},
+        # Of the panels only the list of layers is open; the controls of the image are one click away.
+        "selectedLayer": {"visible": False, "layer": tomogram.name, "side": "left"},
         "crossSectionBackgroundColor": "#000000",
         "hideCrossSectionBackground3D": True,
         "layout": layout,
         "showSlices": not tomogram.volume_rendering,
         "showAxisLines": True,
-        "layerListPanel": {"row": 1, "visible": True},
+        "layerListPanel": {"side": "left", "row": 1, "visible": True},
         "helpPanel": {"side": "right", "row": 0},
         "settingsPanel": {"side": "right", "row": 1},
         "selection": {"row": 2, "visible": False},
@@ -144,7 +145,7 @@ def build_state(tomogram: Tomogram, layers: Sequence[Layer] = (), *, layout: Lay
                 "side": "bottom",
                 "row": 1,
                 "size": 100,
-                "visible": True,
+                "visible": False,
                 "query": "type:dimension",
                 "verticalStacking": False,
             }

@@ -1,4 +1,4 @@
-"""OME-Zarr sources, NGFF 0.1 to 0.5, as volumes: level 0 of the first multiscale image, with lengths in Å.
+"""OME-Zarr sources, NGFF 0.1 to 0.5, as volumes: one level of the first multiscale image, with lengths in Å.
 
 Specification: https://ngff.openmicroscopy.org (0.1 to 0.5).
 """
@@ -39,7 +39,7 @@ _METADATA = (".zgroup", ".zattrs", ".zarray", ".zmetadata", "zarr.json")
 
 
 class OmeZarrVolume:
-    """Level 0 of an OME-Zarr image as a volume ``(z, y, x)``; chunks are read when a box touches them."""
+    """A level of an OME-Zarr image as a volume ``(z, y, x)``; chunks are read when a box touches them."""
 
     mapped = False
     value_offset = 0
@@ -93,10 +93,10 @@ def is_zarr(store: Store, key: str) -> bool:
     return any(store.exists(_join(key, name)) for name in (".zattrs", ".zgroup", ".zarray", "zarr.json"))
 
 
-def open_omezarr(store: Store, key: str) -> OmeZarrVolume:
+def open_omezarr(store: Store, key: str, *, level: int = 0) -> OmeZarrVolume:
     """Open the image in the folder ``key``: an OME-Zarr group, or a bare Zarr array of three axes.
 
-    Reads metadata only. Raises :class:`FormatError` for metadata that contradict themselves or that claim more than
+    ``level`` counts from 0, the finest; each has its own voxel size. Reads metadata only. Raises :class:`FormatError` for metadata that contradict themselves or that claim more than
     any volume has, and for images with several channels or times.
     """
     where = key or store.url
@@ -104,7 +104,7 @@ def open_omezarr(store: Store, key: str) -> OmeZarrVolume:
     if bare is not None:
         return _open_bare(store, key, bare, where)
     try:
-        image = _first_image(attributes)
+        image = _first_image(attributes, level)
     except _Refused as refused:
         raise FormatError(refused.what, where=where, fix=refused.fix) from None
     folder = _join(key, image.path)
@@ -200,21 +200,23 @@ def _datasets(multiscale: Mapping[str, Any]) -> list[dict[str, Any]]:
     return datasets[:_MOST_LEVELS]
 
 
-def _first_image(attributes: Mapping[str, Any]) -> _Image:
+def _first_image(attributes: Mapping[str, Any], level: int) -> _Image:
     count, multiscale = _first_multiscale(attributes)
     notes = [f"{count} images in one group; the first is read"] if count > 1 else []
     datasets = _datasets(multiscale)
-    path = _checked_path(datasets[0].get("path"))
+    if not 0 <= level < len(datasets):
+        raise _Refused(f"there is no level {level}; the image has {len(datasets)}", "name one of its levels")
+    path = _checked_path(datasets[level].get("path"))
     axes = multiscale.get("axes")
     if axes is None:
         notes.append("no axes and no voxel size in the metadata (NGFF 0.1 or 0.2)")
         return _Image(path, None, (0, 1, 2), (0.0, 0.0, 0.0), _labels(attributes, multiscale), tuple(notes))
     names, units = _axes(axes)
     space = _space(names, notes)
-    scale, moved = _scale(datasets[0], multiscale, len(names), notes)
+    scale, moved = _scale(datasets[level], multiscale, len(names), notes)
     if scale is None:
         notes.append("no voxel size in the metadata")
-    if moved:
+    if moved and level == 0:
         notes.append("the image is moved from the origin (translation); the archive's coordinates start at its corner")
     sizes = [
         0.0 if scale is None or axis is None else scale[axis] * _unit(units[axis], names[axis], notes) for axis in space

@@ -16,7 +16,7 @@ from tomoportal.ingest.bench import Bench, Made
 from tomoportal.ingest.plan import Item
 from tomoportal.ingest.planning import RunPlan
 from tomoportal.ingest.scope import Scope
-from tomoportal.ingest.steps.layers import annotation_files, is_drawn, overlays
+from tomoportal.ingest.steps.layers import annotations_on_record, is_drawn, overlays
 
 __all__ = ["PICTURES", "context", "given_pictures", "make", "shows_tomogram"]
 
@@ -61,7 +61,11 @@ def context(item: Item, bench: Bench) -> Any:
     """What the pictures show beside the tomogram: the annotations that are drawn, as they enter the digest."""
     if not shows_tomogram(item.settings.get("given", {})):
         return []
-    return [digest for digest, files in annotation_files(item, bench) if any(is_drawn(file, item) for file in files)]
+    return [
+        annotation.looks
+        for annotation in annotations_on_record(item, bench)
+        if any(is_drawn(file, item) for file in annotation.files)
+    ]
 
 
 def make(item: Item, bench: Bench) -> Made:

@@ -2,41 +2,47 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any
 
-from tomoportal.archive import layout
-from tomoportal.errors import DocumentError, NotFoundError
+from tomoportal.archive import ItemRecord, layout
+from tomoportal.archive.layout import Place, layer_of, oriented_mesh_of
 from tomoportal.formats.keyphotos import MaskOverlay, Overlay, PointOverlay
 from tomoportal.formats.mrc import MrcVolume, open_mrc
 from tomoportal.formats.ndjson import read_points
-from tomoportal.formats.neuroglancer.palette import color_of, rgb
-from tomoportal.formats.neuroglancer.state import Layer, MaskLayer, PointLayer, layer_name
+from tomoportal.formats.neuroglancer.palette import colors_of, rgb
+from tomoportal.formats.neuroglancer.state import Layer, MaskLayer, MeshLayer, PointLayer, layer_name
 from tomoportal.formats.points import PointKind
 from tomoportal.ingest.bench import Bench
 from tomoportal.ingest.plan import Item
 
-__all__ = ["AnnotationFile", "annotation_files", "is_drawn", "overlays", "viewer_layers"]
+__all__ = ["Annotation", "AnnotationFile", "annotations_on_record", "is_drawn", "overlays", "viewer_layers"]
 
 _POINT_KINDS: dict[str, PointKind] = {
     "Point": "point",
     "OrientedPoint": "orientedPoint",
     "InstanceSegmentation": "instancePoint",
 }
+_DRAWN = ("zarr", "ndjson", "mrc", "glb")
 
 
+@dataclass(frozen=True)
 class AnnotationFile:
-    """One file of an annotation on record: its entry in the document, and what is drawn of it."""
+    """One file of an annotation on record: its entry in the document, and how it is drawn."""
 
-    def __init__(
-        self, document: Mapping[str, Any], entry: Mapping[str, Any], key: str, archive_id: int, spacing: float
-    ) -> None:
-        self.entry = entry
-        self.key = key
-        self.archive_id = archive_id
-        self.spacing = spacing
-        self.object_name = str(document["annotation_object"]["name"])
-        self.color = color_of(str(document["annotation_object"]["id"]))
+    entry: Mapping[str, Any]
+    archive_id: int
+    spacing: float
+    object_name: str
+    color: str
+    has_mesh: bool
+    """Whether the viewer has a mesh to draw at its oriented points."""
+
+    @property
+    def key(self) -> str:
+        """Its place in the archive."""
+        return str(self.entry["path"])
 
     @property
     def shape(self) -> str:
@@ -49,54 +55,83 @@ class AnnotationFile:
         return bool(self.entry.get("is_visualization_default"))
 
 
-def annotation_files(item: Item, bench: Bench) -> list[tuple[str, list[AnnotationFile]]]:
-    """Annotations on record with the tomogram's alignment, of any spacing: input digest and files, in key order."""
-    result = []
+@dataclass(frozen=True)
+class Annotation:
+    """An annotation on record that belongs to the tomogram: what it was made from, and its files."""
+
+    input_digest: str
+    color: str
+    files: tuple[AnnotationFile, ...]
+
+    @property
+    def looks(self) -> str:
+        """Everything that a picture of it depends on, for the input digest of that picture."""
+        return f"{self.input_digest} {self.color}"
+
+
+def annotations_on_record(item: Item, bench: Bench) -> list[Annotation]:
+    """Annotations on record with the tomogram's alignment, of any spacing, in the order of their keys.
+
+    Objects have distinct colours in the whole run, whatever their alignment: the ids of the archive say who comes
+    first, so that a new annotation changes no colour.
+    """
+    found: list[tuple[ItemRecord, Place, dict[str, Any]]] = []
     records = [record for record in bench.manifest.items.values() if record.kind == "annotation" and record.document]
     for record in sorted(records, key=lambda record: record.document or ""):
-        key = record.document or ""
-        place = layout.parse(key)
-        try:
-            document = bench.archive.document(key)
-        except (NotFoundError, DocumentError):
+        place = layout.parse(record.document or "")
+        document = bench.document(record.document or "")
+        if document is not None and place is not None and place.spacing is not None:
+            found.append((record, place, document))
+    in_order = sorted(found, key=lambda one: (one[1].archive_id or 0, one[1].spacing or 0, one[0].document or ""))
+    colors = colors_of(str(document["annotation_object"]["id"]) for _, _, document in in_order)
+    result = []
+    for record, place, document in found:
+        if document.get("alignment_metadata_path") != item.settings["alignment"]:
             continue
-        if (
-            document.get("alignment_metadata_path") != item.settings["alignment"]
-            or place is None
-            or place.spacing is None
-        ):
-            continue
-        files = [
-            AnnotationFile(document, entry, str(entry["path"]), place.archive_id or 0, place.spacing)
+        target = document["annotation_object"]
+        color = colors[str(target["id"])]
+        held = {file.key for file in record.files}
+        files = tuple(
+            AnnotationFile(
+                entry,
+                place.archive_id or 0,
+                place.spacing or 0.0,
+                str(target["name"]),
+                color,
+                f"{oriented_mesh_of(str(entry['path']))}/info" in held,
+            )
             for entry in document.get("files") or ()
-            if entry.get("format") in ("zarr", "ndjson", "mrc")
-        ]
-        result.append((record.input_digest, files))
+            if entry.get("format") in _DRAWN
+        )
+        result.append(Annotation(record.input_digest, color, files))
     return result
 
 
 def viewer_layers(item: Item, bench: Bench) -> list[Layer]:
-    """One layer per annotation file that the viewer can read."""
-    layers: list[Layer] = []
-    for _, files in annotation_files(item, bench):
-        for file in files:
-            name = layer_name(file.archive_id, file.object_name, file.shape)
-            kind = _POINT_KINDS.get(file.shape)
-            if kind is not None:
-                layers.append(
-                    PointLayer(name, precompute_of(file), file.spacing, file.color, kind=kind, visible=file.visible)
-                )
-            elif file.entry["format"] == "zarr":
-                color = file.color if file.shape == "SegmentationMask" else None  # instances: a colour per label
-                layers.append(MaskLayer(name, file.key, file.spacing, color=color, visible=file.visible))
-    return layers
+    """The layers of every annotation file that the viewer can read."""
+    return [
+        layer
+        for annotation in annotations_on_record(item, bench)
+        for file in annotation.files
+        for layer in _layers(file)
+    ]
 
 
-def precompute_of(file: AnnotationFile) -> str:
-    """Folder of the point layer that belongs to an annotation file."""
-    folder, _, name = file.key.rpartition("/")
-    spacing_folder = folder.rpartition("/Annotations/")[0]
-    return f"{spacing_folder}/NeuroglancerPrecompute/{file.archive_id}-{name.rpartition('.')[0]}"
+def _layers(file: AnnotationFile) -> Iterator[Layer]:
+    name = layer_name(file.archive_id, file.object_name, file.shape)
+    kind = _POINT_KINDS.get(file.shape)
+    if kind is not None:
+        shown = file.visible and not file.has_mesh  # the mesh takes the place of the axes of its particles
+        yield PointLayer(name, layer_of(file.key), file.spacing, file.color, kind=kind, visible=shown)
+        if file.has_mesh:
+            name = layer_name(file.archive_id, file.object_name, "OrientedMesh")
+            source = oriented_mesh_of(file.key)
+            yield MeshLayer(name, source, file.spacing, file.color, render_scale=4.0, visible=file.visible)
+    elif file.shape == "TriangularMesh":
+        yield MeshLayer(name, layer_of(file.key), file.spacing, file.color, visible=file.visible)
+    elif file.entry["format"] == "zarr":
+        color = file.color if file.shape == "SegmentationMask" else None  # instances: a colour per label
+        yield MaskLayer(name, file.key, file.spacing, color=color, visible=file.visible)
 
 
 def is_drawn(file: AnnotationFile, item: Item) -> bool:
@@ -109,8 +144,8 @@ def overlays(item: Item, bench: Bench, shape: tuple[int, int, int]) -> tuple[lis
     drawn: list[Overlay] = []
     opened: list[MrcVolume] = []
     warnings: list[str] = []
-    for _, files in annotation_files(item, bench):
-        for file in files:
+    for annotation in annotations_on_record(item, bench):
+        for file in annotation.files:
             if not is_drawn(file, item):
                 continue
             if file.entry["format"] == "ndjson":

@@ -1,4 +1,7 @@
-"""Meshes of an annotation: surfaces of triangles in any format → GLB with vertices in voxels."""
+"""Meshes of an annotation: surfaces in any format → GLB with vertices in voxels, and what the viewer reads.
+
+Oriented points may come with a mesh too: the viewer draws it at every point.
+"""
 
 from __future__ import annotations
 
@@ -6,12 +9,19 @@ from collections.abc import Mapping
 from typing import Any
 
 from tomoportal.errors import IngestError
-from tomoportal.formats.meshes import outside_volume, read_mesh, write_glb
+from tomoportal.formats.meshes import outside_volume, placed, read_mesh, simplified, write_glb
+from tomoportal.formats.neuroglancer.meshes import write_mesh_layer
+from tomoportal.formats.points import VoxelPoints
 from tomoportal.ingest.bench import Bench
 from tomoportal.ingest.plan import Item
 from tomoportal.ingest.steps.annotation_files import file_entry, tomogram_shape
 
-__all__ = ["make_mesh"]
+__all__ = ["make_mesh", "make_oriented_mesh"]
+
+_MOST_TRIANGLES = 500_000
+"""Of all instances together: about 9 MB, which a browser draws smoothly."""
+_FEWEST = 20
+"""Triangles of one instance: with fewer it is no shape."""
 
 
 def make_mesh(shape: Mapping[str, Any], item: Item, bench: Bench, warnings: list[str]) -> dict[str, Any]:
@@ -37,4 +47,28 @@ def make_mesh(shape: Mapping[str, Any], item: Item, bench: Bench, warnings: list
             )
     target = shape["targets"]["glb"]
     bench.target.put(target, write_glb(mesh, unit="voxel"))
+    name = str(item.settings["metadata"]["annotation_object"]["name"])
+    write_mesh_layer(bench.target, shape["layer"], simplified(mesh, _MOST_TRIANGLES), name)
     return file_entry("glb", target, shape, 1)
+
+
+def make_oriented_mesh(
+    shape: Mapping[str, Any], points: VoxelPoints, item: Item, bench: Bench, warnings: list[str]
+) -> None:
+    """The viewer's layer of the mesh in ``mesh_source_path`` at every point; the mesh is in Å around the particle."""
+    key = shape["mesh"]
+    if not len(points):
+        return
+    each = _MOST_TRIANGLES // len(points)
+    if each < _FEWEST:
+        warnings.append(f"{key}: not drawn at {len(points)} points, which are too many; the viewer shows the points")
+        return
+    template = read_mesh(bench.read(key), key).scaled(1 / float(item.settings["spacing"]))
+    low, high = template.bounds
+    if (low > 0).any() or (high < 0).any():
+        warnings.append(
+            f"{key}: the mesh lies beside its origin, and so beside the particles: in voxels it reaches from"
+            f" ({', '.join(f'{value:.1f}' for value in low)}) to ({', '.join(f'{value:.1f}' for value in high)})"
+        )
+    name = str(item.settings["metadata"]["annotation_object"]["name"])
+    write_mesh_layer(bench.target, shape["mesh_layer"], placed(simplified(template, each), points), name)

@@ -10,17 +10,17 @@ from tomoportal.formats.neuroglancer.state import Tomogram, build_state, contras
 from tomoportal.formats.omezarr.reader import open_omezarr
 from tomoportal.ingest.bench import Bench, Made
 from tomoportal.ingest.plan import Item
-from tomoportal.ingest.steps.layers import annotation_files, viewer_layers
+from tomoportal.ingest.steps.layers import annotations_on_record, viewer_layers
 
 __all__ = ["context", "make"]
 
 KIND = "viewer_config"
-VERSION = 1
+VERSION = 2
 
 
 def context(item: Item, bench: Bench) -> Any:
     """The annotations on record, as they enter the digest."""
-    return [digest for digest, _ in annotation_files(item, bench)]
+    return [annotation.looks for annotation in annotations_on_record(item, bench)]
 
 
 def make(item: Item, bench: Bench) -> Made:

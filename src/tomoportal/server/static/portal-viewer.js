@@ -16,7 +16,7 @@
     showLocation: true,
     showAnnotationToolStatus: false,
     showCopyUrlButton: false,
-    showLayerPanel: true,
+    showLayerPanel: false, // the list of layers beside the views shows the same, with check boxes
     showLayerHoverValues: true,
     showTopBar: true,
     showUIControls: true,

@@ -1,4 +1,4 @@
-"""What the viewer is made of: the client's files, the state of a run, annotation layers.
+"""What the viewer is made of: the client's files, the state of a run, annotation layers, meshes.
 
 Wire facts: reference ``viewer.md``.
 """
@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from tomoportal.server.viewer.annotations import AnnotationLayers
 from tomoportal.server.viewer.client import ViewerClient
+from tomoportal.server.viewer.meshes import MeshLayers
 from tomoportal.server.viewer.states import ViewerStates
 
-__all__ = ["AnnotationLayers", "ViewerClient", "ViewerStates"]
+__all__ = ["AnnotationLayers", "MeshLayers", "ViewerClient", "ViewerStates"]

@@ -2,28 +2,31 @@
 
 Rows of the catalog and the request's own address go in, nothing absolute is stored (F89, F164). All annotations with
 the tomogram's alignment become layers, whatever their spacing; point layers come from ``annotations.py``, masks from
-their OME-Zarr directly.
+their OME-Zarr directly, surfaces from ``meshes.py``.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Iterator
 from typing import Any
 
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.types import Scope
 
+from tomoportal.archive import layout
 from tomoportal.catalog import Viewer
 from tomoportal.errors import FormatError, NotFoundError
 from tomoportal.formats.neuroglancer import (
     Layer,
     MaskLayer,
+    MeshLayer,
     PointLayer,
     Tomogram,
     build_state,
-    color_of,
+    colors_of,
     layer_name,
     voxel_range,
     with_base,
@@ -36,6 +39,7 @@ from tomoportal.server.context import KEYS, Context, id_of, key_of
 from tomoportal.server.encoding import JSON, compress
 from tomoportal.server.files import DATA_CORS, preflight
 from tomoportal.server.viewer.contrast import Contrast, estimated_contrast, stored_contrast
+from tomoportal.server.viewer.meshes import MASK_SHAPES
 
 __all__ = ["ViewerStates"]
 
@@ -45,11 +49,12 @@ _TOMOGRAMS = """{ tomograms(where: {runId: {_eq: %d}}) {
 } }"""
 _CONFIG = "{ tomograms(where: {id: {_eq: %d}}) { neuroglancerConfig } }"
 _FILES = """{ annotationFiles(where: {
-    annotationShape: {annotation: {runId: {_eq: %d}}}, alignmentId: {%s}, format: {_in: ["ndjson", "zarr"]}
+    annotationShape: {annotation: {runId: {_eq: %d}}}, alignmentId: {%s}, format: {_in: ["ndjson", "zarr", "glb"]}
 }) {
   id format s3Path httpsPath isVisualizationDefault tomogramVoxelSpacing { voxelSpacing }
   annotationShape { shapeType annotation { id objectId objectName } }
 } }"""
+_OBJECTS = "{ annotations(where: {runId: {_eq: %d}}) { objectId s3MetadataPath } }"
 _REMEMBERED_CONTRASTS = 10_000
 
 
@@ -102,7 +107,8 @@ class ViewerStates:
         alignment = "_is_null: true" if row["alignmentId"] is None else f"_eq: {row['alignmentId']}"
         files = self._context.ask(_FILES % (run, alignment), viewer, KEYS)["annotationFiles"]
         files.sort(key=lambda file: (file["annotationShape"]["annotation"]["id"], file["id"]))
-        layers = [layer for file in files if (layer := _layer(file, addresses.portal)) is not None]
+        colors = self._colors(run, viewer)
+        layers = [layer for file in files for layer in self._layers(file, addresses.portal, colors)]
         state: dict[str, Any] = with_base(build_state(tomogram, layers), addresses.files)
         return state
 
@@ -129,6 +135,45 @@ class ViewerStates:
             return None  # the viewer will say what is wrong with the volume
         return voxel_range(voxels.kind, voxels.itemsize)
 
+    def _colors(self, run: int, viewer: Viewer) -> dict[str, str]:
+        """Colours of all objects of a run, in the order of the archive's ids: those of the stored configurations."""
+
+        def rank(row: dict[str, Any]) -> tuple[int, float, str]:
+            key = key_of(row["s3MetadataPath"]) or ""
+            place = layout.parse(key)
+            return (place and place.archive_id) or 0, (place and place.spacing) or 0.0, key
+
+        rows = self._context.ask(_OBJECTS % run, viewer, KEYS)["annotations"]
+        return colors_of(row["objectId"] for row in sorted(rows, key=rank))
+
+    def _layers(self, file: dict[str, Any], portal: str, colors: dict[str, str]) -> Iterator[Layer]:
+        shape, annotation = file["annotationShape"], file["annotationShape"]["annotation"]
+        kind, key = shape["shapeType"], key_of(file["s3Path"])
+        folder = (key or "").rpartition("/")[0].rpartition("/")[2]
+        number = int(folder) if folder.isascii() and folder.isdecimal() else annotation["id"]
+        name = layer_name(number, annotation["objectName"], kind)
+        spacing, visible = file["tomogramVoxelSpacing"]["voxelSpacing"], bool(file["isVisualizationDefault"])
+        color, meshes = colors[annotation["objectId"]], f"{portal}/viewer/meshes/{file['id']}"
+        if file["format"] == "ndjson" and kind in KINDS:
+            mesh = self._oriented_mesh(key) if kind == "OrientedPoint" else None
+            source = f"{portal}/viewer/annotations/{file['id']}"
+            # The mesh takes the place of the axes of its particles.
+            yield PointLayer(name, source, spacing, color, KINDS[kind], visible and mesh is None)
+            if mesh is not None:
+                name = layer_name(number, annotation["objectName"], "OrientedMesh")
+                yield MeshLayer(name, mesh, spacing, color, render_scale=4.0, visible=visible)
+        elif file["format"] == "zarr" and kind in MASK_SHAPES:
+            own_color = color if kind == "SegmentationMask" else None
+            source = key or file["httpsPath"]
+            yield MaskLayer(name, source, spacing, own_color, meshes if key else None, visible=visible)
+        elif file["format"] == "glb" and kind == "Mesh" and key is not None:
+            yield MeshLayer(name, meshes, spacing, color, visible=visible)
+
+    def _oriented_mesh(self, points: str | None) -> str | None:
+        """The archive's folder with a mesh at every oriented point, if it has one (ingestion or the public portal)."""
+        folder = layout.oriented_mesh_of(points) if points is not None else None
+        return folder if folder is not None and self._context.archive.store.exists(f"{folder}/info") else None
+
 
 def _chosen(rows: list[dict[str, Any]], run: int, wanted: int | None) -> dict[str, Any]:
     """The tomogram that was asked for, else the one that its depositor wants to be seen first."""
@@ -141,20 +186,3 @@ def _chosen(rows: list[dict[str, Any]], run: int, wanted: int | None) -> dict[st
     if not shown:
         raise NotFoundError(f"There is no run {run} with a tomogram that can be viewed.")
     return next((row for row in shown if row["isVisualizationDefault"]), shown[0])
-
-
-def _layer(file: dict[str, Any], portal: str) -> Layer | None:
-    shape, annotation = file["annotationShape"], file["annotationShape"]["annotation"]
-    kind, key = shape["shapeType"], key_of(file["s3Path"])
-    folder = (key or "").rpartition("/")[0].rpartition("/")[2]
-    number = int(folder) if folder.isascii() and folder.isdecimal() else annotation["id"]
-    name = layer_name(number, annotation["objectName"], kind)
-    spacing, visible = file["tomogramVoxelSpacing"]["voxelSpacing"], bool(file["isVisualizationDefault"])
-    color = color_of(annotation["objectId"])
-    if file["format"] == "ndjson" and kind in KINDS:
-        source = f"{portal}/viewer/annotations/{file['id']}"
-        return PointLayer(name, source, spacing, color, KINDS[kind], visible)
-    if file["format"] == "zarr" and kind in {"SegmentationMask", "InstanceSegmentationMask"}:
-        own_color = color if kind == "SegmentationMask" else None
-        return MaskLayer(name, key or file["httpsPath"], spacing, own_color, visible=visible)
-    return None
