@@ -11,7 +11,7 @@ import itertools
 import json
 import math
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
@@ -35,6 +35,7 @@ __all__ = [
     "levels_of",
     "pad_chunk",
     "put_back",
+    "replaced_folder",
     "write_pyramid",
 ]
 
@@ -98,9 +99,18 @@ def write_pyramid(
     is_labels: bool,
     channel: str | None = None,
     metadata: dict[str, Any] | None = None,
-    chunk: int = CHUNK,
+    chunk: int | Sequence[int] = CHUNK,
 ) -> None:
-    """Replace the Zarr folder ``key``. ``channel`` names the first axis of four, ``metadata`` goes to the multiscale.
+    """Replace the Zarr folder ``key``; ``channel`` names the first axis of four, ``metadata`` is the multiscale's."""
+
+    def fill(place: Store, folder: str) -> None:
+        _write(place, folder, levels, is_labels, channel, metadata, chunk)
+
+    replaced_folder(store, key, fill)
+
+
+def replaced_folder(store: Store, key: str, fill: Callable[[Store, str], None]) -> None:
+    """Replace the Zarr folder ``key`` by what ``fill(store, key)`` writes, its metadata last.
 
     On a local disk the new folder is written aside and takes the place of the old one by renaming; on an object store
     the old metadata go first and the new come last, so that a half-written volume has none (C7).
@@ -109,14 +119,14 @@ def write_pyramid(
         for name in (".zattrs", ".zgroup", "zarr.json"):
             store.delete(f"{key}/{name}")
         store.delete_tree(key)
-        _write(store, key, levels, is_labels, channel, metadata, chunk)
+        fill(store, key)
         return
     parent, _, name = key.rpartition("/")
     _sweep(store, parent, name)
     token = new_token()
     aside, old = (f"{parent}/.{name}.{state}-{token}" for state in ("new", "old"))
     try:
-        _write(store, aside, levels, is_labels, channel, metadata, chunk)
+        fill(store, aside)
         with suppress(FileNotFoundError):
             _swap_out(store, key, old)
         store.move(aside, key)
@@ -164,7 +174,7 @@ def _write(
     is_labels: bool,
     channel: str | None,
     metadata: dict[str, Any] | None,
-    chunk: int,
+    chunk: int | Sequence[int],
 ) -> None:
     with ThreadPoolExecutor(os.cpu_count() or 1, "chunks") as pool:
         for number, level in enumerate(levels):
@@ -174,9 +184,17 @@ def _write(
     store.sync(key)
 
 
-def _write_array(store: Store, key: str, array: Array, is_labels: bool, chunk: int, pool: ThreadPoolExecutor) -> None:
+def _write_array(
+    store: Store,
+    key: str,
+    array: Array,
+    is_labels: bool,
+    chunk: int | Sequence[int],
+    pool: ThreadPoolExecutor,
+) -> None:
     shape = array.shape
-    chunks = (1,) * (len(shape) - 3) + (chunk,) * 3
+    edges = (chunk,) * 3 if isinstance(chunk, int) else tuple(chunk)
+    chunks = (1,) * (len(shape) - len(edges)) + edges
     codec = codec_for(array.dtype, is_mask=is_labels)
     little = array.dtype.newbyteorder("<")
 

@@ -9,10 +9,7 @@ memory is a few chunks per thread, whatever the size of the volume.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from threading import Event, Lock
 from typing import Any, Literal, TypeAlias
 
 import numpy as np
@@ -29,7 +26,7 @@ from tomoportal.formats.omezarr.metadata import (
     group_document,
     group_metadata,
 )
-from tomoportal.formats.omezarr.writer import Progress, PyramidWriter, Scratch, Task
+from tomoportal.formats.omezarr.writer import Progress, PyramidWriter, Task, run_tasks
 from tomoportal.formats.pyramid import Factors, Pyramid, Reduction
 from tomoportal.formats.source import Kind, NanPolicy, Source
 from tomoportal.formats.statistics import Statistics
@@ -142,7 +139,7 @@ def convert_volume(
             else:
                 notes.append(f"no MRC file: labels reach {source.labels[-1]}, MRC holds up to {_LARGEST_MRC_LABEL}")
             try:
-                _run(itertools.chain(tasks, writer.tasks()), writer.scratch, _workers(jobs, writer.block_bytes))
+                run_tasks(itertools.chain(tasks, writer.tasks()), writer.scratch, _workers(jobs, writer.block_bytes))
             except BaseException:
                 layout.abort()
                 raise
@@ -255,30 +252,3 @@ def _documents(
         },
         "zarr.json": group_document(pyramid.levels, labels=labels),
     }
-
-
-def _run(tasks: Iterator[Task], scratch: Callable[[], Scratch], workers: int) -> None:
-    """Work through ``tasks`` in threads (never in this one, see :meth:`ChunkCodec.encode`); stop at the first error."""
-    lock, stop = Lock(), Event()
-
-    def work() -> None:
-        own = scratch()
-        while not stop.is_set():
-            with lock:
-                task = next(tasks, None)
-            if task is None:
-                return
-            try:
-                task(own)
-            except BaseException:
-                stop.set()
-                raise
-
-    with ThreadPoolExecutor(workers, thread_name_prefix="convert") as pool:
-        running = [pool.submit(work) for _ in range(workers)]
-        try:
-            for each in running:
-                each.result()
-        except BaseException:
-            stop.set()
-            raise

@@ -24,7 +24,15 @@ from tomoportal.formats.points import VoxelPoints
 from tomoportal.formats.poses import Poses
 from tomoportal.formats.rotations import from_slicer_angles, to_slicer_angles
 
-__all__ = ["IMOD_FIRST_VOXEL", "ImodModel", "SlicerView", "imod_points", "read_imod_model", "write_imod_model"]
+__all__ = [
+    "IMOD_FIRST_VOXEL",
+    "ImodModel",
+    "SlicerView",
+    "imod_points",
+    "imod_poses",
+    "read_imod_model",
+    "write_imod_model",
+]
 
 IMOD_FIRST_VOXEL = (0.5, 0.5, 0.0)
 """Where IMOD's own programs put the centre of the first voxel (x, y, z)."""
@@ -138,6 +146,25 @@ def imod_points(
         return VoxelPoints(locations)
     ids = [np.full(len(points), number if instances == "contour" else owner) for number, owner, points in chosen]
     return VoxelPoints(locations, None, np.concatenate([np.zeros(0, np.int64), *ids]).astype(np.int64))
+
+
+def imod_poses(data: bytes, name: str, *, voxel_spacing: float) -> tuple[Poses, bool]:
+    """All contour points in Å, with the contour's number as instance where there are several; and if they are turned.
+
+    Points are turned where every point has a view of the Slicer window at its place, as :func:`write_imod_model`
+    writes them.
+    """
+    model = read_imod_model(data, name)
+    points = np.concatenate([np.zeros((0, 3)), *model.contours])
+    lengths = [len(contour) for contour in model.contours]
+    ids = np.repeat(np.arange(1, len(lengths) + 1) if len(lengths) > 1 else np.zeros(len(lengths)), lengths)
+    rotations = None
+    if len(points) and len(model.slicer_views) == len(points):
+        views = {view.centre: view.angles for view in model.slicer_views}  # both are float32 in the file
+        angles = [views.get((x, y, z)) for x, y, z in points.tolist()]
+        known = [each for each in angles if each is not None]
+        rotations = from_slicer_angles(known) if len(known) == len(points) else None
+    return Poses.of(points * voxel_spacing, rotations, instance_ids=ids), rotations is not None
 
 
 def write_imod_model(

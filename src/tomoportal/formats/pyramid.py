@@ -45,14 +45,22 @@ class Pyramid:
     reduction: Reduction
 
     @classmethod
-    def of(cls, shape: tuple[int, int, int], factors: Factors, reduction: Reduction, spacing: float) -> Pyramid:
+    def of(
+        cls,
+        shape: tuple[int, int, int],
+        factors: Factors,
+        reduction: Reduction,
+        spacing: float,
+        *,
+        levels: int = LEVELS,
+    ) -> Pyramid:
         """The pyramid of a volume of ``shape`` (z, y, x) with voxels of ``spacing`` Å.
 
         The centre of an averaged voxel lies between the centres of those that it was made of, ``(2^k − 1) / 2``
         level-0 voxels from the origin; a sampled voxel stays where it was.
         """
         found = []
-        for k in range(LEVELS):
+        for k in range(levels):
             scale = tuple(_rounded(spacing * factor**k) for factor in factors)
             moved = 0.0 if reduction == "stride" else spacing / 2
             translation = tuple(_rounded(moved * (factor**k - 1)) for factor in factors)

@@ -7,22 +7,34 @@ it. The order of the chunks and the number of threads leave no trace in the byte
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from threading import Lock
-from typing import Any, TypeAlias
+from threading import Event, Lock
+from typing import Any, Protocol, TypeAlias
 
 import numpy as np
 
 from tomoportal.formats.omezarr.layouts import Index, PyramidLayout
 from tomoportal.formats.pyramid import Halving, Pyramid
-from tomoportal.formats.source import Source
 from tomoportal.formats.volumes import Voxels
 
-__all__ = ["Progress", "PyramidWriter", "Scratch", "Task"]
+__all__ = ["Progress", "PyramidSource", "PyramidWriter", "Scratch", "Task", "run_tasks"]
 
 _CONTRAST_SAMPLES = 2 * 1024 * 1024
 
 Progress: TypeAlias = Callable[[int, int], None]
+
+
+class PyramidSource(Protocol):
+    """Voxels ``(z, y, x)`` as they will be stored."""
+
+    @property
+    def shape(self) -> tuple[int, int, int]: ...
+    @property
+    def dtype(self) -> np.dtype[Any]: ...
+    def read(
+        self, z0: int, z1: int, y0: int = 0, y1: int | None = None, x0: int = 0, x1: int | None = None
+    ) -> Voxels: ...
 
 
 class Scratch:
@@ -47,7 +59,9 @@ class _OpenChunk:
 class PyramidWriter:
     """Divides the volume into level-0 blocks and puts the pyramid together; ``layout`` makes files of it."""
 
-    def __init__(self, source: Source, layout: PyramidLayout, pyramid: Pyramid, progress: Progress | None) -> None:
+    def __init__(
+        self, source: PyramidSource, layout: PyramidLayout, pyramid: Pyramid, progress: Progress | None
+    ) -> None:
         self._source, self._layout = source, layout
         self._pyramid, self._chunks, self._factors = pyramid, layout.block, pyramid.factors
         self._shapes = [level.shape for level in pyramid.levels]
@@ -181,3 +195,30 @@ def _sampling(shape: tuple[int, int, int], dtype: np.dtype[Any]) -> tuple[int, V
         if sizes[0] * sizes[1] * sizes[2] <= _CONTRAST_SAMPLES:
             return step, np.zeros(sizes, dtype)
         step += 1
+
+
+def run_tasks(tasks: Iterator[Task], scratch: Callable[[], Scratch], workers: int) -> None:
+    """Work through ``tasks`` in threads (never in this one, see :meth:`ChunkCodec.encode`); stop at the first error."""
+    lock, stop = Lock(), Event()
+
+    def work() -> None:
+        own = scratch()
+        while not stop.is_set():
+            with lock:
+                task = next(tasks, None)
+            if task is None:
+                return
+            try:
+                task(own)
+            except BaseException:
+                stop.set()
+                raise
+
+    with ThreadPoolExecutor(workers, thread_name_prefix="convert") as pool:
+        running = [pool.submit(work) for _ in range(workers)]
+        try:
+            for each in running:
+                each.result()
+        except BaseException:
+            stop.set()
+            raise

@@ -1,0 +1,86 @@
+"""Which file belongs to which run."""
+
+from __future__ import annotations
+
+import glob
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from tomoportal.copick.names import check_run_name
+from tomoportal.copick.root import CopickRoot
+from tomoportal.errors import AnnotationError, NotFoundError, Problem
+
+__all__ = ["RunFile", "found_files", "missing_runs", "run_files"]
+
+_PATTERN = re.compile(r"[*?[]")
+
+
+@dataclass(frozen=True)
+class RunFile:
+    """A file (or Zarr folder) and the run that it belongs to."""
+
+    path: Path
+    run: str
+
+
+def found_files(pattern: str) -> list[Path]:
+    """The file of this path, or the files that a shell pattern matches, sorted. Raises :class:`NotFoundError`."""
+    path = Path(pattern).expanduser()
+    if path.exists():
+        return [path]
+    found = sorted(map(Path, glob.glob(str(path), recursive=True))) if _PATTERN.search(pattern) else []
+    if not found:
+        raise NotFoundError(
+            f"No files found matching pattern: {pattern}", fix="correct the path; patterns belong in quotes"
+        )
+    return found
+
+
+def run_files(
+    pattern: str, *, run: str = "", run_regex: str = "(.*)", run_name_prefix: str = ""
+) -> tuple[list[RunFile], list[Problem]]:
+    """Every file with its run, and what is wrong with them: names that the regex does not match, two files for a run.
+
+    The run is ``run``, or for patterns and without it the file's name without its ending; of that, the first group
+    of ``run_regex``, with ``run_name_prefix`` before it.
+    """
+    try:
+        regex = re.compile(run_regex)
+    except re.error as error:
+        raise AnnotationError(f"The regular expression {run_regex!r} is wrong: {error}.") from error
+    paths = found_files(pattern)
+    is_single = len(paths) == 1 and str(paths[0]) == str(Path(pattern).expanduser())
+    found: list[RunFile] = []
+    problems: list[Problem] = []
+    for path in paths:
+        name = run if run and is_single else path.stem
+        match = regex.search(name)
+        if match is None or not match.group(min(1, regex.groups)):
+            problems.append(Problem(str(path), f"{name!r} does not match {run_regex!r}", "correct --run-regex"))
+            continue
+        found.append(RunFile(path, run_name_prefix + match.group(min(1, regex.groups))))
+    by_run: dict[str, Path] = {}
+    for each in found:
+        first = by_run.setdefault(each.run, each.path)
+        if first != each.path:
+            what = f"the run {each.run} is that of {first.name} already"
+            problems.append(Problem(str(each.path), what, "let --run-regex tell them apart, or add one alone"))
+    return found, problems
+
+
+def missing_runs(root: CopickRoot, names: Iterable[str], *, create: bool) -> list[Problem]:
+    """What is wrong with the names of runs: they are not there and must not or cannot be made."""
+    problems = []
+    for name in dict.fromkeys(names):
+        if root.get_run(name) is not None:
+            continue
+        if not create:
+            problems.append(Problem(name, "there is no such run", "correct the name, or --create"))
+            continue
+        try:
+            check_run_name(name)
+        except AnnotationError as error:
+            problems.append(Problem(name, error.what, error.fix))
+    return problems
