@@ -3,6 +3,7 @@
 Upstream pins zarr 2, so it lives in ``.venv-copick`` beside the repository's ``.venv``, made on first use from
 ``requirements/copick.txt``. That takes a minute and is left to the slow tests; once the environment is there, the
 comparisons run by default. ``TOMOPORTAL_COPICK_PYTHON`` names the interpreter of another environment with copick 1.31.
+Released plug-ins live in ``.venv-copick-plugins`` (``requirements/copick-plugins.txt``), which holds our package too.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import sys
 import tempfile
 import venv
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -23,9 +25,57 @@ import tomoportal.copick as copick
 from tomoportal.storage import open_store
 
 REPOSITORY = Path(__file__).parents[2]
-ENVIRONMENT = REPOSITORY / ".venv-copick"
-REQUIREMENTS = REPOSITORY / "requirements" / "copick.txt"
-HOW = f"make it: python -m venv {ENVIRONMENT.name} && {ENVIRONMENT.name}/bin/pip install -r requirements/copick.txt"
+
+
+@dataclass(frozen=True)
+class Environment:
+    """Packages of others: the fixture that runs them, the folder, the list, what is installed without dependencies."""
+
+    fixture: str
+    folder: Path
+    requirements: Path
+    variable: str
+    bare: tuple[str, ...] = ()
+
+    @property
+    def named(self) -> str | None:
+        return os.environ.get(self.variable)
+
+    @property
+    def is_ready(self) -> bool:
+        ready = self.folder / "ready"
+        return self.named is not None or (ready.exists() and ready.read_text() == self.requirements.read_text())
+
+    def interpreter(self) -> Path:
+        """Its Python, after the environment was made if need be."""
+        if named := self.named:
+            return Path(named)
+        python = self.folder / ("Scripts" if sys.platform == "win32" else "bin") / "python"
+        locks = open_store(Path(tempfile.gettempdir()) / "tomoportal-tests", create=True)
+        with locks.lock(self.folder.name.lstrip("."), timeout=600):
+            if not self.is_ready:
+                try:
+                    venv.create(self.folder, with_pip=True, clear=True)
+                    install = [str(python), "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
+                    subprocess.run([*install, "-r", self.requirements], check=True, capture_output=True, text=True)
+                    if self.bare:
+                        subprocess.run([*install, "--no-deps", *self.bare], check=True, capture_output=True, text=True)
+                except (OSError, subprocess.CalledProcessError) as error:
+                    pytest.skip(f"{self.requirements.name} cannot be installed: {error}")
+                (self.folder / "ready").write_text(self.requirements.read_text())
+        return python
+
+
+LISTS = REPOSITORY / "requirements"
+UPSTREAM = Environment("upstream", REPOSITORY / ".venv-copick", LISTS / "copick.txt", "TOMOPORTAL_COPICK_PYTHON")
+PLUGINS = Environment(
+    "plugins",
+    REPOSITORY / ".venv-copick-plugins",
+    LISTS / "copick-plugins.txt",
+    "TOMOPORTAL_COPICK_PLUGINS_PYTHON",
+    # copick-torch would bring several GB of CUDA, napari-copick a window system: what they import without is tested.
+    ("copick-torch==1.2.1", "napari-copick==1.11.1", "-e", str(REPOSITORY)),
+)
 
 OBJECTS = [
     {"name": "ribosome", "is_particle": True, "label": 1, "color": [255, 0, 0, 255], "radius": 120},
@@ -86,52 +136,42 @@ def make_config() -> Callable[..., Path]:
 Upstream = Callable[..., Any]
 
 
-def _named() -> str | None:
-    return os.environ.get("TOMOPORTAL_COPICK_PYTHON")
-
-
-def _is_ready() -> bool:
-    ready = ENVIRONMENT / "ready"
-    return _named() is not None or (ready.exists() and ready.read_text() == REQUIREMENTS.read_text())
-
-
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Comparisons with upstream are slow as long as its environment has to be made first."""
-    if not _is_ready():
-        for item in items:
-            if "upstream" in getattr(item, "fixturenames", ()):
-                item.add_marker(pytest.mark.slow)
+    """Comparisons with other packages are slow as long as their environment has to be made first."""
+    for environment in (UPSTREAM, PLUGINS):
+        if not environment.is_ready:
+            for item in items:
+                if environment.fixture in getattr(item, "fixturenames", ()):
+                    item.add_marker(pytest.mark.slow)
 
 
-def _interpreter() -> Path:
-    """Upstream's Python, after its environment was made if need be."""
-    if named := _named():
-        return Path(named)
-    python = ENVIRONMENT / ("Scripts" if sys.platform == "win32" else "bin") / "python"
-    locks = open_store(Path(tempfile.gettempdir()) / "tomoportal-tests", create=True)
-    with locks.lock("venv-copick", timeout=600):
-        if not _is_ready():
-            try:
-                venv.create(ENVIRONMENT, with_pip=True, clear=True)
-                command = [python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "-r", REQUIREMENTS]
-                subprocess.run(command, check=True, capture_output=True, text=True)
-            except (OSError, subprocess.CalledProcessError) as error:
-                pytest.skip(f"upstream's copick cannot be installed ({error}); {HOW}")
-            (ENVIRONMENT / "ready").write_text(REQUIREMENTS.read_text())
-    return python
+def _runner(environment: Environment) -> Upstream:
+    python = environment.interpreter()
+
+    def run_script(script: str, *arguments: object, **variables: str) -> Any:
+        command = [str(python), "-W", "ignore", "-c", script, *map(str, arguments)]
+        known = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"}
+        done = subprocess.run(command, capture_output=True, text=True, env={**known, **variables})
+        assert done.returncode == 0, done.stderr[-3000:]
+        return json.loads(done.stdout.splitlines()[-1]) if done.stdout.strip() else None
+
+    return run_script
 
 
 @pytest.fixture(scope="session")
 def upstream() -> Upstream:
     """Runs a script under upstream's package; arguments become ``sys.argv``, what it prints last is read as JSON."""
-    python = _interpreter()
+    return _runner(UPSTREAM)
 
-    def run_script(script: str, *arguments: object) -> Any:
-        command = [str(python), "-W", "ignore", "-c", script, *map(str, arguments)]
-        environment = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"}
-        done = subprocess.run(command, capture_output=True, text=True, env=environment)
-        assert done.returncode == 0, done.stderr[-3000:]
-        return json.loads(done.stdout.splitlines()[-1]) if done.stdout.strip() else None
 
-    return run_script
+@pytest.fixture(scope="session")
+def plugins() -> Upstream:
+    """The same where the released plug-ins, upstream's package and ours are installed; keywords are its environment."""
+    return _runner(PLUGINS)
+
+
+@pytest.fixture(scope="session")
+def plugin_programs(plugins: Upstream) -> Path:
+    """The folder of the plug-ins' programs."""
+    return PLUGINS.interpreter().parent

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tomoportal.copick.drop_in import _MODULES
+from tomoportal.copick.drop_in_names import MODULES
 
 
 def python(code: str, **environment: str) -> str:
@@ -27,7 +27,7 @@ import importlib
 import tomoportal.copick
 tomoportal.copick.install()
 tomoportal.copick.install()
-for module, names in { ({name: sorted(each) for name, each in _MODULES.items()})!r}.items():
+for module, names in { ({name: sorted(each) for name, each in MODULES.items()})!r}.items():
     found = importlib.import_module(module)
     for name in names:
         getattr(found, name)
@@ -128,6 +128,6 @@ for ask in (tomogram.zarr, lambda: mesh.mesh, other, lambda: tomogram.fs_overlay
 
 @pytest.mark.parametrize("name", ["copick", "copick.models", "copick.impl.filesystem", "copick.util.uri"])
 def test_nothing_is_installed_unless_asked_for(name: str) -> None:
-    assert name in _MODULES
+    assert name in MODULES
     code = "import importlib.util, tomoportal.copick; print(importlib.util.find_spec('copick'))"
     assert python(code, TOMOPORTAL_AS_COPICK="") == "None"

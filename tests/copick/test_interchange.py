@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import inspect
 import io
 import json
 import shutil
@@ -16,7 +15,6 @@ import numpy as np
 import pytest
 
 import tomoportal.copick as copick
-from tomoportal.copick import drop_in
 from tomoportal.copick.pick_documents import read_picks, table_of, write_picks
 
 # One script, run by both packages: makes everything that a project can hold.
@@ -120,33 +118,6 @@ for kind, uris in json.loads(URIS):
 print(json.dumps(told))
 """
 
-# What the classes offer.
-SIGNATURES = """
-import inspect, json
-import copick, copick.models, copick.impl.filesystem, copick.util.uri, copick.util.escape, copick.util.log
-def told(thing):
-    found = {}
-    for name, parameter in inspect.signature(thing).parameters.items():
-        default = parameter.default
-        plain = default if isinstance(default, (bool, int, float, str, type(None))) else "given"
-        found[name] = [str(parameter.kind), "required" if default is inspect.Parameter.empty else plain]
-    return found
-result = {}
-suffixes = "Root Run VoxelSpacing Tomogram Features Picks Mesh Segmentation Object Filaments"
-for suffix in suffixes.split():
-    clazz = getattr(copick.impl.filesystem, f"Copick{suffix}FSSpec")
-    members = result[suffix] = {}
-    for name in dir(clazz):
-        if name.startswith("_"):
-            continue
-        member = inspect.getattr_static(clazz, name)
-        if isinstance(member, property):
-            members[name] = "property" if member.fset is None else "settable"
-        elif callable(getattr(clazz, name)):
-            members[name] = told(getattr(clazz, name))
-print(json.dumps(result))
-"""
-
 
 def ours(script: str, folder: Path) -> Any:
     """The same script on our package; what it prints last is read as JSON."""
@@ -185,7 +156,6 @@ def run(script, folder):
 run({MAKE!r}, sys.argv[2])
 told = {{"ours": run({TELL!r}, sys.argv[1]), "theirs": run({TELL!r}, sys.argv[2])}}
 told["uris"] = run({ASK.replace("URIS", repr(json.dumps(URIS)))!r}, sys.argv[1])
-told["members"] = run({SIGNATURES!r}, "")
 print(json.dumps(told))
 """
     return Both(folders[0], folders[1], upstream(script, *folders))
@@ -248,52 +218,6 @@ def test_uris_mean_the_same(both: Both) -> None:
         for uri in many:
             found = sorted(map(copick.serialize_copick_uri, copick.resolve_copick_objects(uri, root, kind)))
             assert [copick.parse_copick_uri(uri, kind), found] == both.told["uris"][f"{kind} {uri}"], (kind, uri)
-
-
-# What the other parts of the issue bring: data frames, curves of filaments.
-NOT_YET = {
-    "Picks": {"df", "from_df"},
-}
-# Same names and order; a default differs on purpose: a sentinel tells "not given" from None (C20).
-OTHER_DEFAULTS = {("Root", "new_object")}
-
-
-def test_every_public_member_is_there_with_the_same_parameters(both: Both) -> None:
-    theirs = both.told["members"]
-    missing = []
-    for suffix, members in theirs.items():
-        module, name = drop_in._MODULES["copick.impl.filesystem"][f"Copick{suffix}FSSpec"]
-        clazz = getattr(copick, name)
-        assert module
-        for member, parameters in members.items():
-            if member in NOT_YET.get(suffix, ()):
-                continue
-            if not hasattr(clazz, member) and not _set_by_init(clazz, member):
-                missing.append(f"{suffix}.{member}")
-                continue
-            if not isinstance(parameters, dict):
-                mine = inspect.getattr_static(clazz, member, None)
-                if parameters == "settable" and isinstance(mine, property):
-                    assert mine.fset is not None, f"{suffix}.{member} can be set"
-                continue
-            mine_parameters = inspect.signature(getattr(clazz, member)).parameters
-            for place, (parameter, (_, default)) in enumerate(parameters.items()):
-                if parameter in ("kwargs", "args"):
-                    continue
-                if parameter not in mine_parameters:
-                    missing.append(f"{suffix}.{member}({parameter})")
-                    continue
-                positional = [key for key, each in mine_parameters.items() if each.kind == each.POSITIONAL_OR_KEYWORD]
-                if mine_parameters[parameter].kind == mine_parameters[parameter].POSITIONAL_OR_KEYWORD:
-                    assert positional[place] == parameter, f"{suffix}.{member}: order of {parameter}"
-                found = mine_parameters[parameter].default
-                if (suffix, member) not in OTHER_DEFAULTS and default not in ("given", "required"):
-                    assert found == default, f"{suffix}.{member}({parameter}) is {found!r}, not {default!r}"
-    assert not missing
-
-
-def _set_by_init(clazz: type, member: str) -> bool:
-    return f"self.{member} = " in inspect.getsource(clazz.__init__) or f"self.{member} = " in inspect.getsource(clazz)
 
 
 def test_numbers_are_written_as_upstream_writes_them(tmp_path: Path) -> None:

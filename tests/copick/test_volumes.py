@@ -114,7 +114,7 @@ def test_what_does_not_fit_into_memory_is_refused(
     tomogram: copick.CopickTomogram, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     tomogram.from_numpy(volume(8, 8, 8))
-    monkeypatch.setattr("tomoportal.copick.zarr_folders._free_memory", lambda: 100)
+    monkeypatch.setattr("tomoportal.copick.zarr_folders.free_memory", lambda: 100)
     with pytest.raises(ValueError, match=r"Requested region does not fit in memory. Requested: 2048, Available: 100."):
         tomogram.numpy()
     assert tomogram.numpy(x=slice(0, 1), y=slice(0, 1)).shape == (8, 1, 1)

@@ -24,7 +24,7 @@ from tomoportal.storage import Stat
 if TYPE_CHECKING:
     from tomoportal.copick.root import CopickRoot
 
-__all__ = ["AnnotationLists", "segmentation_identity"]
+__all__ = ["AnnotationLists", "query_filament_files", "segmentation_identity"]
 
 _Document = TypeVar("_Document", bound=RunDocument)
 _Names = str | Iterable[str] | None
@@ -357,3 +357,8 @@ def _delete_all(chosen: Iterable[Any]) -> None:
         each._check_deletable()
     for each in chosen:
         each.delete()
+
+
+def query_filament_files(run: AnnotationLists, read_only: bool) -> list[CopickFilaments]:
+    """The filaments of a run's static source, or of its overlay."""
+    return [each for each in run.query_filaments(include_shadowed=True) if each.read_only == read_only]

@@ -130,7 +130,7 @@ class PickableObject(BaseModel):
     def is_filament(self) -> bool:
         return self.filament is not None
 
-    def set_filament(self, spec: FilamentSpec | dict[str, Any] | None) -> None:
+    def set_filament(self, filament: FilamentSpec | dict[str, Any] | None) -> None:
         """Declare the object a filament, or take the declaration back."""
         metadata = dict(self.metadata or {})
         part = metadata.get(COPICK_METADATA_NAMESPACE, {})
@@ -141,12 +141,12 @@ class PickableObject(BaseModel):
                 fix="move the value to another key",
             )
         part = dict(part)
-        if spec is None:
+        if filament is None:
             part.pop(FILAMENT_METADATA_KEY, None)
         else:
             if not self.is_particle:
                 raise AnnotationError(f"The filament '{self.name}' must be a particle.", fix="set is_particle to true")
-            checked = spec if isinstance(spec, FilamentSpec) else FilamentSpec.model_validate(spec)
+            checked = filament if isinstance(filament, FilamentSpec) else FilamentSpec.model_validate(filament)
             part[FILAMENT_METADATA_KEY] = checked.model_dump(exclude_none=True)
         metadata[COPICK_METADATA_NAMESPACE] = part
         if not part:

@@ -13,88 +13,11 @@ from collections.abc import Sequence
 from types import ModuleType
 from typing import Any, Final, cast
 
+from tomoportal.copick.drop_in_names import MODULES
+
 __all__ = ["install", "is_installed"]
 
 _ROOM: Final = "tomoportal.copick"
-_ENTITIES: Final = (
-    "Root",
-    "Run",
-    "VoxelSpacing",
-    "Tomogram",
-    "Features",
-    "Picks",
-    "Mesh",
-    "Segmentation",
-    "Object",
-    "Filaments",
-)
-_HOME: Final = {
-    "Root": "root", "Run": "runs", "VoxelSpacing": "spacings", "Tomogram": "tomograms", "Features": "features",
-    "Picks": "picks", "Mesh": "meshes", "Segmentation": "segmentations", "Object": "objects", "Filaments": "filaments",
-}  # fmt: skip
-
-
-def _names(module: str, *names: str, **renamed: str) -> dict[str, tuple[str, str]]:
-    return {**{name: (module, name) for name in names}, **{theirs: (module, ours) for theirs, ours in renamed.items()}}
-
-
-_OPENING = _names("opening", "from_file", "from_string", "new_config")
-_MODELS: Final[dict[str, tuple[str, str]]] = {
-    **{f"Copick{name}": (_HOME[name], f"Copick{name}") for name in _ENTITIES},
-    **_names("runs", "CopickRunMeta"),
-    **_names("spacings", "CopickVoxelSpacingMeta"),
-    **_names("tomograms", "CopickTomogramMeta"),
-    **_names("features", "CopickFeaturesMeta"),
-    **_names("meshes", "CopickMeshMeta"),
-    **_names("segmentations", "CopickSegmentationMeta"),
-    **_names("points", "CopickLocation", "CopickPoint", "CopickPicksFile"),
-    **_names("filaments", "CopickFilament", "CopickFilamentCurve", "CopickFilamentsFile", "CURVE_KINDS"),
-    **_names(
-        "config",
-        "CopickConfig",
-        "PickableObject",
-        "FilamentSpec",
-        "COPICK_METADATA_NAMESPACE",
-        "FILAMENT_METADATA_KEY",
-        "RESERVED_NAME_SUFFIXES",
-    ),
-    **_names("labels", "PANOPTIC_CHANNELS"),
-    "COPICK_TYPES": ("", "COPICK_TYPES"),
-}
-_MODULES: Final[dict[str, dict[str, tuple[str, str]]]] = {
-    "copick": {**_OPENING, "COPICK_TYPES": ("", "COPICK_TYPES"), "__version__": ("", "__version__")},
-    "copick.models": _MODELS,
-    "copick.impl": {},
-    "copick.impl.filesystem": {
-        **{f"Copick{name}FSSpec": (_HOME[name], f"Copick{name}") for name in _ENTITIES},
-        **_names("config", "CopickConfigFSSpec"),
-    },
-    "copick.impl.overlay": {
-        f"Copick{name}Overlay": (_HOME[name], f"Copick{name}") for name in _ENTITIES if name != "Root"
-    },
-    "copick.ops": {},
-    "copick.ops.open": _OPENING,
-    "copick.util": {},
-    "copick.util.escape": _names("names", "sanitize_name"),
-    "copick.util.log": _names("logs", "get_logger"),
-    "copick.util.segmentation": {
-        **_names("labels", "label_dtype", "checked_label_cast", "panoptic_channel_index", "check_panoptic_values"),
-        **_names("names", "SEGMENTATION_TYPES", SEGMENTATION_DIRECTORIES="SEGMENTATION_FOLDERS"),
-    },
-    "copick.util.uri": {
-        **_names(
-            "uri",
-            "get_copick_objects_by_type",
-            "parse_copick_uri",
-            "resolve_copick_objects",
-            "serialize_copick_uri",
-            "serialize_copick_uri_from_dict",
-            _matches_pattern="matches_pattern",
-            _matches_numeric_pattern="matches_number",
-        ),
-        **_names("uri_expansion", "expand_output_uri"),
-    },
-}
 
 
 class _Alias(ModuleType):
@@ -102,7 +25,7 @@ class _Alias(ModuleType):
 
     def __init__(self, name: str) -> None:
         super().__init__(name, f"The names of {name}, from {_ROOM}.")
-        self._names = _MODULES[name]
+        self._names = MODULES[name]
         self.__all__ = [each for each in self._names if not each.startswith("_") or each == "__version__"]
         self.__path__: list[str] = []
 
@@ -111,12 +34,13 @@ class _Alias(ModuleType):
             module, ours = self._names[name]
         except KeyError:
             below = f"{self.__name__}.{name}"
-            if below in _MODULES:
+            if below in MODULES:
                 return importlib.import_module(below)
             raise AttributeError(
                 f"module {self.__name__!r} (provided by tomoportal) has no attribute {name!r}"
             ) from None
-        return getattr(importlib.import_module(f"{_ROOM}.{module}" if module else _ROOM), ours)
+        home = module if module.startswith("tomoportal.") else f"{_ROOM}.{module}" if module else _ROOM
+        return getattr(importlib.import_module(home), ours)
 
     def __dir__(self) -> list[str]:
         return sorted([*super().__dir__(), *self._names])
@@ -128,7 +52,7 @@ class _Finder:
     def find_spec(
         self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
     ) -> importlib.machinery.ModuleSpec | None:
-        if fullname in _MODULES:
+        if fullname in MODULES:
             return importlib.machinery.ModuleSpec(fullname, cast(Any, self), is_package=True)
         if fullname.startswith("copick."):
             raise ModuleNotFoundError(f"{fullname} is not provided by tomoportal.copick", name=fullname)

@@ -119,7 +119,7 @@ def _bspline(points: Floats, knots: Floats, degree: int, places: Floats) -> Floa
             places[:, None] - knots[:-order], width, out=np.zeros((len(places), len(width))), where=width > 0
         )
         basis = rise[:, :-1] * basis[:, :-1] + np.where(width[1:] > 0, 1 - rise[:, 1:], 0) * basis[:, 1:]
-    return basis @ points
+    return np.asarray(basis @ points)
 
 
 def _catmull_rom(control: Floats, alpha: float, parts: Floats) -> Floats:
@@ -128,7 +128,7 @@ def _catmull_rom(control: Floats, alpha: float, parts: Floats) -> Floats:
     at = (t[1] + (t[2] - t[1]) * parts)[:, None]
 
     def between(one: Floats, other: Floats, start: float, stop: float) -> Floats:
-        return ((stop - at) * one + (at - start) * other) / (stop - start)
+        return np.asarray(((stop - at) * one + (at - start) * other) / (stop - start))
 
     lines = [between(control[n], control[n + 1], t[n], t[n + 1]) for n in range(3)]
     bows = [between(lines[n], lines[n + 1], t[n], t[n + 2]) for n in range(2)]
@@ -292,7 +292,7 @@ def control_points_from_polyline(points: ArrayLike, tolerance: float) -> Floats:
 def reverse_knots(knots: ArrayLike) -> Floats:
     """The knots of the curve in the other direction."""
     u = np.asarray(knots, dtype=float)
-    return (u[0] + u[-1] - u)[::-1]
+    return np.asarray((u[0] + u[-1] - u)[::-1])
 
 
 def median_spacing(points: ArrayLike) -> float:

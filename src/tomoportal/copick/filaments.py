@@ -68,7 +68,7 @@ class CopickFilamentCurve(BaseModel):
     def from_tck(
         cls, tck: Sequence[Any], step: float, smoothing: float | None = None, scale: float = 1.0
     ) -> CopickFilamentCurve:
-        """The spline ``(knots, coefficients of x, y and z, degree)`` of SciPy's ``splprep``, times ``scale``."""
+        """The spline ``(knots, coefficients of x, y, z, degree)`` of SciPy's ``splprep``, times ``scale``."""
         knots, coefficients, degree = tck
         columns = np.asarray([np.asarray(each, dtype=float) for each in coefficients])
         if columns.ndim != 2 or len(columns) != 3:
@@ -386,7 +386,7 @@ class CopickFilaments(RunDocument):
         distance = step or voxel_spacing or self.meta.voxel_spacing
         if distance is None:
             raise AnnotationError("The step between points is unknown.", fix="give step or voxel_spacing in Å")
-        shape = {"alpha": alpha} if kind == "catmull-rom" else {}
+        shape: dict[str, Any] = {"alpha": alpha} if kind == "catmull-rom" else {}
         curves = [
             CopickFilamentCurve(kind=kind, control_points=_lines(each), step=distance, **shape)
             for each in control_points

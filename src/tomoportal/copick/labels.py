@@ -72,15 +72,15 @@ def panoptic_channel_index(channel: str | int) -> int:
     raise AnnotationError(f"There is no channel {channel!r}.", fix="ask for 'label' or 'instance'")
 
 
-def check_panoptic_values(data: NDArray[Any], labels: Collection[int]) -> None:
-    """Every label belongs to an object, and background carries no instance id; ``data`` is (2, z, y, x)."""
-    unknown = sorted({int(value) for value in np.unique(data[0])} - {0} - set(labels))
+def check_panoptic_values(labels: NDArray[Any], instances: NDArray[Any], known_labels: Collection[int]) -> None:
+    """Raise :class:`AnnotationError` for labels that no object has, and background that belongs to an instance."""
+    unknown = sorted({int(value) for value in np.unique(labels)} - {0} - set(known_labels))
     if unknown:
         raise AnnotationError(
             f"Panoptic label channel holds {unknown}, which no pickable object has as its label.",
             fix="add objects with these labels to the config",
         )
-    astray = int(((data[0] == 0) & (data[1] != 0)).sum())
+    astray = int(((labels == 0) & (instances != 0)).sum())
     if astray:
         raise AnnotationError(
             f"{astray} background voxels (label 0) carry an instance ID.", fix="set their instance channel to 0"

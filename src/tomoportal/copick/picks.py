@@ -182,6 +182,23 @@ class CopickPicks(RunDocument):
         self._meta.points = []
         self.store(overwrite=overwrite, allow_non_rigid=allow_non_rigid)
 
+    def df(self, format: str = "relion", **kwargs: Any) -> Any:
+        """A pandas data frame in RELION's columns; ``kwargs`` are those of :func:`.picks_to_df_relion`.
+
+        Raises :class:`MissingPartError` without pandas.
+        """
+        from tomoportal.copick.relion_frames import picks_to_df_relion
+
+        _check_format(format)
+        return picks_to_df_relion(self, **kwargs)
+
+    def from_df(self, df: Any, format: str = "relion", **kwargs: Any) -> None:
+        """Replace all points by the rows of a data frame in RELION's columns, and store them."""
+        from tomoportal.copick.relion_rows import relion_df_to_picks
+
+        _check_format(format)
+        relion_df_to_picks(self, df, **kwargs)
+
     def _keep_fields(self) -> None:
         """Know the document's other keys before its points are replaced, so that a save keeps them (C10)."""
         if self._saved is None and self._etag is not None:
@@ -338,6 +355,11 @@ class CopickPicks(RunDocument):
         else:
             theirs = read_picks(self._previous(other), self.path).table
         return _difference(mine, theirs)
+
+
+def _check_format(name: str) -> None:
+    if name != "relion":
+        raise AnnotationError(f"Format {name} is not supported.", fix="use format='relion'")
 
 
 def _difference(mine: PickTable, theirs: PickTable) -> PicksDifference:

@@ -180,7 +180,7 @@ class CopickSegmentation(StoredVolume):
         floor = np.uint16 if self.is_instance or self.is_panoptic else np.uint8
         labels = checked_label_cast(labels, label_dtype(labels, floor) if dtype is None else dtype)
         if self.is_panoptic:
-            check_panoptic_values(labels, self._labels())
+            check_panoptic_values(labels[0], labels[1], self._labels())
         self._replace(
             labels,
             self.voxel_size,
@@ -213,7 +213,7 @@ class CopickSegmentation(StoredVolume):
             after = self._folder.read(zarr_group, (ALL, z, y, x))
             values = checked_label_cast(np.asarray(data), stored.dtype)
             after[ALL if which is None else which] = values
-            check_panoptic_values(after, self._labels())
+            check_panoptic_values(after[0], after[1], self._labels())
             data = values[None] if which is not None and values.ndim == 3 else values
         else:
             self._refuse_channel(channel)

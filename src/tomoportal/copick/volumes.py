@@ -10,7 +10,9 @@ from tomoportal.copick.sources import Source
 from tomoportal.errors import AnnotationError, ReadOnlyError
 
 if TYPE_CHECKING:  # codecs are loaded when a volume is read or written: most projects are opened for their points
-    from tomoportal.copick.pyramids import Array, Reduction
+    from collections.abc import Sequence
+
+    from tomoportal.copick.pyramids import Array, PyramidLevel, Reduction
     from tomoportal.copick.zarr_folders import Box, ZarrFolder
 
 __all__ = ["ALL", "StoredVolume"]
@@ -77,10 +79,18 @@ class StoredVolume:
         channel: str | None = None,
         metadata: dict[str, Any] | None = None,
         axes: tuple[int, ...] = (3,),
+        chunk: int | Sequence[int] | None = None,
     ) -> None:
-        from tomoportal.copick.pyramids import levels_of, write_pyramid
+        from tomoportal.copick.pyramids import levels_of
 
         self._refuse_if_read_only("store")
+        array = self._checked(data, axes, dtype)
+        self._write_levels(
+            levels_of(array, voxel_size, levels, reduction), reduction, channel=channel, metadata=metadata, chunk=chunk
+        )
+
+    def _checked(self, data: Any, axes: tuple[int, ...], dtype: Any) -> Array:
+        """The voxels as an array of the type, in the machine's byte order."""
         array = np.asarray(data)
         if array.ndim not in axes or 0 in array.shape:
             raise AnnotationError(
@@ -89,7 +99,26 @@ class StoredVolume:
                 where=self._folder.where,
             )
         array = array.astype(array.dtype if dtype is None else dtype, copy=False)
-        pyramid = levels_of(array.astype(array.dtype.newbyteorder("="), copy=False), voxel_size, levels, reduction)
+        return array.astype(array.dtype.newbyteorder("="), copy=False)
+
+    def _write_levels(
+        self,
+        levels: Sequence[PyramidLevel],
+        reduction: Reduction,
+        *,
+        channel: str | None = None,
+        metadata: dict[str, Any] | None = None,
+        chunk: int | Sequence[int] | None = None,
+    ) -> None:
+        from tomoportal.copick.pyramids import CHUNK, write_pyramid
+
+        self._refuse_if_read_only("store")
         write_pyramid(
-            self._source.store, self._key, pyramid, is_labels=reduction == "nearest", channel=channel, metadata=metadata
+            self._source.store,
+            self._key,
+            levels,
+            is_labels=reduction == "nearest",
+            channel=channel,
+            metadata=metadata,
+            chunk=CHUNK if chunk is None else chunk,
         )

@@ -23,7 +23,7 @@ from tomoportal.formats.omezarr.array import ZarrArray, read_document
 from tomoportal.formats.omezarr.chunks import ChunkCodec
 from tomoportal.storage import Store
 
-__all__ = ["Box", "ZarrFolder"]
+__all__ = ["Box", "ZarrFolder", "free_memory"]
 
 Box = Sequence[slice | int]
 _MEMINFO: Final = Path("/proc/meminfo")
@@ -97,7 +97,7 @@ class ZarrFolder:
         given = _full(box, len(array.shape))
         whole, after = _normalised(given, array.shape)
         size = int(np.prod([part.stop - part.start for part in whole], dtype=object)) * array.dtype.itemsize
-        free = _free_memory()
+        free = free_memory()
         if free is not None and size > free:
             raise AnnotationError(
                 f"Requested region does not fit in memory. Requested: {size}, Available: {free}.",
@@ -278,7 +278,7 @@ def _write_box(store: Store, array: ZarrArray, box: Sequence[slice], values: Arr
             pass
 
 
-def _free_memory() -> int | None:
+def free_memory() -> int | None:
     """Bytes that can be had without swapping, where the system says so."""
     if not _MEMINFO.exists():
         return None

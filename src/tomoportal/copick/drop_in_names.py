@@ -1,0 +1,120 @@
+"""Which name of the PyPI package is which name of ours: module → name → (our module, our name).
+
+Our modules are those of this room; one that begins with ``tomoportal.`` is elsewhere.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+__all__ = ["MODULES"]
+
+Names = dict[str, tuple[str, str]]
+
+
+def _names(module: str, *names: str, **renamed: str) -> Names:
+    return {**{name: (module, name) for name in names}, **{theirs: (module, ours) for theirs, ours in renamed.items()}}
+
+
+_HOME: Final = {
+    "Root": "root", "Run": "runs", "VoxelSpacing": "spacings", "Tomogram": "tomograms", "Features": "features",
+    "Picks": "picks", "Mesh": "meshes", "Segmentation": "segmentations", "Object": "objects", "Filaments": "filaments",
+}  # fmt: skip
+_CURVES: Final = (
+    "CURRENT_FRACTION", "CURVE_KINDS", "MAX_DEGREE", "MIN_POINT_DISTANCE", "MIN_SAMPLES", "SAMPLES_PER_STEP",
+    "check_curve", "control_points_from_polyline", "curve_anchors", "curve_is_current", "distances_to_polyline",
+    "evaluate_curve", "median_spacing", "reverse_knots",
+)  # fmt: skip
+_OPENING: Final = _names("opening", "from_file", "from_string", "new_config")
+_MODELS: Final[Names] = {
+    **{f"Copick{name}": (home, f"Copick{name}") for name, home in _HOME.items()},
+    **_names("runs", "CopickRunMeta"),
+    **_names("spacings", "CopickVoxelSpacingMeta"),
+    **_names("tomograms", "CopickTomogramMeta"),
+    **_names("features", "CopickFeaturesMeta"),
+    **_names("meshes", "CopickMeshMeta"),
+    **_names("segmentations", "CopickSegmentationMeta"),
+    **_names("points", "CopickLocation", "CopickPoint", "CopickPicksFile"),
+    **_names("filaments", "CopickFilament", "CopickFilamentCurve", "CopickFilamentsFile"),
+    **_names("filament_curves", "CURVE_KINDS"),
+    **_names("config", "CopickConfig", "PickableObject", "FilamentSpec", "COPICK_METADATA_NAMESPACE"),
+    **_names("config", "FILAMENT_METADATA_KEY", "RESERVED_NAME_SUFFIXES"),
+    **_names("labels", "PANOPTIC_CHANNELS"),
+    "COPICK_TYPES": ("", "COPICK_TYPES"),
+}
+_UTIL: Final[dict[str, Names]] = {
+    "copick.util": {},
+    "copick.util.escape": _names("names", "sanitize_name"),
+    "copick.util.filaments": _names("filament_curves", *_CURVES),
+    "copick.util.log": _names("logs", "get_logger"),
+    "copick.util.ome": _names(
+        "ome", "UNITFACTOR", "fits_in_memory", "get_voxel_size_from_zarr", "ome_metadata", "segmentation_pyramid",
+        "volume_pyramid", "write_ome_zarr_3d",
+    ),
+    "copick.util.ontology": _names("ontology", "OntologyRef", "identifier_to_markdown_link", "parse_identifier"),
+    "copick.util.path_util": _names(
+        "operations.options", "get_data_from_file", "get_format_from_extension", "prepare_runs_from_paths"
+    ),
+    "copick.util.reconnecting_fs": _names(
+        "reconnecting", "ReconnectingFileSystem", _is_connection_error="is_connection_error"
+    ),
+    "copick.util.relion": {
+        **_names(
+            "relion_frames", "FilamentPolarity", "RY90", "copick_tomogram_center", "filament_half_sets",
+            "filament_polarity", "filament_polarity_known", "filament_relion_angles", "filament_track_lengths",
+            "get_tomogram_spacing_and_dimensions", "is_filament_export", "normalize_transforms", "order_filament_rows",
+            "picks_to_df_relion", "polarity_filaments",
+        ),
+        **_names("relion_rows", "relion_df_to_picks", "relion_instance_ids", "relion_rows_to_poses"),
+    },
+    "copick.util.segmentation": {
+        **_names("labels", "PANOPTIC_CHANNELS", "check_panoptic_values", "checked_label_cast", "label_dtype"),
+        **_names("labels", "panoptic_channel_index"),
+        **_names("names", "SEGMENTATION_TYPES", SEGMENTATION_DIRECTORIES="SEGMENTATION_FOLDERS"),
+        **_names("config", "RESERVED_NAME_SUFFIXES"),
+        **_names(
+            "segmentation_types", "SEGMENTATION_TYPE_FILTERS", "list_segmentation_stores",
+            "parse_segmentation_store_name", "segmentation_directory", "segmentation_store_name", "segmentation_type",
+            "segmentation_type_query",
+        ),
+    },
+    "copick.util.sync": _names(
+        "operations.options", "ensure_pickable_objects", "parse_dataset_ids", "parse_list", "parse_mapping"
+    ),
+    "copick.util.uri": {
+        **_names(
+            "uri", "get_copick_objects_by_type", "parse_copick_uri", "resolve_copick_objects", "serialize_copick_uri",
+            "serialize_copick_uri_from_dict", _matches_pattern="matches_pattern",
+            _matches_numeric_pattern="matches_number",
+        ),
+        **_names("uri_expansion", "expand_output_uri"),
+    },
+}  # fmt: skip
+_OPS: Final[dict[str, Names]] = {
+    "copick.ops": {},
+    "copick.ops.add": _names(
+        "operations.adding", "add_features", "add_object", "add_object_volume", "add_run", "add_tomogram",
+        "add_voxelspacing", "get_or_create_run", "get_or_create_voxelspacing",
+    ),
+    "copick.ops.get": _names(
+        "operations.getting", "get_features", "get_meshes", "get_picks", "get_runs", "get_segmentations",
+        "get_tomograms", "get_voxelspacings",
+    ),
+    "copick.ops.open": _OPENING,
+    "copick.ops.run": _names("operations.mapping", "map_runs", "report_results"),
+}  # fmt: skip
+MODULES: Final[dict[str, Names]] = {
+    "copick": {**_OPENING, "COPICK_TYPES": ("", "COPICK_TYPES"), "__version__": ("", "__version__")},
+    "copick.models": _MODELS,
+    "copick.impl": {},
+    "copick.impl.filesystem": {
+        **{f"Copick{name}FSSpec": (home, f"Copick{name}") for name, home in _HOME.items()},
+        **_names("config", "CopickConfigFSSpec"),
+        **_names("annotation_lists", "query_filament_files"),
+    },
+    "copick.impl.overlay": {
+        f"Copick{name}Overlay": (home, f"Copick{name}") for name, home in _HOME.items() if name != "Root"
+    },
+    **_OPS,
+    **_UTIL,
+}
