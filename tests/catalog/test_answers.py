@@ -11,6 +11,7 @@ import pytest
 from sqlalchemy import event
 
 from tomoportal.catalog import Bases, Catalog, GraphQL, Viewer
+from tomoportal.catalog.addresses import stored_address
 from tomoportal.catalog.compiler import MAX_NESTING
 from tomoportal.catalog.execute import MAX_ROOT_FIELDS
 from tomoportal.catalog.statement import MAX_PARTS
@@ -304,6 +305,30 @@ class TestAddresses:
         row = next(row for row in seed["entities"]["Run"]["rows"] if row["id"] == 5)
         found = data(ask("{runs(where: {id: {_eq: 5}}) {s3Prefix httpsPrefix}}"))["runs"]
         assert found == [{"s3Prefix": row["s3_prefix"], "httpsPrefix": row["https_prefix"]}]
+
+
+@pytest.mark.parametrize(
+    ("key", "path"),
+    [
+        ("10001/plain & ü'\"/", "10001/plain & ü'\"/"),
+        ("10001/100% #1?/", "10001/100%25 %231%3F/"),
+        ("10001/%23/", "10001/%2523/"),
+        ("10001/a\\b/", "10001/a%5Cb/"),
+        ("?", "%3F"),
+    ],
+)
+def test_keys_that_mean_something_in_an_address(new_url: Callable[[str], str], key: str, path: str) -> None:
+    bases = Bases("s3://b", "http://h/files")
+    with Catalog.open(new_url("catalog"), create=True) as catalog:
+        stored = stored_address(f"s3://b/{key}", f"http://h/files/{path}", bases)
+        assert stored == key
+        row = {"id": 1, "voxel_spacing": 1.0, "prefix_key": stored, "natural_key": "k", "unit": "u"}
+        with catalog.write() as connection:
+            connection.execute(catalog.tables["tomogram_voxel_spacing"].insert(), [row])
+        query = "query Q($a: String!) {tomogramVoxelSpacings(where: {httpsPrefix: {_eq: $a}}) {s3Prefix httpsPrefix}}"
+        answer = GraphQL(catalog).execute(query, {"a": f"http://h/files/{path}"}, bases=bases)
+        found = {"s3Prefix": f"s3://b/{key}", "httpsPrefix": f"http://h/files/{path}"}
+        assert json.loads(answer.body) == {"data": {"tomogramVoxelSpacings": [found]}}
 
 
 class TestOneStatement:

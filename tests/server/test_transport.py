@@ -166,6 +166,68 @@ def test_etag_of_get(http: httpx.Client, server: LiveServer) -> None:
     assert "etag" not in http.post("/graphql", json={"query": QUERY}).headers
 
 
+EXTENDED = "{ datasets(where: {_not: {id: {_eq: 1}}}) { id runs { totalCount } } }"
+EXTENDED_ANSWER = {"data": {"datasets": [{"id": 10001, "runs": {"totalCount": 2}}]}}
+
+
+@pytest.mark.parametrize("address", ["/graphql?extended", "/graphql?extended=1", "/graphql/?extended=true"])
+def test_the_extended_schema_by_address(http: httpx.Client, address: str) -> None:
+    assert http.post(address, json={"query": EXTENDED}).json() == EXTENDED_ANSWER
+    assert http.get(address, params={"query": EXTENDED, "extended": "true"}).json() == EXTENDED_ANSWER
+
+
+def test_the_extended_schema_by_header(http: httpx.Client) -> None:
+    wanted = {"X-Tomoportal-Schema": "Extended"}
+    assert http.post("/graphql", json={"query": EXTENDED}, headers=wanted).json() == EXTENDED_ANSWER
+    assert http.get("/graphql", params={"query": EXTENDED}, headers=wanted).json() == EXTENDED_ANSWER
+
+
+def test_the_default_schema_has_no_additions(http: httpx.Client) -> None:
+    plain = [("/graphql", {}), ("/graphql?extended=false", {}), ("/graphql", {"X-Tomoportal-Schema": "default"})]
+    for address, headers in plain:
+        answer = http.post(address, json={"query": EXTENDED}, headers=headers).json()
+        assert answer["data"] is None
+        assert any("_not" in error["message"] for error in answer["errors"])
+
+
+def test_a_schema_that_there_is_not(http: httpx.Client) -> None:
+    answer = http.post("/graphql", json={"query": QUERY}, headers={"X-Tomoportal-Schema": "Best"})
+    assert (answer.status_code, answer.text) == (
+        400,
+        "There is no schema 'best': X-Tomoportal-Schema is default or extended",
+    )
+    answer = http.post("/graphql?extended=maybe", json={"query": QUERY})
+    assert answer.status_code == 400
+    assert "extended='maybe'" in answer.text
+
+
+def test_caches_keep_the_two_schemas_apart(http: httpx.Client) -> None:
+    query = '{ __type(name: "RunWhereClause") { inputFields { name } } }'
+    plain = http.get("/graphql", params={"query": query})
+    extended = http.get("/graphql", params={"query": query}, headers={"X-Tomoportal-Schema": "extended"})
+    assert "X-Tomoportal-Schema" in plain.headers["vary"]
+    assert plain.headers["etag"] != extended.headers["etag"]
+    assert plain.content != extended.content
+    asked = {"If-None-Match": plain.headers["etag"]}
+    assert http.get("/graphql", params={"query": query}, headers=asked).status_code == 304
+    asked["X-Tomoportal-Schema"] = "extended"
+    assert http.get("/graphql", params={"query": query}, headers=asked).status_code == 200
+    asked["If-None-Match"] = extended.headers["etag"]
+    assert http.get("/graphql", params={"query": query}, headers=asked).status_code == 304
+    assert http.get("/graphql?extended", params={"query": query, "extended": ""}, headers=asked).status_code == 304
+
+
+def test_pages_of_other_origins_may_ask_for_the_extended_schema(http: httpx.Client) -> None:
+    asked = {
+        "Origin": "http://localhost:3000",
+        "Access-Control-Request-Method": "POST",
+        "Access-Control-Request-Headers": "content-type, x-tomoportal-schema",
+    }
+    preflight = http.options("/graphql", headers=asked)
+    assert preflight.status_code == 200
+    assert "X-Tomoportal-Schema" in preflight.headers["access-control-allow-headers"]
+
+
 def test_addresses_are_those_of_the_request(http: httpx.Client, folder: Path, server: LiveServer) -> None:
     query = {"query": "{ tomograms(where: {id: {_gt: 0}}) { s3MrcFile httpsMrcFile } }"}
     row = http.post("/graphql", json=query, headers={"Host": "cryoet.lab.example"}).json()["data"]["tomograms"][0]

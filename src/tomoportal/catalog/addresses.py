@@ -5,16 +5,23 @@ A path column holds one text for both of its wire fields (``s3Prefix``, ``httpsP
 - the archive **key** (``10001/TS_1/``): the base is put before it when it is answered;
 - a **foreign** value, served verbatim: ``/`` + the s3 text + a line feed + the https text. Archive keys never begin
   with ``/``, so the two forms cannot be confused.
+
+In an https address the characters of a key that would end or change its path (``ESCAPED``) are percent-encoded, so
+that the link opens the file. All others stay: clients name the local file after the address, and they and browsers
+encode blanks and letters themselves. An s3 address is not a URL but bucket and key, verbatim.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-__all__ = ["PLACEHOLDER", "Bases", "stored_address", "stored_text"]
+__all__ = ["ESCAPED", "PLACEHOLDER", "Bases", "stored_address", "stored_text"]
 
 PLACEHOLDER = "archive://"
 """Stands for the https base in stored viewer configurations (DESIGN 7)."""
+
+ESCAPED = "%#?\\"
+"""What is percent-encoded in an https address; ``%`` comes first."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,13 +52,24 @@ def stored_address(s3: str | None, https: str | None, bases: Bases) -> str | Non
     if s3 is None and https is None:
         return None
     parameters = bases.parameters()
-    keys = {
-        text[len(base) :] if text.startswith(base) else None
-        for text, base in ((s3, parameters["s3_base"]), (https, parameters["https_base"]))
-        if text is not None
-    }
+    keys: set[str | None] = set()
+    if s3 is not None:
+        keys.add(_below(s3, parameters["s3_base"]))
+    if https is not None:
+        key = _below(https, parameters["https_base"])
+        keys.add(key and _plain(key))
     key = keys.pop() if len(keys) == 1 else None
     return key if key else _foreign(s3, https)
+
+
+def _below(text: str, base: str) -> str | None:
+    return text[len(base) :] if text.startswith(base) else None
+
+
+def _plain(path: str) -> str:
+    for character in reversed(ESCAPED):
+        path = path.replace(f"%{ord(character):X}", character)
+    return path
 
 
 def _foreign(s3: str | None, https: str | None) -> str:

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Protocol
 
+from tomoportal.catalog.addresses import ESCAPED
 from tomoportal.catalog.patterns import glob_of_like, is_cheap_like, regex_of_like
 from tomoportal.catalog.timestamps import wire_timestamp
 from tomoportal.model.entities import Field
@@ -21,7 +22,7 @@ from tomoportal.model.entities import Field
 if TYPE_CHECKING:
     from tomoportal.catalog.statement import Source
 
-__all__ = ["Dialect", "Part", "Sql", "Sqlite", "text_literal"]
+__all__ = ["Dialect", "Part", "Sql", "Sqlite", "text_literal", "written_in_address"]
 
 _MAX_ARGUMENTS = 120  # SQLite allows 127 per function call
 _MAX_OBJECT = _MAX_ARGUMENTS // 2
@@ -76,6 +77,19 @@ def text_literal(text: str) -> str:
     return "'" + text.replace("'", "''") + "'"
 
 
+def written_in_address(key: str, position: str, percent: str) -> str:
+    """Expression for an archive key in an https address; most keys stay as they are, which is found out first.
+
+    ``position`` is the database's function for the place of a text in another, ``percent`` its literal for ``%``.
+    """
+    literals = {character: percent if character == "%" else text_literal(character) for character in ESCAPED}
+    replaced = key
+    for character, literal in literals.items():
+        replaced = f"replace({replaced},{literal},{percent}||'{ord(character):X}')"
+    found = "+".join(f"{position}({key},{literal})" for literal in literals.values())
+    return f"CASE {found} WHEN 0 THEN {key} ELSE {replaced} END"
+
+
 class Sqlite:
     """SQLite 3.38 or newer, with the functions of ``sqlite_functions``.
 
@@ -101,12 +115,11 @@ class Sqlite:
 
     def address(self, column: str, kind: str) -> str:
         """The address on the wire (``kind`` ``s3`` or ``https``) of a stored path; see ``addresses``."""
-        foreign = (
-            f"substr({column},2,instr({column},char(10))-2)"
-            if kind == "s3"
-            else f"substr({column},instr({column},char(10))+1)"
-        )
-        return f"CASE substr({column},1,1) WHEN '/' THEN nullif({foreign},'') ELSE :{kind}_base||{column} END"
+        foreign, path = f"substr({column},2,instr({column},char(10))-2)", column
+        if kind == "https":
+            foreign = f"substr({column},instr({column},char(10))+1)"
+            path = written_in_address(column, "instr", "'%'")
+        return f"CASE substr({column},1,1) WHEN '/' THEN nullif({foreign},'') ELSE :{kind}_base||{path} END"
 
     def scalar(self, expression: str, field: Field) -> Sql:
         """JSON of one value."""

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-from tomoportal.catalog.dialect import Bind, Part, Sql, text_literal
+from tomoportal.catalog.dialect import Bind, Part, Sql, text_literal, written_in_address
 from tomoportal.catalog.patterns import posix_of_like, posix_of_regex
 from tomoportal.catalog.timestamps import wire_timestamp
 from tomoportal.errors import QueryError
@@ -47,12 +47,11 @@ class Postgres:
 
     def address(self, column: str, kind: str) -> str:
         """The address on the wire (``kind`` ``s3`` or ``https``) of a stored path; see ``addresses``."""
-        foreign = (
-            f"substr(split_part({column},chr(10),1),2)"
-            if kind == "s3"
-            else f"substr({column},strpos({column},chr(10))+1)"
-        )
-        return f"CASE left({column},1) WHEN '/' THEN nullif({foreign},'') ELSE %({kind}_base)s||{column} END"
+        foreign, path = f"substr(split_part({column},chr(10),1),2)", column
+        if kind == "https":
+            foreign = f"substr({column},strpos({column},chr(10))+1)"
+            path = written_in_address(column, "strpos", "'%%'")
+        return f"CASE left({column},1) WHEN '/' THEN nullif({foreign},'') ELSE %({kind}_base)s||{path} END"
 
     def scalar(self, expression: str, field: Field) -> Sql:
         """JSON of one value."""

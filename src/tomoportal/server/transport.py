@@ -11,7 +11,7 @@ import hashlib
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from importlib import resources
 from typing import Any
 
@@ -27,7 +27,12 @@ from tomoportal.server.context import Context
 from tomoportal.server.encoding import JSON, accepts_gzip, compress, prefers_html
 from tomoportal.server.large_answers import LargeAnswer, disconnected
 
-__all__ = ["GraphQLTransport", "explorer_asset"]
+__all__ = ["SCHEMA_HEADER", "GraphQLTransport", "explorer_asset"]
+
+SCHEMA_HEADER = "X-Tomoportal-Schema"
+"""``extended`` asks for the schema with our additions, as ``?extended`` in the address does."""
+
+_YES, _NO = {"", "1", "true"}, {"0", "false"}
 
 _WATCHED_AFTER = 0.2  # seconds
 _EXPLORER_FILES = {"explorer.js": "text/javascript", "explorer.css": "text/css"}
@@ -38,6 +43,7 @@ class _Question:
     query: str
     variables: dict[str, Any] | None
     operation: str | None
+    extended: bool
 
 
 class _RefusedError(Exception):
@@ -80,7 +86,7 @@ class GraphQLTransport:
         question = _from_address(request) if body is None else _from_body(request, body)
         bases, viewer = self._context.bases(request.scope), self._context.viewer(request.scope)
         reading = request.method == "GET"
-        headers = {"Vary": "Accept, Accept-Encoding", "Cache-Control": "no-cache"}
+        headers = {"Vary": f"Accept, Accept-Encoding, {SCHEMA_HEADER}", "Cache-Control": "no-cache"}
         etag = _etag(question, bases, self._context.catalog.version) if reading else None
         if etag is not None and is_unchanged(request.headers, etag):
             return Response(status_code=304, headers={**headers, "ETag": etag})
@@ -90,6 +96,7 @@ class GraphQLTransport:
             question.operation,
             bases,
             viewer,
+            extended=question.extended,
             queries_only=reading,
             in_pieces=True,
             deadline=deadline,
@@ -143,7 +150,7 @@ def _explorer_file(name: str, media_type: str) -> Response:
 
 
 def _etag(question: _Question, bases: Bases, version: str) -> str:
-    parts = [__version__, version, question.query, question.variables, question.operation, bases.s3, bases.https]
+    parts = [__version__, version, asdict(question), bases.s3, bases.https]
     digest = hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
     return f'W/"{digest[:32]}"'
 
@@ -170,7 +177,7 @@ def _from_address(request: Request) -> _Question:
         fields["variables"] = _parsed(fields["variables"].encode(), "variables")
     else:
         fields.pop("variables", None)
-    return _question(fields)
+    return _question(request, fields)
 
 
 def _from_body(request: Request, body: bytes) -> _Question:
@@ -182,7 +189,7 @@ def _from_body(request: Request, body: bytes) -> _Question:
         raise _RefusedError(400, "Batching is not enabled")
     if not isinstance(fields, dict):
         raise _RefusedError(400, "The request body is not a JSON object")
-    return _question(fields)
+    return _question(request, fields)
 
 
 def _parsed(text: bytes, what: str) -> Any:
@@ -192,7 +199,7 @@ def _parsed(text: bytes, what: str) -> Any:
         raise _RefusedError(400, f"Unable to parse {what} as JSON: {error}") from error
 
 
-def _question(fields: dict[str, Any]) -> _Question:
+def _question(request: Request, fields: dict[str, Any]) -> _Question:
     query, variables, operation = fields.get("query"), fields.get("variables"), fields.get("operationName")
     if query is None or query == "":
         raise _RefusedError(400, "No GraphQL query found in the request")
@@ -202,4 +209,15 @@ def _question(fields: dict[str, Any]) -> _Question:
         raise _RefusedError(400, "The variables are not a JSON object")
     if operation is not None and not isinstance(operation, str):
         raise _RefusedError(400, "The operationName is not a text")
-    return _Question(query, variables, operation or None)
+    return _Question(query, variables, operation or None, _is_extended(request))
+
+
+def _is_extended(request: Request) -> bool:
+    """Whether the request asks for the extended schema: in its address or by a header."""
+    said = request.headers.get(SCHEMA_HEADER, "default").strip().lower()
+    if said not in {"default", "extended"}:
+        raise _RefusedError(400, f"There is no schema {said!r}: {SCHEMA_HEADER} is default or extended")
+    asked = request.query_params.get("extended", "false").strip().lower()
+    if asked not in _YES | _NO:
+        raise _RefusedError(400, f"extended={asked!r} is neither true nor false: write ?extended or leave it out")
+    return said == "extended" or asked in _YES

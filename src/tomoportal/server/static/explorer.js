@@ -2,6 +2,18 @@
 "use strict";
 
 const field = (id) => document.getElementById(id);
+const SEARCH = `{
+  search(text: "ribosome", first: 10) {
+    totalCount
+    nodes {
+      __typename
+      ... on Dataset { id title }
+      ... on Run { id name }
+      ... on Annotation { id objectName }
+    }
+  }
+}
+`;
 const START = `{
   datasets(orderBy: [{ releaseDate: desc }], limitOffset: { limit: 5 }) {
     id
@@ -15,7 +27,7 @@ const START = `{
 `;
 
 async function ask(query, variables) {
-  const answer = await fetch("/graphql", {
+  const answer = await fetch(field("extended").checked ? "/graphql?extended" : "/graphql", {
     method: "POST",
     headers: { "Content-Type": "application/json", Accept: "application/json" },
     body: JSON.stringify({ query, variables }),
@@ -36,6 +48,7 @@ async function run() {
   }
   const address = new URLSearchParams({ query });
   if (written) address.set("variables", written);
+  if (field("extended").checked) address.set("extended", "true");
   history.replaceState(null, "", `?${address}`);
   field("status").textContent = "Asking …";
   const begin = performance.now();
@@ -67,8 +80,15 @@ async function listRoots() {
   const types = new Map(schema.types.map((type) => [type.name, type]));
   const isPlain = (type) => ["SCALAR", "ENUM"].includes(type.kind === "NON_NULL" ? type.ofType.kind : type.kind);
   const menu = field("roots");
+  menu.length = 1;
   for (const root of schema.queryType.fields) {
     if (root.name.endsWith("Aggregate")) continue;
+    if (root.name === "search") {
+      const option = new Option(root.name, root.name);
+      option.dataset.query = SEARCH;
+      menu.append(option);
+      continue;
+    }
     const target = types.get(unwrapped(root.type).name);
     const plain = ((target && target.fields) || []).filter((member) => isPlain(member.type)).map((member) => member.name);
     if (!plain.length) continue;
@@ -81,6 +101,8 @@ async function listRoots() {
 const given = new URLSearchParams(location.search);
 field("query").value = given.get("query") || START;
 field("variables").value = given.get("variables") || "";
+field("extended").checked = ["", "1", "true"].includes(given.get("extended"));
+field("extended").addEventListener("change", () => listRoots().catch(() => {}));
 field("question").addEventListener("submit", (event) => {
   event.preventDefault();
   run();
