@@ -29,7 +29,7 @@ from tomoportal.server.problems import exception_handlers
 from tomoportal.server.s3 import S3
 from tomoportal.server.settings import Settings
 from tomoportal.server.transport import SCHEMA_HEADER, GraphQLTransport, explorer_asset
-from tomoportal.server.viewer import AnnotationLayers, ViewerClient, ViewerStates
+from tomoportal.server.viewer import AnnotationLayers, MeshLayers, ViewerClient, ViewerStates
 
 __all__ = ["create_app", "prepare"]
 
@@ -89,7 +89,7 @@ def create_app(settings: Settings) -> Starlette:
 def _routes(context: Context, metrics: Metrics) -> list[BaseRoute]:
     graphql = GraphQLTransport(context)
     cors = [_cors(context.settings)]
-    layers = AnnotationLayers(context)
+    layers, meshes = AnnotationLayers(context), MeshLayers(context)
     s3 = S3(context)
     states = ViewerStates(context)
     shown = [Route("/metrics", MetricsPage(context, metrics).respond, methods=["GET"])]
@@ -106,6 +106,7 @@ def _routes(context: Context, metrics: Metrics) -> list[BaseRoute]:
         Route("/viewer/v/portal/{name:path}", ViewerClient(context)),
         Route("/viewer/runs/{run}/state.json", states.respond, methods=["GET", "OPTIONS"]),
         Route("/viewer/annotations/{file}/{name:path}", layers.respond, methods=["GET", "OPTIONS"]),
+        Route("/viewer/meshes/{file}/{name:path}", meshes.respond, methods=["GET", "OPTIONS"]),
         Route("/healthz", Health(context).respond, methods=["GET"]),
     ]
 
