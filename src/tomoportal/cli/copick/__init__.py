@@ -15,6 +15,7 @@ __all__ = ["COMMANDS", "command"]
 COMMANDS = {
     "config": "Write the config of a new project.",
     "new": "Make empty runs, voxel spacings or picks.",
+    "add": "Bring tomograms, segmentations, picks, meshes and objects from files into a project.",
 }
 
 

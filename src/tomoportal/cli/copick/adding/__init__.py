@@ -1,0 +1,1 @@
+"""The commands of ``tomoportal copick add``, one module each."""
