@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from tomoportal.copick.opening import from_file, from_string, new_config
     from tomoportal.copick.picks import CopickPicks, PickArrays, PicksDifference
     from tomoportal.copick.points import CopickLocation, CopickPicksFile, CopickPoint
+    from tomoportal.copick.portal.opening import from_czcdp_datasets
     from tomoportal.copick.root import CopickRoot
     from tomoportal.copick.runs import CopickRun, CopickRunMeta
     from tomoportal.copick.segmentations import CopickSegmentation, CopickSegmentationMeta
@@ -64,6 +65,7 @@ _HOMES = {
     "opening": ("from_file", "from_string", "new_config"),
     "picks": ("CopickPicks", "PickArrays", "PicksDifference"),
     "points": ("CopickLocation", "CopickPicksFile", "CopickPoint"),
+    "portal.opening": ("from_czcdp_datasets",),
     "root": ("CopickRoot",),
     "runs": ("CopickRun", "CopickRunMeta"),
     "segmentations": ("CopickSegmentation", "CopickSegmentationMeta"),
@@ -120,6 +122,7 @@ __all__ = [
     "Version",
     "__version__",
     "expand_output_uri",
+    "from_czcdp_datasets",
     "from_file",
     "from_string",
     "get_copick_objects_by_type",

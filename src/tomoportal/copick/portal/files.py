@@ -1,0 +1,81 @@
+"""Where the files of a portal are read: over https, from S3, or below the folder where its archive is mounted."""
+
+from __future__ import annotations
+
+import threading
+from urllib.parse import quote, unquote, urlencode, urlsplit
+
+from tomoportal.copick.portal.config import PortalSettings
+from tomoportal.copick.sources import Source
+from tomoportal.errors import FormatError
+from tomoportal.storage import Store, open_store
+
+__all__ = ["PortalFiles"]
+
+
+class PortalFiles:
+    """From the pair of addresses that a portal gives for a file or folder to a source and a key in it."""
+
+    def __init__(self, settings: PortalSettings) -> None:
+        self._settings = settings
+        self._sources: dict[str, Source] = {}
+        self._lock = threading.Lock()
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return PortalFiles, (self._settings,)
+
+    def place(self, s3: str | None, https: str | None) -> tuple[Source, str]:
+        """The source, and the key in it. Raises :class:`FormatError` for addresses that are none."""
+        bucket, key = _bucket_and_key(s3)
+        if self._settings.access == "file" and key:
+            return self._source(self._settings.files_root or ""), key
+        if https and (self._settings.access != "s3" or not key):
+            return self._web(https, key)
+        if not key:
+            raise FormatError(
+                "the portal gives no address that can be read", where=s3 or https, fix="tell the portal's keepers"
+            )
+        return self._source(f"s3://{bucket}"), key
+
+    def _web(self, https: str, key: str) -> tuple[Source, str]:
+        """Portals write the key behind a base, with or without percent-encoding; the S3 address tells which."""
+        for form in (key, quote(key)):
+            if key and https.endswith(f"/{form}"):
+                return self._source(https[: -len(form) - 1]), key
+        parts = urlsplit(https)
+        if parts.scheme not in ("http", "https") or not parts.netloc or not parts.path.strip("/"):
+            raise FormatError("this is no https address of a file", where=https, fix="tell the portal's keepers")
+        return self._source(f"{parts.scheme}://{parts.netloc}"), unquote(parts.path).strip("/")
+
+    def _source(self, base: str) -> Source:
+        with self._lock:
+            if base not in self._sources:
+                self._sources[base] = Source.of(self._open(base), read_only=True, url=base)
+            return self._sources[base]
+
+    def _open(self, base: str) -> Store:
+        scheme = base.partition("://")[0]
+        if scheme in ("http", "https"):
+            from tomoportal.storage.objects import http_store
+
+            return http_store(base)
+        if scheme == "s3":
+            options = {"anonymous": "true", "endpoint": self._settings.s3_endpoint}
+            base += "?" + urlencode({name: value for name, value in options.items() if value})
+        return open_store(base, read_only=True, follow_links=True)
+
+    def file_system(self, source: Source) -> tuple[str, dict[str, object]]:
+        """What fsspec opens the same files with: an address and arguments."""
+        if source.url.startswith("s3://"):
+            endpoint = self._settings.s3_endpoint
+            return source.url, {"anon": True, **({"endpoint_url": endpoint} if endpoint else {})}
+        return source.url, {}
+
+
+def _bucket_and_key(address: str | None) -> tuple[str, str]:
+    """Of ``s3://bucket/key``, whose key stands there as it is; empty for anything else."""
+    scheme, separator, rest = (address or "").partition("://")
+    if scheme != "s3" or not separator:
+        return "", ""
+    bucket, _, key = rest.partition("/")
+    return bucket, key.strip("/")

@@ -1,0 +1,67 @@
+"""Points of a portal's annotation files as picks: voxels become Å, rotations and instance ids are kept.
+
+Reference copick-portal, 6. The type that each line states is not looked at: the portal's shape says what the file is.
+"""
+
+from __future__ import annotations
+
+import msgspec
+import numpy as np
+
+from tomoportal.copick.pick_documents import PickTable, compact
+from tomoportal.errors import FormatError
+
+__all__ = ["read_portal_points"]
+
+_Row = tuple[float, float, float]
+
+
+class _Location(msgspec.Struct, gc=False):
+    x: float
+    y: float
+    z: float
+
+
+class _Line(msgspec.Struct, gc=False):
+    location: _Location
+    xyz_rotation_matrix: tuple[_Row, _Row, _Row] | None = None
+    instance_id: int | None = None
+
+
+_DECODER = msgspec.json.Decoder(_Line)
+
+
+def read_portal_points(data: bytes, voxel_spacing: float, where: str, *, oriented: bool) -> PickTable:
+    """Decode ndjson; locations times ``voxel_spacing`` (Å), rotations of ``oriented`` files as transformations.
+
+    Raises :class:`FormatError` with the number of a line that is no point.
+    """
+    try:
+        lines: list[_Line] = _DECODER.decode_lines(data)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise _first_bad(data, where, error) from error
+    count = len(lines)
+    positions = np.array([(each.location.x, each.location.y, each.location.z) for each in lines], np.float64)
+    ids = np.array([each.instance_id or 0 for each in lines], np.int64)
+    transforms = None
+    if oriented:
+        bare = next((number for number, each in enumerate(lines, 1) if each.xyz_rotation_matrix is None), None)
+        if bare is not None:
+            raise FormatError("an oriented point has no xyz_rotation_matrix", where=f"{where}:{bare}", fix=_FIX)
+        transforms = np.zeros((count, 4, 4))
+        transforms[:, :3, :3] = np.array([each.xyz_rotation_matrix for each in lines]).reshape(count, 3, 3)
+        transforms[:, 3, 3] = 1.0
+    return compact(positions.reshape(count, 3) * voxel_spacing, transforms, ids, None, None)
+
+
+_FIX = "tell the portal's keepers; the other annotations of the run are not affected"
+
+
+def _first_bad(data: bytes, where: str, error: Exception) -> FormatError:
+    for number, line in enumerate(data.split(b"\n"), start=1):
+        try:
+            if line.strip():
+                _DECODER.decode(line)
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as bad:
+            return FormatError(f"the line is no point: {bad}", where=f"{where}:{number}", fix=_FIX)
+    return FormatError(f"the lines are no points: {error}", where=where, fix=_FIX)
