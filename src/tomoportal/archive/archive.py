@@ -114,9 +114,10 @@ class Archive:
             self.store.put(layout.manifest(container), manifest.dump())
             return [manifest.ids[key] for key in wanted]
 
-    def stage(self, container: Container, kind: str, identity_key: str) -> Staging:
-        """A place to write the files of an item; see :class:`Staging`."""
-        return Staging(self.store, container, self.manifest(container).items.get((kind, identity_key)))
+    def stage(self, container: Container, kind: str, identity_key: str, *, manifest: Manifest | None = None) -> Staging:
+        """A place to write the files of an item; see :class:`Staging`. ``manifest``: as it was read a moment ago."""
+        known = self.manifest(container) if manifest is None else manifest
+        return Staging(self.store, container, known.items.get((kind, identity_key)))
 
     def publish(
         self,

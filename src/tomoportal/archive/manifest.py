@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
 import msgspec
@@ -45,6 +45,9 @@ class ItemRecord:
     def size(self) -> int:
         """Bytes of all files."""
         return sum(record.size for record in self.files)
+
+
+_ITEM_FIELDS = tuple(each.name for each in fields(ItemRecord))
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -94,13 +97,14 @@ class Manifest:
         """JSON with sorted items, ids and files, one of each per line: the same content gives the same bytes."""
         ids = sorted(IdRecord(*key, number) for key, number in self.ids.items())
         items = [self.items[key] for key in sorted(self.items)]
+        encode = msgspec.json.Encoder(order="sorted").encode
         lines = [
-            f'{{"version": {_VERSION}, "container": {_json(self.container)},',
-            _block('"ids"', [_json(each) for each in ids]) + ",",
-            _block('"items"', [_item(each) for each in items]),
-            "}\n",
+            b'{"version": %d, "container": %b,' % (_VERSION, encode(self.container)),
+            _block(b'"ids"', [encode(each) for each in ids]) + b",",
+            _block(b'"items"', [_item(each, encode) for each in items]),
+            b"}\n",
         ]
-        return "\n".join(lines).encode()
+        return b"\n".join(lines)
 
     @classmethod
     def load(cls, data: bytes, where: str) -> Manifest:
@@ -131,14 +135,10 @@ def sorted_item(item: ItemRecord, files: list[FileRecord]) -> ItemRecord:
     return replace(item, files=tuple(sorted(files)))
 
 
-def _json(value: object) -> str:
-    return msgspec.json.encode(value, order="sorted").decode()
+def _block(name: bytes, lines: list[bytes]) -> bytes:
+    return name + (b": [\n" + b",\n".join(lines) + b"\n]" if lines else b": []")
 
 
-def _block(name: str, lines: list[str]) -> str:
-    return f"{name}: [\n" + ",\n".join(lines) + "\n]" if lines else f"{name}: []"
-
-
-def _item(item: ItemRecord) -> str:
-    head = msgspec.json.encode(replace(item, files=()), order="sorted").decode()
-    return head.replace('"files":[]', _block('"files"', [_json(each) for each in item.files]), 1)
+def _item(item: ItemRecord, encode: Callable[[object], bytes]) -> bytes:
+    head = encode({name: getattr(item, name) for name in _ITEM_FIELDS} | {"files": ()})
+    return head.replace(b'"files":[]', _block(b'"files"', [encode(each) for each in item.files]), 1)

@@ -112,9 +112,20 @@ def _cut(image: Image.Image) -> dict[str, bytes]:
     if image.height > image.width:
         image = image.transpose(Image.Transpose.ROTATE_90)
     box = _centred_box(image.width, image.height)
-    for name, size in KEY_PHOTO_SIZES.items():
-        files[name] = png(np.asarray(image.resize(size, Image.Resampling.LANCZOS, box=box)))
+    for name, picture in _resized(image, box).items():
+        files[name] = png(np.asarray(picture))
     return files
+
+
+def _resized(image: Image.Image, box: tuple[float, float, float, float]) -> dict[str, Image.Image]:
+    pictures: dict[str, Image.Image] = {}
+    for name, (width, height) in sorted(KEY_PHOTO_SIZES.items()):
+        larger = pictures.get("expanded")
+        if larger is not None and 2 * width == larger.width and box[2] - box[0] <= width:
+            pictures[name] = larger.reduce(2)  # nothing is lost: the larger one is an enlargement itself
+        else:
+            pictures[name] = image.resize((width, height), Image.Resampling.LANCZOS, box=box)
+    return pictures
 
 
 def _slab(volume: Volume) -> range:

@@ -116,7 +116,7 @@ class Maker:
             if record.inputs.get("absent"):
                 return Result.of(item, "absent", str(record.inputs["absent"]))
             return Result.of(item, "skipped")
-        with self.archive.stage(container, item.kind, item.identity) as staging:
+        with self.archive.stage(container, item.kind, item.identity, manifest=manifest) as staging:
             bench.staging = staging
             made = step.make(item, bench)
             if made.absent is not None:  # on record, so that the next run need not look again

@@ -36,7 +36,7 @@ _PATIENCE = 100
 _MOMENT = 0.1
 """Seconds that a folder counts as no symbolic link after it was looked at."""
 
-_MOST_SWEPT = 256
+_MOST_SWEPT = 64
 """How many folders are remembered that hold no files of dead processes."""
 
 _T = TypeVar("_T")
