@@ -14,6 +14,7 @@ __all__ = ["COMMANDS", "command"]
 # Verb -> its line in `tomoportal copick --help`; a test compares these lines with the commands' own help.
 COMMANDS = {
     "config": "Write the config of a new project.",
+    "from-portal": "Write the config of a project on datasets of a portal.",
     "new": "Make empty runs, voxel spacings or picks.",
     "add": "Bring tomograms, segmentations, picks, meshes and objects from files into a project.",
 }
