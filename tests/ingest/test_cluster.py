@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 import shutil
 import signal
@@ -11,7 +12,9 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import click
 import pytest
+from click.testing import CliRunner, Result
 
 from tomoportal.archive import Archive
 from tomoportal.archive.verify import examine
@@ -174,17 +177,35 @@ def test_without_the_extra_the_way_to_it_is_said() -> None:
     assert "tomoportal[cluster]" in done.stdout
 
 
-def test_the_command_refuses_both_and_names_a_wrong_setting(raw: Path, tmp_path: Path) -> None:
-    from click.testing import CliRunner
-
-    from tomoportal.cli.ingest import command
-
-    start = [str(raw / "config.yaml"), "--archive", str(tmp_path / "a")]
+@pytest.mark.parametrize("name", ["ingest", "up"])
+def test_the_commands_refuse_both_and_name_a_wrong_setting(raw: Path, tmp_path: Path, name: str) -> None:
+    start = [str(raw / "config.yaml"), "--archive", str(tmp_path / "a"), *(["--no-serve"] if name == "up" else [])]
     for more, says in (
         (["--dask", "tcp://127.0.0.1:9", "--slurm", "cores=1"], "either"),
         (["--slurm", "core=1"], "core=1"),
     ):
-        error = CliRunner().invoke(command, [*start, *more], standalone_mode=False).exception
+        error = _invoke(name, [*start, *more]).exception
         assert isinstance(error, SettingsError)
         assert says in str(error)
     assert not (tmp_path / "a").exists()
+
+
+def test_a_cluster_needs_a_config(tmp_path: Path) -> None:
+    error = _invoke("up", ["--archive", str(tmp_path), "--dask", "tcp://127.0.0.1:9"]).exception
+    assert isinstance(error, click.UsageError)
+    assert "CONFIG" in str(error)
+
+
+@pytest.mark.slow
+def test_the_main_command_ingests_on_a_cluster(raw: Path, tmp_path: Path, dask: Any) -> None:
+    archive = tmp_path / "a"
+    start = [str(raw / "config.yaml"), "--archive", str(archive), "--no-serve", "--dask", dask.scheduler_address]
+    result = _invoke("up", start)
+    assert result.exception is None, result.output
+    assert Archive.open(archive, read_only=True).store.exists("10001/dataset_metadata.json")
+    assert (archive / ".tomoportal" / "catalog.sqlite").exists()
+
+
+def _invoke(name: str, arguments: list[str]) -> Result:
+    command = importlib.import_module(f"tomoportal.cli.{name}").command
+    return CliRunner().invoke(command, arguments, standalone_mode=False)

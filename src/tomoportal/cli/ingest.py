@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Literal
 
 import click
 
+from tomoportal.cli.workforce import cluster_from, workforce_options
+
 if TYPE_CHECKING:
     from tomoportal.archive import Archive
     from tomoportal.ingest import Item, Plan, Report
@@ -27,13 +29,7 @@ _HELD_UP = 5
 )
 @click.option("--source", "source_url", metavar="URL", help="Root of the raw files [default: the folder of CONFIG].")
 @click.option("--plan", "plan_only", is_flag=True, help="Show what would be done and write nothing.")
-@click.option("--jobs", type=click.IntRange(min=1), metavar="N", help="Processes [default: number of cores].")
-@click.option("--dask", metavar="ADDRESS", help="Make the items on a running Dask cluster: address of its scheduler.")
-@click.option(
-    "--slurm",
-    metavar="SETTINGS",
-    help="Make the items on SLURM jobs: workers=10,cores=8,memory=32GB,walltime=04:00:00,queue=…,account=…",
-)
+@workforce_options
 @click.option(
     "--chunk-size",
     type=click.IntRange(min=4),
@@ -80,10 +76,10 @@ def command(
 
     from tomoportal.archive import Archive
     from tomoportal.cli.console import console, print_json, progress_bar
-    from tomoportal.ingest import Cluster, Options, Slurm, load_config, make_plan, open_source, prune, run_plan
+    from tomoportal.ingest import Options, load_config, make_plan, open_source, prune, run_plan
     from tomoportal.ingest.log import ingest_log
 
-    cluster = Cluster(dask, Slurm.parse(slurm) if slurm else None) if dask or slurm else None
+    cluster = cluster_from(dask, slurm)
     loaded = load_config(config)
     root = source_url if source_url is not None else str(Path(config).resolve().parent)
     source = open_source(

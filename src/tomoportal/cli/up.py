@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import click
 
+from tomoportal.cli.workforce import workforce_options
+
 __all__ = ["command"]
 
 
@@ -14,7 +16,7 @@ __all__ = ["command"]
 @click.option("--db", metavar="URL", help="The catalog's database; by default a file inside a local archive.")
 @click.option("--host", help="The address to listen on; 0.0.0.0 lets other machines in.  [default: 127.0.0.1]")
 @click.option("--port", type=click.IntRange(0, 65535), help="The port; 0 takes a free one.  [default: 8000]")
-@click.option("--jobs", type=click.IntRange(min=1), metavar="N", help="Processes.  [default: number of cores]")
+@workforce_options
 @click.option("--serve/--no-serve", default=True, help="Serve the archive at the end, or stop before.")
 @click.pass_context
 def command(
@@ -26,6 +28,8 @@ def command(
     host: str | None,
     port: int | None,
     jobs: int | None,
+    dask: str | None,
+    slurm: str | None,
     serve: bool,
 ) -> int:
     """Ingest (or reuse), index and serve an archive: the main job in one command.
@@ -43,8 +47,17 @@ def command(
     whole = True
     if config is not None:
         whole &= _run(
-            context, ingest.command, config=config, archive_url=settings.archive, source_url=source, jobs=jobs
+            context,
+            ingest.command,
+            config=config,
+            archive_url=settings.archive,
+            source_url=source,
+            jobs=jobs,
+            dask=dask,
+            slurm=slurm,
         )
+    elif dask or slurm:
+        raise click.UsageError("--dask and --slurm say where CONFIG is ingested; without CONFIG nothing is")
     whole &= _run(context, index.command, archive=archive, db=db)
     if serve:
         context.invoke(serving.command, archive=archive, db=db, host=host, port=port)
