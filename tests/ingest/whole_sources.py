@@ -66,10 +66,10 @@ def write_whole_sources(folder: Path, runs: int = 2) -> Path:
     (folder / "photos").mkdir(exist_ok=True)
     for number, name in enumerate(("deposition_big", "deposition_small", "preview")):
         (folder / "photos" / f"{name}.png").write_bytes(_picture(number))
-    return write_config(folder / "config.yaml", whole_config())
+    return write_config(folder / "config.yaml", whole_config(runs))
 
 
-def whole_config() -> dict[str, Any]:
+def whole_config(runs: int = 2) -> dict[str, Any]:
     """The config of `write_whole_sources`, as data to be changed at will."""
     config = sample_config()
     pictures = {
@@ -88,7 +88,8 @@ def whole_config() -> dict[str, Any]:
         "metadata": {**imod["metadata"], "format": "ARETOMO3", "alignment_type": "LOCAL"},
         "sources": [{**_glob("stacks/{run_name}.aln")[0], "parent_filters": {"include": {"run": ["[02468]$"]}}}],
     }
-    config["alignments"].append(aretomo)
+    if runs > 1:
+        config["alignments"].append(aretomo)
     config["voxel_spacings"].append({"sources": [{"tomogram_header": {"list_glob": "coarse/{run_name}.mrc"}}]})
     fine = {"include": {"voxel_spacing": [r"13\.480"]}}
     coarse = {

@@ -14,6 +14,7 @@ from tomoportal.ingest.bench import Bench
 __all__ = ["read_source_points"]
 
 _LISTED = 5
+_KEPT = 6
 
 
 def read_source_points(
@@ -50,11 +51,16 @@ def read_source_points(
 
 
 def _star(key: str, bench: Bench) -> StarFile:
-    """The parsed star file; one that serves many runs is parsed once per process (F63)."""
-    digest = bench.digest(key)
-    known = bench.memory.get("star")
-    if known is None or known[0] != (key, digest):
-        known = ((key, digest), read_star(bench.read(key), key))
-        bench.memory["star"] = known
-    star: StarFile = known[1]
+    """The parsed star file; one that serves many runs is parsed once per process (F63).
+
+    Annotations take turns from run to run, so that a few files are kept; the one not used for longest goes first.
+    """
+    kept: dict[tuple[str, str], StarFile] = bench.memory.setdefault("stars", {})
+    version = (key, bench.digest(key))
+    star = kept.pop(version, None)
+    if star is None:
+        star = read_star(bench.read(key), key)
+        while len(kept) >= _KEPT:
+            del kept[next(iter(kept))]
+    kept[version] = star
     return star
