@@ -20,7 +20,19 @@ from tomoportal.formats.ndjson import write_points
 from tomoportal.formats.points import VoxelPoints
 from tomoportal.storage import Store
 
-__all__ = ["ORIENTED", "PARTICLES", "SAMPLE_SHAPE", "SAMPLE_SPACING", "SPHERE", "write_sample_archive"]
+__all__ = [
+    "ORIENTED",
+    "PARTICLES",
+    "SAMPLE_SHAPE",
+    "SAMPLE_SPACING",
+    "SPHERE",
+    "add_alignment",
+    "add_annotation",
+    "dataset_content",
+    "publish",
+    "sample_mask",
+    "write_sample_archive",
+]
 
 DATASET, DEPOSITION = 10001, 10301
 RUNS = ("TS_1", "Zelle 2 µ")
@@ -51,15 +63,15 @@ def write_sample_archive(target: str | os.PathLike[str] | Store) -> Archive:
     """Write the sample archive to a folder or a store and return it; the same bytes every time."""
     archive = Archive.open(target, create=True)
     deposition, dataset = Container.deposition(DEPOSITION), Container.dataset(DATASET)
-    _publish(archive, deposition, "deposition", "", layout.deposition_document(DEPOSITION), _deposition())
-    _publish(archive, dataset, "dataset", "", layout.dataset_document(DATASET), _dataset())
+    publish(archive, deposition, "deposition", "", layout.deposition_document(DEPOSITION), _deposition())
+    publish(archive, dataset, "dataset", "", layout.dataset_document(DATASET), dataset_content())
     for number, run in enumerate(RUNS):
         container = Container.run(DATASET, run)
-        _publish(archive, container, "run", "", layout.run_document(DATASET, run), {"run_name": run})
+        publish(archive, container, "run", "", layout.run_document(DATASET, run), {"run_name": run})
         for alignment in (100, 101) if number == 0 else (100,):
-            _alignment(archive, container, run, alignment)
-            _tomogram(archive, container, run, alignment, seed=10 * number + alignment)
-    _annotations(archive, Container.run(DATASET, RUNS[0]), RUNS[0])
+            add_alignment(archive, container, alignment)
+            _tomogram(archive, container, alignment, seed=10 * number + alignment)
+    _annotations(archive, Container.run(DATASET, RUNS[0]))
     return archive
 
 
@@ -78,7 +90,7 @@ def sample_mask() -> np.ndarray[Any, np.dtype[np.int8]]:
     return np.asarray(inside, np.int8)
 
 
-def _publish(
+def publish(
     archive: Archive,
     container: Container,
     kind: str,
@@ -89,11 +101,19 @@ def _publish(
     archive_id: int | None = None,
     write: _Write = lambda store: None,
 ) -> None:
+    """Publish an item whose files ``write`` makes."""
     item = ItemRecord(kind, identity_key, archive_id, "sample", deposition_id=DEPOSITION)
     stamped = {**content, "deposition_id": DEPOSITION, "last_updated_at": 1740787200}
     with archive.stage(container, kind, identity_key) as staging:
         write(staging.store)
         archive.publish(container, item, staging, (document, stamped))
+
+
+def _names(container: Container) -> tuple[str, str]:
+    """Dataset and run of a run's container."""
+    assert container.dataset_id is not None
+    assert container.run_name is not None
+    return container.dataset_id, container.run_name
 
 
 def _deposition() -> dict[str, Any]:
@@ -108,7 +128,7 @@ def _deposition() -> dict[str, Any]:
     }
 
 
-def _dataset() -> dict[str, Any]:
+def dataset_content(dataset: int = DATASET) -> dict[str, Any]:
     return {
         "authors": _AUTHORS,
         "assay": {"name": "cryo-electron tomography", "id": "EFO:0022601"},
@@ -120,7 +140,7 @@ def _dataset() -> dict[str, Any]:
         "cell_type": _NOT_REPORTED,
         "tissue": _NOT_REPORTED,
         "dataset_description": "Two runs with a bright sphere in noise.",
-        "dataset_identifier": DATASET,
+        "dataset_identifier": dataset,
         "dataset_title": "Sample dataset",
         "dates": _DATES,
         "funding": [{"funding_agency_name": "Sample agency", "grant_id": "S-1"}],
@@ -131,7 +151,9 @@ def _dataset() -> dict[str, Any]:
     }
 
 
-def _alignment(archive: Archive, container: Container, run: str, number: int) -> None:
+def add_alignment(archive: Archive, container: Container, number: int) -> None:
+    """An alignment of the run."""
+    dataset, run = _names(container)
     z, y, x = (length * SAMPLE_SPACING for length in SAMPLE_SHAPE)
     content = {
         "alignment_type": "GLOBAL",
@@ -149,12 +171,13 @@ def _alignment(archive: Archive, container: Container, run: str, number: int) ->
         "tilt_offset": 0,
         "x_rotation_offset": 0,
     }
-    document = layout.alignment_document(DATASET, run, number)
-    _publish(archive, container, "alignment", f"sample={number}", document, content, archive_id=number)
+    document = layout.alignment_document(dataset, run, number)
+    publish(archive, container, "alignment", f"sample={number}", document, content, archive_id=number)
 
 
-def _tomogram(archive: Archive, container: Container, run: str, number: int, *, seed: int) -> None:
-    prefix = layout.tomogram_prefix(DATASET, run, SAMPLE_SPACING, number)
+def _tomogram(archive: Archive, container: Container, number: int, *, seed: int) -> None:
+    dataset, run = _names(container)
+    prefix = layout.tomogram_prefix(dataset, run, SAMPLE_SPACING, number)
     mrc, zarr = layout.volume_mrc(prefix, run), layout.volume_zarr(prefix, run)
     sizes = [dict(zip("zyx", shape, strict=True)) for shape in _level_shapes()]
     content = {
@@ -177,15 +200,15 @@ def _tomogram(archive: Archive, container: Container, run: str, number: int, *, 
         "run_name": run,
         "key_photo": {"snapshot": None, "thumbnail": None},
         "neuroglancer_config_path": None,
-        "alignment_metadata_path": layout.alignment_document(DATASET, run, number),
+        "alignment_metadata_path": layout.alignment_document(dataset, run, number),
     }
-    document = layout.tomogram_document(DATASET, run, SAMPLE_SPACING, number)
+    document = layout.tomogram_document(dataset, run, SAMPLE_SPACING, number)
     key = identity.key_of_document("tomogram", {**content, "deposition_id": DEPOSITION}) or ""
     voxels: np.ndarray[Any, Any] = sample_volume(seed)
     if run == RUNS[1]:
         voxels = np.clip(voxels * 20, -128, 127).astype(np.int8)
     write = _volume_writer(voxels, mrc, zarr, "tomogram")
-    _publish(archive, container, "tomogram", key, document, content, archive_id=number, write=write)
+    publish(archive, container, "tomogram", key, document, content, archive_id=number, write=write)
 
 
 def _level_shapes() -> list[tuple[int, ...]]:
@@ -202,25 +225,24 @@ def _volume_writer(voxels: np.ndarray[Any, Any], mrc: str, zarr: str, kind: Any)
     return write
 
 
-def _annotations(archive: Archive, container: Container, run: str) -> None:
+def _annotations(archive: Archive, container: Container) -> None:
     exchange = np.array([[[0.0, 1.0, 0.0], [1.0, 0.0, 0.0], [0.0, 0.0, -1.0]]])
     points = write_points(VoxelPoints(np.array(PARTICLES)))
     oriented = write_points(VoxelPoints(np.array(ORIENTED), rotations=exchange))
     instances = write_points(VoxelPoints(np.array([[8.0, 8.0, 12.0], [40.0, 8.0, 12.0]]), instance_ids=np.arange(2)))
     ribosome, membrane = ("GO:0022626", "cytosolic ribosome"), ("GO:0016020", "membrane")
     filament = ("GO:0005874", "microtubule")
-    _annotation(archive, container, run, 100, ribosome, "Point", 3, "ndjson", points)
-    _annotation(archive, container, run, 101, ribosome, "OrientedPoint", 1, "ndjson", oriented)
-    _annotation(archive, container, run, 102, membrane, "SegmentationMask", 1, "zarr", sample_mask())
+    add_annotation(archive, container, 100, ribosome, "Point", 3, "ndjson", points)
+    add_annotation(archive, container, 101, ribosome, "OrientedPoint", 1, "ndjson", oriented)
+    add_annotation(archive, container, 102, membrane, "SegmentationMask", 1, "zarr", sample_mask())
     # Another spacing, shown over the tomogram of the same alignment; another alignment, not shown there.
-    _annotation(archive, container, run, 100, filament, "InstanceSegmentation", 2, "ndjson", instances, spacing=20.0)
-    _annotation(archive, container, run, 103, membrane, "Point", 3, "ndjson", points, alignment=101)
+    add_annotation(archive, container, 100, filament, "InstanceSegmentation", 2, "ndjson", instances, spacing=20.0)
+    add_annotation(archive, container, 103, membrane, "Point", 3, "ndjson", points, alignment=101)
 
 
-def _annotation(
+def add_annotation(
     archive: Archive,
     container: Container,
-    run: str,
     number: int,
     named: tuple[str, str],
     shape: str,
@@ -231,9 +253,11 @@ def _annotation(
     spacing: float = SAMPLE_SPACING,
     alignment: int = 100,
 ) -> None:
+    """An annotation of the run with one shape: bytes in a file of the given ending, or voxels (``zarr``)."""
+    dataset, run = _names(container)
     base = layout.annotation_base(named[1], 1.0)
     paths = {
-        extension: layout.annotation_data(DATASET, run, spacing, number, base, shape, extension)
+        extension: layout.annotation_data(dataset, run, spacing, number, base, shape, extension)
         for extension in (("zarr", "mrc") if form == "zarr" else (form,))
     }
     content = {
@@ -252,15 +276,16 @@ def _annotation(
             {"format": extension, "path": path, "shape": shape, "is_visualization_default": True}
             for extension, path in paths.items()
         ],
-        "alignment_metadata_path": layout.alignment_document(DATASET, run, alignment),
+        "alignment_metadata_path": layout.alignment_document(dataset, run, alignment),
     }
-    document = layout.annotation_document(DATASET, run, spacing, number, base)
+    document = layout.annotation_document(dataset, run, spacing, number, base)
     key = identity.key_of_document("annotation", {**content, "deposition_id": DEPOSITION}, spacing) or ""
     if form == "zarr":
-        write = _volume_writer(data, paths["mrc"], paths["zarr"], "semantic_mask")
+        kind = "instance_mask" if shape == "InstanceSegmentationMask" else "semantic_mask"
+        write = _volume_writer(data, paths["mrc"], paths["zarr"], kind)
     else:
 
         def write(store: Store) -> None:
             store.put(paths[form], data)
 
-    _publish(archive, container, "annotation", key, document, content, archive_id=number, write=write)
+    publish(archive, container, "annotation", key, document, content, archive_id=number, write=write)
