@@ -37,6 +37,7 @@ from tomoportal.ingest.config import parse_config
 from tomoportal.ingest.lines import load_yaml
 from tomoportal.ingest.lookups import read_exclusions
 from tomoportal.ingest.maps import read_run_map
+from tomoportal.ingest.steps.identified_objects import read_objects
 from tomoportal.testing.sources import sample_config
 
 ROOT = Path(__file__).parents[2]
@@ -103,6 +104,10 @@ TARGETS: dict[str, tuple[Callable[[bytes, str], object], tuple[bytes, ...]]] = {
     "ingest/config.parse_config": (parse_config, (CONFIG, CONFIG.replace(b"1.3.0", b"1.0.0"))),
     "ingest/lines.load_yaml": (load_yaml, (CONFIG, b"a: &x [1, *y]\nb: {<<: *x}\n")),
     "ingest/lookups/rules.read_exclusions": (read_exclusions, (b'{"Assay": {"id": ["EFO:1"]}}',)),
+    "ingest/steps/identified_objects.read_objects": (
+        read_objects,
+        (b"run_name,object_id,object_name,object_state\nTS_1,GO:0005739,mitochondrion,\n,,,\n",),
+    ),
     "ingest/maps.read_run_map": (_maps, (b"run_name,a,b\nTS_1,1,2\n", b"TS_1,x\n")),
 }
 """Parser → how it is called, and files that are right."""

@@ -145,6 +145,35 @@ def test_values(raw: Path, rule: str, damage: Damage) -> None:
     assert (rule, TOMOGRAM) in {(each.rule, each.path) for each in found(raw, voxels=True)}
 
 
+@pytest.mark.parametrize(
+    ("name", "data", "words"),
+    [
+        ("objects.csv", "object_id,object_name\nGO:1,x\n", "no column run_name"),
+        (
+            "objects.csv",
+            "run_name,object_id,object_name\nTS_01,GO:0005739,\n",
+            "objects.csv:2: the row has no object_id",
+        ),
+        ("objects.csv", "run_name,object_id,object_name\nTS_01\n", "objects.csv:2"),
+        ("stacks/TS_01_ctf.txt", "one\n", "stacks/TS_01_ctf.txt"),
+        ("meshes/TS_01.obj", "v 1 2\n", "meshes/TS_01.obj"),
+        ("meshes/TS_01.hff", "no hdf5", "meshes/TS_01.hff"),
+        ("captions/TS_01_all.json", "{}", "captions/TS_01_all.json"),
+        ("points/TS_01_filaments.csv", "0,1,2\n", "points/TS_01_filaments.csv"),
+    ],
+)
+def test_files_of_every_kind_are_read_before_ingestion(
+    tmp_path: Path, write_whole: Callable[..., Path], name: str, data: str, words: str
+) -> None:
+    """F76: tables of objects, CTF estimates, meshes and captions too; that files exist is what the plan says."""
+    write_whole(tmp_path, 1)
+    assert {each.rule for each in found(tmp_path)} <= {"V903"}
+    (tmp_path / name).write_text(data)
+    told = [each for each in found(tmp_path) if each.path == name]
+    assert [each.rule for each in told] == (["V745"] if "ctf" in name else ["V905"])
+    assert words in told[0].message or words in told[0].path
+
+
 def test_what_one_run_says_does_not_enter_another(raw: Path) -> None:
     content(MDOC, "nothing")(raw)
     assert all("TS_02" not in each.path for each in found(raw))

@@ -28,16 +28,19 @@ from tomoportal.archive.verification.tomograms import field_findings
 from tomoportal.archive.verification.volumes import spacing_findings
 from tomoportal.archive.verification.voxels import value_findings as voxel_findings
 from tomoportal.errors import FormatError, IngestError, StorageError
+from tomoportal.formats.captions import CaptionKind, read_captions
 from tomoportal.formats.ctf import read_ctf
 from tomoportal.formats.mdoc import Mdoc
+from tomoportal.formats.meshes import read_mesh
 from tomoportal.formats.opening import open_volume
 from tomoportal.formats.volumes import ISOTROPY_TOLERANCE, Volume
 from tomoportal.ingest.bench import Bench
 from tomoportal.ingest.config import Config
 from tomoportal.ingest.plan import Item, Plan
 from tomoportal.ingest.planner import make_plan
-from tomoportal.ingest.sections import POINT_SHAPES, SHAPES
+from tomoportal.ingest.sections import MESH_SHAPES, POINT_SHAPES, SHAPES
 from tomoportal.ingest.sources import SourceRoot
+from tomoportal.ingest.steps.identified_objects import read_objects
 from tomoportal.ingest.steps.point_files import read_source_points
 from tomoportal.storage import Store
 
@@ -103,6 +106,7 @@ class _Run:
             "tiltseries": self._tilt_series,
             "ctf": self._ctf,
             "alignment": self._alignment,
+            "identified_objects": self._objects,
             "tomogram_volume": self._tomogram,
             "annotation": self._annotation,
         }
@@ -175,6 +179,15 @@ class _Run:
         if beyond and self.stack:
             self.found.append(finding("V746", key, f"section {several(beyond)} does not exist; {self.stack[0]} do"))
 
+    def _objects(self, item: Item) -> None:
+        key = item.sources[0]
+        data = self._read(key)
+        try:
+            if data is not None:
+                read_objects(data, key)
+        except FormatError as error:
+            self.found.append(finding("V905", key, f"{error.where or key}: {error.what}", error.fix))
+
     # --- alignment and tomograms
 
     def _alignment(self, item: Item) -> None:
@@ -237,6 +250,14 @@ class _Run:
                     self._points(part, item, shape)
                 elif stored.endswith("Mask"):
                     self._mask(part, shape)
+                elif part["shape"] in MESH_SHAPES:
+                    arguments = part["arguments"]
+                    segment = arguments.get("name") or arguments.get("mesh_name")
+                    data = self.store.get(part["key"])
+                    read_mesh(data, part["key"], file_format=arguments["file_format"], segment=segment)
+                else:
+                    kind: CaptionKind = "captions" if stored == "GlobalCaption" else "objects"
+                    read_captions(self.store.get(part["key"]), part["key"], kind=kind)
             except (FormatError, IngestError, StorageError) as error:
                 self.found.append(
                     finding("V905", part["key"], f"{error.where or part['key']}: {error.what}", error.fix)

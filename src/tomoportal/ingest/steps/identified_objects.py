@@ -12,7 +12,7 @@ from tomoportal.ingest.bench import Bench, Made
 from tomoportal.ingest.plan import Item
 from tomoportal.ingest.planning import RunPlan
 
-__all__ = ["make", "plan"]
+__all__ = ["make", "plan", "read_objects"]
 
 KIND = "identified_objects"
 VERSION = 1
@@ -51,25 +51,42 @@ def plan(run: RunPlan) -> None:
     )
 
 
+def read_objects(data: bytes, name: str) -> dict[str, list[dict[str, str | None]]]:
+    """Rows of a table of objects by run, without the run's name; raises `FormatError` with the line."""
+    try:
+        reader = csv.DictReader(io.StringIO(data.decode("utf-8-sig"), newline=""), restval="")
+        header = reader.fieldnames or ()
+        missing = [column for column in _REQUIRED if column not in header]
+        if missing:
+            text = f"the table has no column {', '.join(missing)}"
+            raise FormatError(text, where=f"{name}:1", fix="name the columns so")
+        columns = [column for column in _COLUMNS if column in header]
+        found: dict[str, list[dict[str, str | None]]] = {}
+        for row in reader:
+            if not any(row.values()):  # spreadsheets leave such rows at the end
+                continue
+            if not row["object_id"] or not row["object_name"]:
+                text = "the row has no object_id or no object_name"
+                raise FormatError(text, where=f"{name}:{reader.line_num}", fix="fill both in, or remove the row")
+            found.setdefault(row["run_name"], []).append({column: row[column] or None for column in columns})
+    except UnicodeDecodeError as error:
+        raise FormatError(f"the table is not UTF-8 text: {error}", where=name) from error
+    except csv.Error as error:
+        raise FormatError(f"the table is no CSV: {error}", where=name) from error
+    return found
+
+
 def make(item: Item, bench: Bench) -> Made:
     """Write the run's rows without their run_name; a run without rows has no identified objects."""
     key, settings = item.sources[0], item.settings
-    try:
-        reader = csv.DictReader(io.StringIO(bench.read(key).decode("utf-8-sig"), newline=""))
-    except UnicodeDecodeError as error:
-        raise FormatError(f"the table is not UTF-8 text: {error}", where=key) from error
-    missing = [name for name in _REQUIRED if name not in (reader.fieldnames or ())]
-    if missing:
-        raise FormatError(f"the table has no column {', '.join(missing)}", where=f"{key}:1", fix="name the columns so")
-    columns = [name for name in _COLUMNS if name in (reader.fieldnames or ())]
-    rows = [{name: row[name] or None for name in columns} for row in reader if row["run_name"] == settings["run_name"]]
+    rows = read_objects(bench.read(key), key).get(settings["run_name"], [])
     if not rows:
         return Made(absent=f"{key} has no row for this run")
     bench.target.put(item.outputs[0], documents.dump_rows(rows))
     document = {
         **settings["metadata"],
         "object_count": len(rows),
-        "columns": columns,
+        "columns": list(rows[0]),
         "file_format": "json",
         "source_file": key,
         "identifier": _IDENTIFIER,
