@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
 import httpx
@@ -70,3 +75,31 @@ def any_server(request: pytest.FixtureRequest) -> LiveServer:
 def http(server: LiveServer) -> Iterator[httpx.Client]:
     with httpx.Client(base_url=server.url, headers={"Accept-Encoding": "identity"}) as client:
         yield client
+
+
+Serving = Callable[..., AbstractContextManager[tuple[subprocess.Popen[str], str]]]
+
+
+@pytest.fixture(scope="session")
+def serving() -> Serving:
+    """``serving(*options, cwd=folder)`` → ``tomoportal serve`` in a process of its own, and its address."""
+
+    @contextmanager
+    def serving(*options: str, cwd: Path) -> Iterator[tuple[subprocess.Popen[str], str]]:
+        environment = {name: value for name, value in os.environ.items() if not name.startswith("TOMOPORTAL_")}
+        command = [sys.executable, "-m", "tomoportal", "serve", "--port", "0", *options]
+        process = subprocess.Popen(
+            command, cwd=cwd, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        )
+        try:
+            assert process.stdout is not None
+            line = process.stdout.readline()
+            found = re.search(r"http://\S+", line)
+            assert found, f"{line}{process.stderr.read() if process.stderr and not line else ''}"
+            yield process, found.group()
+        finally:
+            if process.poll() is None:
+                process.kill()
+            process.communicate()
+
+    return serving

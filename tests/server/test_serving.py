@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import json
-import os
-import re
 import signal
 import socket
 import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 import httpx
@@ -22,24 +20,7 @@ from tomoportal.errors import SettingsError
 from tomoportal.server import LiveServer, Settings, run
 from tomoportal.testing.sample_archive import write_sample_archive
 
-
-@contextmanager
-def serving(*options: str, cwd: Path) -> Iterator[tuple[subprocess.Popen[str], str]]:
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("TOMOPORTAL_")}
-    command = [sys.executable, "-m", "tomoportal", "serve", "--port", "0", *options]
-    process = subprocess.Popen(
-        command, cwd=cwd, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-    )
-    try:
-        assert process.stdout is not None
-        line = process.stdout.readline()
-        found = re.search(r"http://\S+", line)
-        assert found, f"{line}{process.stderr.read() if process.stderr and not line else ''}"
-        yield process, found.group()
-    finally:
-        if process.poll() is None:
-            process.kill()
-        process.communicate()
+Serving = Callable[..., AbstractContextManager[tuple[subprocess.Popen[str], str]]]
 
 
 @pytest.fixture
@@ -48,7 +29,7 @@ def sample(tmp_path: Path) -> Path:
     return tmp_path / "archive"
 
 
-def test_it_indexes_prints_its_address_and_stops_on_sigterm(sample: Path) -> None:
+def test_it_indexes_prints_its_address_and_stops_on_sigterm(serving: Serving, sample: Path) -> None:
     with serving("--archive", str(sample), cwd=sample.parent) as (process, url):
         # The address is printed when it answers, so no attempt may fail.
         assert httpx.get(f"{url}/healthz").json()["status"] == "ok"
@@ -60,7 +41,7 @@ def test_it_indexes_prints_its_address_and_stops_on_sigterm(sample: Path) -> Non
         assert "Traceback" not in process.stderr.read()
 
 
-def test_the_access_log_goes_to_stderr(sample: Path) -> None:
+def test_the_access_log_goes_to_stderr(serving: Serving, sample: Path) -> None:
     with serving("--archive", str(sample), "--access-log", cwd=sample.parent) as (process, url):
         httpx.get(f"{url}/healthz")
         process.send_signal(signal.SIGTERM)
@@ -69,7 +50,7 @@ def test_the_access_log_goes_to_stderr(sample: Path) -> None:
     assert "GET /healthz" in err
 
 
-def test_the_log_as_json(sample: Path) -> None:
+def test_the_log_as_json(serving: Serving, sample: Path) -> None:
     options = ("--archive", str(sample), "--access-log", "--log-json", "--workers", "2")
     with serving(*options, cwd=sample.parent) as (process, url):
         httpx.get(f"{url}/files/missing")
@@ -79,20 +60,20 @@ def test_the_log_as_json(sample: Path) -> None:
     assert [line["status"] for line in lines if line["logger"] == "tomoportal.access"] == [404]
 
 
-def test_it_stops_on_ctrl_c_without_an_error(sample: Path) -> None:
+def test_it_stops_on_ctrl_c_without_an_error(serving: Serving, sample: Path) -> None:
     with serving("--archive", str(sample), cwd=sample.parent) as (process, _):
         process.send_signal(signal.SIGINT)
         assert process.wait(15) == 0
 
 
-def test_the_settings_file_of_the_folder_is_used(sample: Path) -> None:
+def test_the_settings_file_of_the_folder_is_used(serving: Serving, sample: Path) -> None:
     (sample.parent / "tomoportal.toml").write_text('archive = "archive"\nbucket = "from-the-file"\n')
     with serving(cwd=sample.parent) as (_, url):
         rows = httpx.post(f"{url}/graphql", json={"query": "{ tomograms { s3MrcFile } }"}).json()["data"]["tomograms"]
         assert rows[0]["s3MrcFile"].startswith("s3://from-the-file/")
 
 
-def test_several_processes(sample: Path) -> None:
+def test_several_processes(serving: Serving, sample: Path) -> None:
     with serving("--archive", str(sample), "--workers", "2", cwd=sample.parent) as (process, url):
         for _ in range(20):
             assert httpx.get(f"{url}/healthz").status_code == 200
@@ -101,7 +82,9 @@ def test_several_processes(sample: Path) -> None:
 
 
 @pytest.mark.parametrize(("workers", "path"), [(1, "/files/10001/big.bin"), (3, "/s3/tomoportal/10001/big.bin")])
-def test_a_download_that_runs_is_finished_before_the_stop(sample: Path, workers: int, path: str) -> None:
+def test_a_download_that_runs_is_finished_before_the_stop(
+    serving: Serving, sample: Path, workers: int, path: str
+) -> None:
     with open(sample / "10001" / "big.bin", "wb") as file:
         file.truncate(80_000_000)
     with serving("--archive", str(sample), "--workers", str(workers), cwd=sample.parent) as (process, url):

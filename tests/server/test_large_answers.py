@@ -1,0 +1,189 @@
+"""Large GraphQL answers: as they are made, with flat memory, and never a part that looks whole."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import socket
+import sqlite3
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager, closing
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import httpx
+import pytest
+
+from tomoportal.server import Settings
+from tomoportal.server.app import prepare
+from tomoportal.testing.sample_archive import write_sample_archive
+
+ROWS = 60_000
+SCALARS = "id alignmentType alignmentMethod volumeXDimension tiltOffset affineTransformationMatrix s3AlignmentMetadata"
+ALL = f"{{ alignments {{ {SCALARS} httpsAlignmentMetadata xRotationOffset isPortalStandard }} }}"
+ENDLESS = "{ alignments { id run { alignmentsAggregate { aggregate { count } } } } }"
+BROKEN = f"{{ alignments(where: {{id: {{_lte: {1000 + ROWS}}}}}) {{ {SCALARS} httpsAlignmentMetadata }} }}"
+
+Portal = tuple[subprocess.Popen[str], str]
+Serving = Callable[..., AbstractContextManager[Portal]]
+
+
+@pytest.fixture(scope="module")
+def archive(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A portal with many rows, the last of which has no number where one is due."""
+    folder = tmp_path_factory.mktemp("large") / "archive"
+    write_sample_archive(folder)
+    prepare(Settings(archive=str(folder)))
+    with closing(sqlite3.connect(folder / ".tomoportal/catalog.sqlite")) as connection:
+        columns = [row[1] for row in connection.execute("PRAGMA table_info(alignment)")]
+        others = [name for name in columns if name not in {"id", "natural_key", "volume_x_dimension"}]
+        names = ", ".join(others)
+        connection.execute(
+            f"WITH RECURSIVE n(i) AS (SELECT 1001 UNION ALL SELECT i + 1 FROM n WHERE i < {1000 + ROWS})"
+            f" INSERT INTO alignment (id, natural_key, volume_x_dimension, {names})"
+            f" SELECT i, 'row ' || i, CASE i WHEN {1000 + ROWS} THEN 'broken' ELSE 960.0 END,"
+            f" {names} FROM n, (SELECT * FROM alignment LIMIT 1)"
+        )
+        connection.commit()
+    return folder
+
+
+@pytest.fixture(scope="module")
+def portal(archive: Path, serving: Serving) -> Iterator[Portal]:
+    with serving("--archive", str(archive), cwd=archive.parent) as found:
+        yield found
+
+
+def whole(query: str = ALL) -> str:
+    """The query without the row that breaks."""
+    return query.replace("alignments {", f"alignments(where: {{id: {{_lt: {1000 + ROWS}}}}}) {{", 1)
+
+
+def _memory(process: subprocess.Popen[str]) -> int:
+    status = Path(f"/proc/{process.pid}/status")
+    if not status.is_file():
+        pytest.skip("this system does not tell the memory of a process")
+    return next(int(line.split()[1]) * 1024 for line in status.read_text().splitlines() if line.startswith("RssAnon"))
+
+
+def _cpu(process: subprocess.Popen[str]) -> float:
+    return float(Path(f"/proc/{process.pid}/schedstat").read_text().split()[0]) / 1e9
+
+
+def _leave(url: str, query: str, *, wait: float) -> None:
+    """Ask, and close the connection after a while without having read the answer."""
+    parts = urlsplit(url)
+    body = json.dumps({"query": query}).encode()
+    with socket.create_connection((parts.hostname or "", parts.port or 0)) as connection:
+        head = f"POST /graphql HTTP/1.1\r\nHost: {parts.netloc}\r\nContent-Type: application/json\r\n"
+        connection.sendall(f"{head}Content-Length: {len(body)}\r\n\r\n".encode() + body)
+        time.sleep(wait)
+
+
+def test_it_is_the_same_answer_compressed_and_plain_by_post_and_by_get(portal: Portal) -> None:
+    _, url = portal
+    plain = httpx.post(f"{url}/graphql", json={"query": whole()}, headers={"Accept-Encoding": "identity"}, timeout=60)
+    rows = plain.json()["data"]["alignments"]
+    assert len(rows) == ROWS + 2
+    assert rows[-1]["volumeXDimension"] == 960.0
+    assert len(plain.content) > 20_000_000
+    assert "content-encoding" not in plain.headers
+    with httpx.stream("GET", f"{url}/graphql", params={"query": whole()}, timeout=60) as packed:
+        assert packed.headers["content-encoding"] == "gzip"
+        assert gzip.decompress(b"".join(packed.iter_raw())) == plain.content
+    again = httpx.get(
+        f"{url}/graphql", params={"query": whole()}, headers={"If-None-Match": packed.headers["etag"]}, timeout=60
+    )
+    assert (again.status_code, again.content) == (304, b"")
+
+
+def test_slow_readers_cost_no_memory_and_hold_up_nobody(portal: Portal) -> None:
+    process, url = portal
+    httpx.post(f"{url}/graphql", json={"query": whole()}, timeout=60)
+    before = _memory(process)
+    peaks: list[int] = []
+
+    def read_slowly(number: int) -> int:
+        received = 0
+        headers = {"Accept-Encoding": "identity"}
+        with httpx.stream("POST", f"{url}/graphql", json={"query": whole()}, headers=headers, timeout=60) as answer:
+            for count, piece in enumerate(answer.iter_raw(1 << 20)):
+                received += len(piece)
+                time.sleep(0.05)
+                if number == 0 and count % 4 == 0:
+                    peaks.append(_memory(process))
+                    small = httpx.post(f"{url}/graphql", json={"query": "{ runs { id } }"}, timeout=30)
+                    assert len(small.json()["data"]["runs"]) == 2
+        return received
+
+    with ThreadPoolExecutor(6) as pool:
+        sizes = list(pool.map(read_slowly, range(6)))
+    assert len(set(sizes)) == 1
+    assert sizes[0] > 20_000_000
+    assert max(peaks) - before < 25_000_000, "six answers of more than 20 MB each"
+
+
+def test_the_statement_of_a_client_who_left_is_stopped(portal: Portal) -> None:
+    process, url = portal
+    _leave(url, ENDLESS, wait=1.0)
+    time.sleep(0.5)
+    start = _cpu(process)
+    time.sleep(1.5)
+    assert _cpu(process) - start < 0.3
+
+
+def test_a_client_who_leaves_in_the_middle_is_no_error(portal: Portal) -> None:
+    process, url = portal
+    for _ in range(5):
+        _leave(url, whole(), wait=0.1)
+    small = httpx.post(f"{url}/graphql", json={"query": "{ runs { id } }"}, timeout=30)
+    assert small.status_code == 200
+    files = [entry.resolve() for entry in Path(f"/proc/{process.pid}/fd").iterdir() if entry.is_symlink()]
+    assert not [path for path in files if "tomoportal-" in path.name and "deleted" in path.name]
+
+
+def test_an_error_in_the_middle_breaks_the_connection(portal: Portal) -> None:
+    """Never a 200 whose JSON ends early: neither cut off, nor as if it were all."""
+    _, url = portal
+    for encoding in ("gzip", "identity"):
+        with pytest.raises(httpx.RemoteProtocolError):
+            httpx.post(f"{url}/graphql", json={"query": BROKEN}, headers={"Accept-Encoding": encoding}, timeout=60)
+    with pytest.raises(httpx.RemoteProtocolError):
+        httpx.get(f"{url}/graphql", params={"query": BROKEN}, timeout=60)
+
+
+@pytest.mark.parametrize(("query", "status"), [(BROKEN, b"503"), (whole(), b"200")])
+def test_http_1_0_which_has_no_end_of_its_own(portal: Portal, query: str, status: bytes) -> None:
+    parts = urlsplit(portal[1])
+    body = json.dumps({"query": query}).encode()
+    with socket.create_connection((parts.hostname or "", parts.port or 0)) as connection:
+        connection.settimeout(60)
+        head = f"POST /graphql HTTP/1.0\r\nContent-Type: application/json\r\nContent-Length: {len(body)}\r\n"
+        connection.sendall(f"{head}Host: {parts.netloc}\r\n\r\n".encode() + body)
+        received = b"".join(iter(lambda: connection.recv(1 << 20), b""))
+    head_of_answer, _, content = received.partition(b"\r\n\r\n")
+    assert head_of_answer.split()[1] == status
+    lengths = [
+        line.split(b":")[1] for line in head_of_answer.lower().splitlines() if line.startswith(b"content-length")
+    ]
+    assert [int(length) for length in lengths] == [len(content)]
+    if status == b"200":
+        assert len(json.loads(content)["data"]["alignments"]) == ROWS + 2
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_an_answer_that_runs_is_finished_before_the_stop(archive: Path, serving: Serving, workers: int) -> None:
+    with serving("--archive", str(archive), "--workers", str(workers), cwd=archive.parent) as (process, url):
+        parts = []
+        headers = {"Accept-Encoding": "identity"}
+        with httpx.stream("POST", f"{url}/graphql", json={"query": whole()}, headers=headers, timeout=60) as answer:
+            for number, piece in enumerate(answer.iter_raw(1 << 20)):
+                parts.append(piece)
+                if number == 1:
+                    process.terminate()
+                    time.sleep(0.3)
+        assert len(json.loads(b"".join(parts))["data"]["alignments"]) == ROWS + 2
+        assert process.wait(30) == 0
