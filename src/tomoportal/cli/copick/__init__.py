@@ -17,6 +17,7 @@ COMMANDS = {
     "from-portal": "Write the config of a project on datasets of a portal.",
     "new": "Make empty runs, voxel spacings or picks.",
     "add": "Bring tomograms, segmentations, picks, meshes and objects from files into a project.",
+    "export": "Write picks, volumes and meshes of a project in the formats of other programs.",
 }
 
 

@@ -1,0 +1,1 @@
+"""The commands of ``tomoportal copick export``, one module each."""

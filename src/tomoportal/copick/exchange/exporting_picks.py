@@ -1,0 +1,328 @@
+"""Picks into the particle lists of other programs, as tasks: one file per run, or all runs in one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tomoportal.copick.exchange.tomogram_grids import project_tomograms, tomogram_shapes
+from tomoportal.copick.filaments import CopickFilaments
+from tomoportal.copick.picks import CopickPicks
+from tomoportal.copick.root import CopickRoot
+from tomoportal.copick.tasks import Task, refuse
+from tomoportal.copick.uri import resolve_copick_objects
+from tomoportal.errors import AnnotationError, FormatError, Problem
+from tomoportal.formats.copick_csv import write_copick_csv
+from tomoportal.formats.dynamo import write_dynamo
+from tomoportal.formats.imod_model import write_imod_model
+from tomoportal.formats.motivelist import write_motivelist
+from tomoportal.formats.ndjson import write_points
+from tomoportal.formats.points import VoxelPoints
+from tomoportal.formats.poses import Poses
+from tomoportal.formats.relion_particles import RelionFilaments, RelionTomogram, write_relion, write_relion_import
+from tomoportal.formats.rotations import orthonormal
+from tomoportal.formats.stopgap import write_stopgap
+from tomoportal.storage import Store, open_store
+
+__all__ = ["PARTICLE_ENDINGS", "PicksExport", "StarOptions", "chosen_picks", "plan_picks_export", "poses_of"]
+
+PARTICLE_ENDINGS: Final = {
+    "em": ".em", "star": ".star", "dynamo": ".tbl", "csv": ".csv", "stopgap": ".star", "imod": ".mod",
+    "ndjson": ".ndjson",
+}  # fmt: skip
+_NUMBERED: Final = ("em", "dynamo", "stopgap")
+_NEEDS_SIZE: Final = (*_NUMBERED, "imod", "ndjson")
+_ONE_RUN_ONLY: Final = ("imod", "ndjson")
+
+
+@dataclass(frozen=True)
+class StarOptions:
+    """How RELION's particle files are written; lengths in Å."""
+
+    include_optics: bool = True
+    tilt_series_pixel_size: float | None = None
+    tomograms: Mapping[str, RelionTomogram] = field(default_factory=dict)
+    layout: Literal["particles", "import"] = "particles"
+    tomo_type: str | None = None
+    coordinates: Literal["auto", "centered"] = "auto"
+    filament_columns: Literal["auto", "on", "off"] = "auto"
+    polarity_from_filaments: bool = True
+    filaments_uri: str | None = None
+    filament_angles: Literal["frame", "pose"] = "frame"
+    half_sets: Literal["none", "filament"] = "none"
+
+
+@dataclass(frozen=True)
+class PicksExport:
+    """What is exported: a URI of picks, the format, and the number of each run's tomogram where the format needs it."""
+
+    uri: str
+    output_format: str
+    voxel_size: float | None = None
+    index_map: Mapping[str, int] | None = None
+    run_names: Sequence[str] | None = None
+    star: StarOptions = StarOptions()
+
+
+def chosen_picks(root: CopickRoot, uri: str, run_names: Sequence[str] | None) -> dict[str, list[CopickPicks]]:
+    """The picks of a URI by run. Raises :class:`AnnotationError` for unknown runs and if there are none."""
+    unknown = [name for name in run_names or () if root.get_run(name) is None]
+    if unknown:
+        raise AnnotationError(f"Unknown runs: {', '.join(unknown)}", fix="names of runs are case-sensitive")
+    found: dict[str, list[CopickPicks]] = {}
+    for run in root.runs if run_names is None else run_names:
+        name = run if isinstance(run, str) else run.name
+        for picks in resolve_copick_objects(uri, root, "picks", name):
+            found.setdefault(name, []).append(picks)
+    if not found:
+        raise AnnotationError("No picks found to export", where=uri, fix="see `tomoportal copick stats picks`")
+    return found
+
+
+def poses_of(picks: CopickPicks) -> Poses:
+    """The points as particles; not turned where the orientation is not to be trusted (C9)."""
+    arrays = picks.arrays()
+    rotations = arrays.rotations if picks.trust_orientation is not False else None
+    return Poses.of(arrays.positions, rotations, arrays.translations, arrays.scores, np.maximum(arrays.instance_ids, 0))
+
+
+def plan_picks_export(
+    root: CopickRoot, export: PicksExport, *, output_dir: Path | None = None, output_file: Path | None = None
+) -> list[Task]:
+    """One file per picks in ``output_dir``, or one ``output_file`` of all runs; exactly one of them is given.
+
+    Raises :class:`AnnotationError` for lengths, numbers and centres that are needed and not known, unknown runs, and
+    where there is nothing to export.
+    """
+    if (output_dir is None) == (output_file is None):
+        raise AnnotationError("Give exactly one of output_dir and output_file.")
+    if export.output_format not in PARTICLE_ENDINGS:
+        raise AnnotationError(
+            f"Unsupported output format: {export.output_format}", fix=f"use {', '.join(PARTICLE_ENDINGS)}"
+        )
+    if export.output_format in _NEEDS_SIZE and not export.voxel_size:
+        raise AnnotationError(f"Files of the type {export.output_format} count voxels.", fix="give --voxel-size in Å")
+    found = chosen_picks(root, export.uri, export.run_names)
+    if output_file is not None:
+        return _combined(root, export, found, output_file)
+    assert output_dir is not None
+    if export.star.layout == "import":
+        raise AnnotationError("The import layout is an index of many runs.", fix="give --output-file")
+    return _per_run(root, export, found, output_dir)
+
+
+def _per_run(root: CopickRoot, export: PicksExport, found: Mapping[str, list[CopickPicks]], folder: Path) -> list[Task]:
+    store = _Target(folder)
+    tasks = []
+    for run, many in found.items():
+        for picks in many:
+            names = (run, picks.pickable_object_name, picks.user_id, picks.session_id)
+            file = "_".join(names) + PARTICLE_ENDINGS[export.output_format]
+            tasks.append(_task(root, export, picks, run, store, file))
+    return tasks
+
+
+def _task(root: CopickRoot, export: PicksExport, picks: CopickPicks, run: str, target: _Target, file: str) -> Task:
+    def write() -> None:
+        target.put(file, _one(root, export, picks, run))
+
+    return Task("export", file, run, write, f"{picks.pickable_object_name}:{picks.user_id}/{picks.session_id}")
+
+
+class _Target:
+    """A folder that is made when the first file is written."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._store: Store | None = None
+
+    def put(self, key: str, data: bytes) -> None:
+        if self._store is None:
+            self._store = open_store(self._folder, create=True)
+        self._store.put(key, data)
+
+
+def _one(root: CopickRoot, export: PicksExport, picks: CopickPicks, run: str) -> bytes:
+    poses, size = poses_of(picks), export.voxel_size or 0.0
+    kind = export.output_format
+    if kind == "csv":
+        return write_copick_csv({run: poses})
+    if kind == "star":
+        return _relion(root, export, {run: [picks]})[0]
+    _check_rotations(poses, run)
+    if kind in _NUMBERED:
+        number = (export.index_map or {}).get(run, 1)
+        return _WRITERS[kind]({number: poses}, size)
+    if kind == "ndjson":
+        return _ndjson(poses, size)
+    known = root.get_object(picks.pickable_object_name)
+    z, y, x = tomogram_shapes(root, [run], size).get(run, (0, 0, 0))
+    return write_imod_model(
+        poses,
+        voxel_spacing=size,
+        object_name=picks.pickable_object_name,
+        size=(x, y, z),
+        color=(known.color if known is not None else None) or (0, 255, 0, 255),
+        radius=(known.radius if known is not None else None) or 0.0,
+    )
+
+
+_WRITERS: Final[Mapping[str, Callable[[Mapping[int, Poses], float], bytes]]] = {
+    "em": lambda poses, size: write_motivelist(poses, voxel_spacing=size),
+    "dynamo": lambda poses, size: write_dynamo(poses, voxel_spacing=size),
+    "stopgap": lambda poses, size: write_stopgap(poses, voxel_spacing=size),
+}
+
+
+def _check_rotations(poses: Poses, run: str) -> None:
+    """C54: what is no rotation has no angles."""
+    orthonormal(poses.rotations, f"points of {run}")
+
+
+def _ndjson(poses: Poses, size: float) -> bytes:
+    """The archive's rows: with orientations where there are some, else with instances where there are some."""
+    turned = not np.allclose(poses.rotations, np.eye(3), rtol=0, atol=1e-12)
+    ids = poses.instance_ids if not turned and poses.instance_ids.any() else None
+    return write_points(VoxelPoints(poses.centres / size, poses.rotations if turned else None, ids))
+
+
+# --- all runs in one file
+
+
+def _combined(root: CopickRoot, export: PicksExport, found: Mapping[str, list[CopickPicks]], path: Path) -> list[Task]:
+    kind = export.output_format
+    if kind in _ONE_RUN_ONLY:
+        raise AnnotationError(f"A file of the type {kind} holds one run.", fix="give --output-dir")
+    if kind in _NUMBERED:
+        missing = [Problem(run, "is not in the index map", "add a line") for run in found]
+        missing = [each for each in missing if each.where not in (export.index_map or {})]
+        if export.index_map is None:
+            raise AnnotationError(
+                f"A file of the type {kind} of many runs tells them apart by numbers.", fix="give --index-map"
+            )
+        refuse(missing, "The picks cannot be exported")
+    path = path if path.suffix else path.with_suffix(PARTICLE_ENDINGS[kind])
+    target = _Target(path.parent)
+    count = sum(len(picks.arrays().positions) for many in found.values() for picks in many)
+
+    def write() -> None:
+        if kind == "star":
+            data, more = _relion(root, export, found, path.parent)
+            for file, content in more.items():
+                target.put(f"coordinates/{Path(file).name}", content)
+            target.put(path.name, data)
+            return
+        by_run = {run: Poses.joined([poses_of(picks) for picks in many]) for run, many in found.items()}
+        if kind == "csv":
+            target.put(path.name, write_copick_csv(by_run))
+            return
+        for run, poses in by_run.items():
+            _check_rotations(poses, run)
+        numbers = export.index_map or {}
+        target.put(
+            path.name, _WRITERS[kind]({numbers[run]: each for run, each in by_run.items()}, export.voxel_size or 0)
+        )
+
+    return [Task("export", f"{path.name}: {count} points of {len(found)} runs", "", write, export.uri)]
+
+
+# --- RELION
+
+
+def _relion(
+    root: CopickRoot, export: PicksExport, found: Mapping[str, list[CopickPicks]], folder: Path | None = None
+) -> tuple[bytes, dict[str, bytes]]:
+    """The particle file, and for the import layout the files that its index in ``folder`` names."""
+    star = export.star
+    particles = {run: Poses.joined([poses_of(picks) for picks in many]) for run, many in found.items()}
+    particles = {run: poses for run, poses in particles.items() if len(poses)} or particles
+    tomograms = _tomograms(root, export, list(particles))
+    filaments = _filaments(root, star, {run: found[run] for run in particles})
+    if star.layout == "import":
+        return write_relion_import(
+            particles,
+            tomograms,
+            folder=((folder or Path()) / "coordinates").as_posix(),
+            voxel_spacing=export.voxel_size,
+            coordinates=star.coordinates,
+            filaments=filaments,
+        )
+    data = write_relion(
+        particles,
+        tomograms,
+        voxel_spacing=export.voxel_size,
+        include_optics=star.include_optics,
+        coordinates=star.coordinates,
+        filaments=filaments,
+    )
+    return data, {}
+
+
+def _tomograms(root: CopickRoot, export: PicksExport, runs: Sequence[str]) -> dict[str, RelionTomogram]:
+    star = export.star
+    missing = [run for run in runs if run not in star.tomograms]
+    own = project_tomograms(root, missing, export.voxel_size, star.tomo_type)
+    found = {}
+    for run in runs:
+        known = star.tomograms.get(run) or own.get(run) or RelionTomogram()
+        found[run] = RelionTomogram(known.centre, star.tilt_series_pixel_size or known.pixel_size, known.optics)
+    return found
+
+
+def _filaments(root: CopickRoot, star: StarOptions, found: Mapping[str, list[CopickPicks]]) -> RelionFilaments | None:
+    objects = {picks.pickable_object_name for many in found.values() for picks in many}
+    declared = {name for name in objects if (known := root.get_object(name)) is not None and known.is_filament}
+    is_wanted = star.filament_columns == "on" or (star.filament_columns == "auto" and declared == objects)
+    if not is_wanted:
+        if star.half_sets == "filament":
+            raise FormatError(
+                "Half sets of whole filaments need the columns of filaments, which these objects do not get.",
+                where=", ".join(sorted(objects - declared)),
+                fix="give --filament-columns on if the instance ids are those of filaments",
+            )
+        return None
+    if not star.polarity_from_filaments and star.filaments_uri:
+        raise FormatError("--filaments-uri and --no-polarity-from-filaments contradict each other.")
+    polar = {}
+    for run, many in found.items():
+        if star.polarity_from_filaments:
+            parts = [_polarity(picks, star.filaments_uri) for picks in many if len(picks.arrays().positions)]
+            polar[run] = np.concatenate(parts) if parts else np.zeros(0, np.bool_)
+    return RelionFilaments(polar, star.filament_angles, star.half_sets == "filament")
+
+
+def _polarity(picks: CopickPicks, uri: str | None) -> NDArray[np.bool_]:
+    """Of each point, whether its filament has a known direction. Raises :class:`FormatError` if nobody can tell."""
+    run = picks.run
+    matches: list[CopickFilaments]
+    if uri is None:
+        matches = run.get_filaments(picks.pickable_object_name, picks.user_id, picks.session_id)
+    else:
+        matches = resolve_copick_objects(uri, run.root, "filaments", run.name)
+        if len(matches) > 1:
+            matches = [each for each in matches if each.pickable_object_name == picks.pickable_object_name]
+        if not matches:
+            raise FormatError(f"No filaments match {uri}.", where=run.name, fix="name those that the points came from")
+    ids = picks.instance_ids()
+    if not matches:
+        return np.zeros(len(ids), np.bool_)
+    if len(matches) > 1:
+        raise FormatError(
+            f"{uri} matches {len(matches)} filaments of this run; ids are unique in one of them only.",
+            where=run.name,
+            fix="name one user and session",
+        )
+    known = {each.instance_id: bool(each.polarity_known) for each in matches[0].filaments}
+    missing = sorted(set(ids.tolist()) - set(known))
+    if missing:
+        raise FormatError(
+            f"{len(missing)} filament ids of the points have no filament: {', '.join(map(str, missing[:20]))}.",
+            where=run.name,
+            fix="export the points with the filaments that they came from, or --no-polarity-from-filaments",
+        )
+    return np.array([known[each] for each in ids.tolist()], np.bool_)
