@@ -28,6 +28,7 @@ __all__ = [
     "SPHERE",
     "add_alignment",
     "add_annotation",
+    "add_tomogram",
     "dataset_content",
     "publish",
     "sample_mask",
@@ -70,7 +71,10 @@ def write_sample_archive(target: str | os.PathLike[str] | Store) -> Archive:
         publish(archive, container, "run", "", layout.run_document(DATASET, run), {"run_name": run})
         for alignment in (100, 101) if number == 0 else (100,):
             add_alignment(archive, container, alignment)
-            _tomogram(archive, container, alignment, seed=10 * number + alignment)
+            voxels: np.ndarray[Any, Any] = sample_volume(10 * number + alignment)
+            if run == RUNS[1]:
+                voxels = np.clip(voxels * 20, -128, 127).astype(np.int8)
+            add_tomogram(archive, container, alignment, voxels)
     _annotations(archive, Container.run(DATASET, RUNS[0]))
     return archive
 
@@ -175,11 +179,12 @@ def add_alignment(archive: Archive, container: Container, number: int) -> None:
     publish(archive, container, "alignment", f"sample={number}", document, content, archive_id=number)
 
 
-def _tomogram(archive: Archive, container: Container, number: int, *, seed: int) -> None:
+def add_tomogram(archive: Archive, container: Container, number: int, voxels: np.ndarray[Any, Any]) -> None:
+    """A tomogram ``(z, y, x)`` of the alignment of the same number."""
     dataset, run = _names(container)
     prefix = layout.tomogram_prefix(dataset, run, SAMPLE_SPACING, number)
     mrc, zarr = layout.volume_mrc(prefix, run), layout.volume_zarr(prefix, run)
-    sizes = [dict(zip("zyx", shape, strict=True)) for shape in _level_shapes()]
+    sizes = [dict(zip("zyx", shape, strict=True)) for shape in _level_shapes(voxels.shape)]
     content = {
         "affine_transformation_matrix": _IDENTITY,
         "authors": _AUTHORS,
@@ -204,15 +209,12 @@ def _tomogram(archive: Archive, container: Container, number: int, *, seed: int)
     }
     document = layout.tomogram_document(dataset, run, SAMPLE_SPACING, number)
     key = identity.key_of_document("tomogram", {**content, "deposition_id": DEPOSITION}) or ""
-    voxels: np.ndarray[Any, Any] = sample_volume(seed)
-    if run == RUNS[1]:
-        voxels = np.clip(voxels * 20, -128, 127).astype(np.int8)
     write = _volume_writer(voxels, mrc, zarr, "tomogram")
     publish(archive, container, "tomogram", key, document, content, archive_id=number, write=write)
 
 
-def _level_shapes() -> list[tuple[int, ...]]:
-    return [tuple(-(-size // 2**level) for size in SAMPLE_SHAPE) for level in range(3)]
+def _level_shapes(shape: tuple[int, ...]) -> list[tuple[int, ...]]:
+    return [tuple(-(-size // 2**level) for size in shape) for level in range(3)]
 
 
 def _volume_writer(voxels: np.ndarray[Any, Any], mrc: str, zarr: str, kind: Any) -> _Write:
