@@ -228,7 +228,7 @@ def test_a_file_has_one_item(archive: Archive) -> None:  # F14
     assert archive.store.get("10001/TS_1/Gains/a") == b"1"
 
 
-def test_a_document_that_breaks_the_schema_is_refused(archive: Archive) -> None:
+def test_a_document_that_breaks_the_schema_is_refused(archive: Archive) -> None:  # F69
     with archive.stage(RUN, "run", "TS_1") as staging:
         staging.store.put("10001/TS_1/Gains/a", b"1")
         with pytest.raises(DocumentError):
@@ -353,7 +353,7 @@ def test_threads_get_different_ids_and_lose_no_item(archive: Archive) -> None:
     assert {key for _, key in archive.manifest(RUN).items} == set(keys)
 
 
-def test_processes_get_different_ids(tmp_path: Path) -> None:
+def test_processes_get_different_ids(tmp_path: Path) -> None:  # F9
     code = (
         "import sys; from tomoportal.archive import Archive, Container\n"
         "archive = Archive.open(sys.argv[1]); run = Container.run(10001, 'TS_1')\n"

@@ -226,7 +226,7 @@ def test_lower_levels_carry_their_translation(tmp_path: Path, store: Store) -> N
 
 
 @pytest.mark.parametrize("kind", ["tomogram", "tiltseries"])
-def test_mrc_headers_of_volumes_and_stacks(tmp_path: Path, store: Store, kind: str) -> None:
+def test_mrc_headers_of_volumes_and_stacks(tmp_path: Path, store: Store, kind: str) -> None:  # F21
     convert(noise((4, 12, 20)), store, kind=kind, voxel_spacing=3.3702, timestamp=0)
     header = open_mrc(tmp_path / "v.mrc").header
     assert (header.ispg, header.mz) == ((0, 1) if kind == "tiltseries" else (1, 4))
@@ -590,7 +590,7 @@ def test_real_tomograms_and_stacks_convert(
 
 @pytest.mark.slow
 def test_memory_does_not_grow_with_the_volume(tmp_path: Path) -> None:
-    """A sparse file of 1.6 GB, so that the disk does not matter; what is measured is anonymous memory."""
+    """F59. A sparse file of 1.6 GB, so that the disk does not matter; what is measured is anonymous memory."""
     import subprocess
     import sys
 

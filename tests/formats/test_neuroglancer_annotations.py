@@ -194,7 +194,7 @@ def test_files_on_disk_are_records_cells_and_info(tmp_path):
     assert write_point_layer(open_store("memory://"), prefix, layer) == records  # the same bytes again
 
 
-def test_twenty_thousand_points_are_quick():
+def test_twenty_thousand_points_are_quick():  # F64
     points = oriented(20_000)
     begin = time.process_time()
     dict(annotation_layer(points, **OPTIONS).files())

@@ -41,6 +41,7 @@ def test_documents_are_indented_by_four_with_sorted_keys() -> None:
 
 
 def test_attributes_of_a_volume_a_stack_and_an_instance_mask() -> None:
+    """F21: the z of a stack keeps its scale at every level, since it is no length."""
     volume = {
         "axes": AXES,
         "datasets": datasets([[13.48] * 3, [26.96] * 3, [53.92] * 3], [[0.0] * 3, [6.74] * 3, [20.22] * 3]),

@@ -38,7 +38,7 @@ def test_a_blank_delimiter_takes_any_white_space():
     assert csv_points(b"  1   2\t3\n4 5 6", "a", delimiter=" ").locations.tolist() == [[1, 2, 3], [4, 5, 6]]
 
 
-def test_tsv_finds_out_about_its_header():
+def test_tsv_finds_out_about_its_header():  # F71
     expected = [[1, 2, 3], [4, 5, 6]]
     assert csv_points(b"1\t2\t3\n4\t5\t6\n", "a.tsv", format="tsv").locations.tolist() == expected
     assert (

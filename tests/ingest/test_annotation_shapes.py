@@ -6,7 +6,7 @@ import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import mrcfile
 import numpy as np
@@ -16,6 +16,7 @@ from tomoportal.archive import Archive
 from tomoportal.archive.verify import verify
 from tomoportal.formats.meshes import Mesh, read_mesh, write_glb
 from tomoportal.ingest import Plan, Report
+from tomoportal.ingest.sections import SHAPES
 from tomoportal.testing.sources import SHAPE, SPACING, write_mrc
 
 Edit = Callable[[Path, Callable[[dict[str, Any]], object]], Path]
@@ -71,6 +72,22 @@ def _text(name: str) -> bytes:
     return ("\n".join(rows) + "\n").encode()
 
 
+def test_one_table_leads_from_every_shape_of_a_config_to_documents_and_api() -> None:
+    """F78: names differ between configs, documents and the API; nothing is left to guess."""
+    from tomoportal.catalog.mapping.annotations import _SHAPES as API_SHAPES
+    from tomoportal.model import ENUMS, documents
+    from tomoportal.model.generated import config as classes
+
+    shapes = set(classes.AnnotationSource.model_fields) - {"exclude", "parent_filters"}
+    assert set(SHAPES) == shapes
+    stored = set(get_args(documents.AnnotationFileShapeType))
+    assert set(SHAPES.values()) <= stored
+    assert {API_SHAPES[shape] for shape in SHAPES.values()} <= set(ENUMS["annotation_file_shape_type_enum"])
+    assert SHAPES["SemanticSegmentationMask"] == SHAPES["SegmentationMask"] == "SegmentationMask"
+    assert SHAPES["TriangularMeshGroup"] == "TriangularMesh"
+    assert API_SHAPES["TriangularMesh"] == "Mesh"
+
+
 # --- meshes
 
 
@@ -118,7 +135,7 @@ def test_a_scale_factor_of_0_is_refused(raw: Path, edit: Edit, ingest: Ingest, t
 @pytest.mark.parametrize("spelling", ["name", "mesh_name"])
 def test_one_mesh_of_a_group_is_chosen_by_name(
     raw: Path, edit: Edit, ingest: Ingest, tmp_path: Path, spelling: str
-) -> None:
+) -> None:  # F70
     h5py = pytest.importorskip("h5py")
     with h5py.File(raw / "TS_01.hff", "w") as file:
         for number, title in enumerate(("outer", "inner")):

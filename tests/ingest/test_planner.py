@@ -25,7 +25,7 @@ def _refused(plan_of: Planner, config: Path) -> str:
     return "\n".join(str(problem) for problem in caught.value.problems)
 
 
-def test_the_plan_lists_every_item_with_sources_outputs_and_ids(raw: Path, plan_of: Planner) -> None:
+def test_the_plan_lists_every_item_with_sources_outputs_and_ids(raw: Path, plan_of: Planner) -> None:  # F46
     plan = plan_of(raw / "config.yaml")
     assert not plan.errors
     assert not plan.unmatched
@@ -100,6 +100,7 @@ def test_voxel_spacings_that_match_nowhere_are_an_error(raw: Path, edit: Edit, p
 
 
 def test_globs_that_match_nothing_are_named_everywhere_or_by_run(raw: Path, edit: Edit, plan_of: Planner) -> None:
+    """F35."""
     (raw / "denoised" / "TS_02.mrc").unlink()
     config = edit(raw, lambda c: c["gains"][0].update(sources=[{"source_glob": {"list_glob": "gain/{run_name}.mrc"}}]))
     unmatched = [str(one) for one in plan_of(config).unmatched]

@@ -86,7 +86,7 @@ def test_frames_sum_the_dose_in_the_order_of_acquisition(done: Path) -> None:  #
     assert document["frames_acquisition_file"] == f"{RUN}/Frames/TS_01.mdoc"
 
 
-def test_tilt_series_document(done: Path) -> None:
+def test_tilt_series_document(done: Path) -> None:  # F68
     document = _load(done, f"{RUN}/TiltSeries/100/tiltseries_metadata.json")
     assert document["size"] == {"z": 4, "y": 32, "x": 48}
     assert list(document["size"]) == ["z", "y", "x"]
@@ -241,7 +241,7 @@ def test_a_lost_file_is_made_again(raw: Path, ingest: Ingest, tmp_path: Path, tr
     assert tree(archive) == before
 
 
-def test_jobs_do_not_change_a_byte(raw: Path, tmp_path: Path, tree: Digests) -> None:
+def test_jobs_do_not_change_a_byte(raw: Path, tmp_path: Path, tree: Digests) -> None:  # F12, F60
     for jobs in ("1", "2"):  # as processes: the workers of a pool do not know the small photos of these tests
         command = [
             "-m",

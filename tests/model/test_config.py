@@ -280,6 +280,8 @@ def test_rule_15_exempts_the_dataset_that_the_portal_exempts(config: Config) -> 
         ("version", "1.1.0", "version", "1.1.0 is an older version"),
         ("tiltseries.0.metadata.camera.manufacturer", "TFS", "tiltseries[0].metadata.camera.model",
          "'K3' is not known as a camera of TFS"),
+        ("tiltseries.0.metadata.camera.manufacturer", "simulated", "tiltseries[0].metadata.camera.model",
+         "'K3' is not known as a camera of simulated"),  # F75: a list of one, not a text to look into
         ("alignments.0.sources.0.literal", {"value": ["a"]}, "alignments[0].sources[0]", "has 2 finders"),
         ("annotations.0.sources.0.Point.glob_string", REMOVED, "annotations[0].sources[0].Point", "finds no files"),
         ("annotations.0.metadata.annotation_ingest_id", "ferritin_1", "annotations[0].metadata.annotation_ingest_id",

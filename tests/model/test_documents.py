@@ -146,6 +146,7 @@ def test_one_wrong_value_is_one_problem(
         ("alignment", "files", []),
         ("alignment", "per_section_alignment_parameters", []),
         ("alignment", "offset_unit", REMOVED),
+        ("alignment", "x_rotation_offset", -1.25),  # F72
         ("alignment", "method_type", "undefined"),
         ("tomogram", "key_photo", {"snapshot": "a.png"}),
         ("tiltseries", "per_section_parameter", []),
@@ -238,7 +239,7 @@ def test_readers_do_not_take_everything(document: Maker) -> None:
     assert check_document("annotation", change(document("annotation"), "files", [None])).errors
 
 
-def test_a_matrix_that_cannot_be_inverted_is_an_error(document: Maker) -> None:
+def test_a_matrix_that_cannot_be_inverted_is_an_error(document: Maker) -> None:  # F73
     flat = [[1, 0, 0, 0], [0, 1, 0, 0], [0, 0, 0, 0], [0, 0, 0, 1]]
     for kind in ("alignment", "tomogram"):
         problem = one(validate_document(kind, change(document(kind), "affine_transformation_matrix", flat)))

@@ -82,6 +82,7 @@ def test_taken(name: str, value: str) -> None:
 
 @pytest.mark.parametrize(("name", "value"), [(name, value) for name, (_, bad) in CASES.items() for value in bad])
 def test_refused(name: str, value: str) -> None:
+    """F67: patterns of plain texts hold."""
     assert PATTERNS[name].take(value) is REFUSED
 
 

@@ -96,6 +96,7 @@ def test_refused(alternative: Alternative, value: Any) -> None:
 
 
 def test_a_union_gives_one_error_in_one_line() -> None:
+    """F68: a number or a placeholder."""
     with pytest.raises(ValidationError) as caught:
         Example.model_validate({"angle": "steep"})
     (error,) = caught.value.errors()
