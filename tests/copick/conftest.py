@@ -73,8 +73,8 @@ PLUGINS = Environment(
     REPOSITORY / ".venv-copick-plugins",
     LISTS / "copick-plugins.txt",
     "TOMOPORTAL_COPICK_PLUGINS_PYTHON",
-    # copick-torch would bring several GB of CUDA, napari-copick a window system: what they import without is tested.
-    ("copick-torch==1.2.1", "napari-copick==1.11.1", "-e", str(REPOSITORY)),
+    # copick-torch would bring several GB of CUDA: what it imports without is tested.
+    ("copick-torch==1.2.1", "-e", str(REPOSITORY)),
 )
 
 OBJECTS = [

@@ -96,6 +96,7 @@ ALLOWED = [
     ),
     # Being built in the same session.
     ("copick.cli*: no such module", "the command"),
+    ("copick.cli.cli.*: absent", "the command"),
     ("copick.impl.cryoet_data_portal: no such module", "the portal back end"),
     ("copick*.from_cz*: absent", "the portal back end"),
     ("copick.util.portal*: no such module", "the portal back end"),

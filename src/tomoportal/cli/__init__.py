@@ -48,11 +48,14 @@ def cli() -> None:
     """A self-hostable home for cryo-electron tomography data."""
 
 
-def main(arguments: Sequence[str] | None = None) -> None:
-    """Run the command line; exit code 0 is success, 1 a reported failure, 2 a wrong call, 130 an interrupt."""
+def main(arguments: Sequence[str] | None = None, program: click.Group = cli) -> None:
+    """Run the command line, or another program.
+
+    Exit code 0 is success, 1 a reported failure, 2 a wrong call, 130 an interrupt.
+    """
     code: Any = 0
     try:
-        code = cli.main(args=None if arguments is None else list(arguments), standalone_mode=False)
+        code = program.main(args=None if arguments is None else list(arguments), standalone_mode=False)
     except TomoportalError as error:
         click.echo(f"error: {error}", err=True)
         code = 1

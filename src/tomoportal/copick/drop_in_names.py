@@ -103,6 +103,31 @@ _OPS: Final[dict[str, Names]] = {
     "copick.ops.open": _OPENING,
     "copick.ops.run": _names("operations.mapping", "map_runs", "report_results"),
 }  # fmt: skip
+_CLI_HOME: Final = "tomoportal.cli.copick.plugins"
+_COMMANDS: Final = (
+    "add", "browse", "cache", "config", "cp", "deposit", "export", "info", "mv", "new", "rm", "stats", "sync",
+)  # fmt: skip
+_GROUPS: Final = ("convert", "download", "evaluation", "inference", "logical", "process", "setup", "training")
+_CLI: Final[dict[str, Names]] = {
+    "copick.cli": {},
+    "copick.cli.cli": {
+        **_names(f"{_CLI_HOME}.program", "add_core_commands", "add_plugin_commands", "cli", "main"),
+        **_names(f"{_CLI_HOME}.program", *_COMMANDS),
+        **_names(f"{_CLI_HOME}.groups", "COMMAND_CATEGORIES", *_GROUPS),
+    },
+    "copick.cli.ext": _names(
+        f"{_CLI_HOME}.loading", "PLUGIN_GROUPS", "get_plugin_command_sources", "load_plugin_commands"
+    ),
+    "copick.cli.grouped_cli": _names(f"{_CLI_HOME}.groups", "GroupedCommandGroup", "create_grouped_cli"),
+    "copick.cli.types": _names(f"{_CLI_HOME}.uri_type", "CopickURI"),
+    "copick.cli.util": _names(
+        f"{_CLI_HOME}.option_groups", "add_config_option", "add_create_overwrite_options", "add_debug_option",
+        "add_deprecated_run_alias", "add_export_common_options", "add_max_workers_option",
+        "add_pyramid_create_options", "add_pyramid_export_options", "add_run_names_option", "add_run_options",
+        "add_user_session_options", "add_volume_transform_options", "resolve_deprecated_option", "resolve_run_names",
+        "resolve_tomogram_uri",
+    ),
+}  # fmt: skip
 MODULES: Final[dict[str, Names]] = {
     "copick": {**_OPENING, "COPICK_TYPES": ("", "COPICK_TYPES"), "__version__": ("", "__version__")},
     "copick.models": _MODELS,
@@ -115,6 +140,7 @@ MODULES: Final[dict[str, Names]] = {
     "copick.impl.overlay": {
         f"Copick{name}Overlay": (home, f"Copick{name}") for name, home in _HOME.items() if name != "Root"
     },
+    **_CLI,
     **_OPS,
     **_UTIL,
 }

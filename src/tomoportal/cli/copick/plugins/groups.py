@@ -76,7 +76,9 @@ class GroupedCommandGroup(click.Group):
                     formatter.write_dl(rows)
 
 
-def create_grouped_cli(name: str, command_categories: Mapping[str, list[str]], **kwargs: Any) -> GroupedCommandGroup:
+def create_grouped_cli(
+    name: str | None = None, command_categories: Mapping[str, list[str]] | None = None, **kwargs: Any
+) -> GroupedCommandGroup:
     """A group with headings."""
     return GroupedCommandGroup(name=name, command_categories=command_categories, **kwargs)
 

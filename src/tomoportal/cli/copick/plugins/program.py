@@ -66,3 +66,10 @@ def main() -> None:
     from tomoportal.cli import main as run
 
     run(program=cli)
+
+
+def __getattr__(name: str) -> click.Command:
+    try:
+        return core_command(name)
+    except LookupError:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}") from None
