@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 from collections.abc import Callable
 from dataclasses import replace
@@ -11,6 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 from click.testing import CliRunner
+from PIL import Image
 
 from tomoportal.archive import RULES, Finding
 from tomoportal.formats.mrc import HEADER_SIZE, MrcHeader
@@ -172,6 +174,81 @@ def test_files_of_every_kind_are_read_before_ingestion(
     told = [each for each in found(tmp_path) if each.path == name]
     assert [each.rule for each in told] == (["V745"] if "ctf" in name else ["V905"])
     assert words in told[0].message or words in told[0].path
+
+
+def _picture(width: int, height: int) -> bytes:
+    buffer = io.BytesIO()
+    Image.new("RGB", (width, height)).save(buffer, "PNG")
+    return buffer.getvalue()
+
+
+def _tiff(width: int, height: int, images: int = 1) -> bytes:
+    buffer = io.BytesIO()
+    pages = [Image.new("L", (width, height)) for _ in range(images)]
+    pages[0].save(buffer, "TIFF", save_all=True, append_images=pages[1:])
+    return buffer.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("rule", "name", "data"),
+    [
+        ("V206", "photos/deposition_big.png", b"no picture"),
+        ("V207", "photos/deposition_big.png", _picture(20, 20)),
+        ("V905", "photos/preview.png", b"no picture"),
+        ("V905", "photos/preview.png", _picture(400, 300)[:-40]),
+        ("V714", "gains/TS_01.gain", _tiff(17, 5)),
+        ("V714", "gains/TS_01.gain", _tiff(48, 32, 2)),
+        ("V715", "gains/TS_01.gain", b"no gain"),
+        ("V715", "gains/TS_01.dm4", b"no gain"),
+        ("V809", "meshes/TS_01.obj", b"v 1 1 1\nv 99 1 1\nv 1 9 1\nf 1 2 3\n"),
+        ("V904", "objects.csv", b"run_name,object_id,object_name\nTS_01,GO:0005739,x\nTS_77,GO:0005739,x\n"),
+        ("V812", "objects.csv (rows of TS_01)", b"run_name,object_id,object_name\nTS_01,mitochondrion,x\n"),
+    ],
+)
+def test_pictures_gains_meshes_and_objects(
+    tmp_path: Path, write_whole: Callable[..., Path], rule: str, name: str, data: bytes
+) -> None:
+    write_whole(tmp_path, 1)
+    if name.endswith(".dm4"):
+        (tmp_path / "gains/TS_01.gain").rename(tmp_path / name)
+        replaced("config.yaml", "{run_name}.gain", "{run_name}.dm4")(tmp_path)
+    before = found(tmp_path)
+    assert rule not in {each.rule for each in before} or name.endswith(".dm4")
+    (tmp_path / name.partition(" (")[0]).write_bytes(data)
+    told = [each for each in found(tmp_path) if each.rule == rule]
+    assert {each.path for each in told} == {name}
+    assert told[0].severity == RULES[rule].severity
+
+
+def test_uncorrected_frames_need_a_gain(raw: Path) -> None:
+    def uncorrected(data: dict[str, Any]) -> None:
+        data["frames"][0]["metadata"]["is_gain_corrected"] = False
+
+    config(uncorrected)(raw)
+    with_gain = found(raw)
+    config(lambda data: (uncorrected(data), data.pop("gains")))(raw)
+    assert [each.rule for each in with_gain] == []
+    assert {each.rule for each in found(raw)} == {"V711"}
+
+
+def test_voxels_of_masks_are_read_too(raw: Path) -> None:
+    write_mrc(raw / LABELS, np.full(SHAPE, np.nan, np.float32), SPACING)
+    assert found(raw) == []
+    assert (("V631", LABELS)) in {(each.rule, each.path) for each in found(raw, voxels=True)}
+
+
+def test_a_mask_of_another_size_is_refused_by_verify_and_by_ingestion(
+    raw: Path, tmp_path: Path, ingest: Callable[..., Any]
+) -> None:
+    """V807: where such a mask lies in its tomogram nobody knows; the rest of the run is ingested."""
+    write_mrc(raw / LABELS, np.eye(4, dtype=np.int8)[None], SPACING)
+    assert {(each.rule, each.severity) for each in found(raw) if each.path == LABELS} == {("V807", "error")}
+    report = ingest(raw / "config.yaml", tmp_path / "archive")
+    failed = [each for each in report.failures if each.outcome == "failed"]
+    assert failed
+    assert all("its tomogram" in (each.why or "") and "rescale" in (each.why or "") for each in failed)
+    assert all("TS_01" in each.name for each in failed)
+    assert {each.outcome for each in report.results if "tomogram" in each.name} == {"created"}
 
 
 def test_what_one_run_says_does_not_enter_another(raw: Path) -> None:

@@ -248,7 +248,11 @@ GROUPS: dict[str, tuple[Rule, ...]] = {
         _error("V804", "An orientation is no rotation matrix.", _SOURCE),
         _warning("V805", "All points lie in one corner of the tomogram.", "check the binning of the source"),
         _warning("V806", "All orientations are the same.", "use the shape Point if there are no orientations"),
-        _error("V807", "A mask has another size than its tomogram.", _SOURCE),
+        _error(
+            "V807",
+            "A mask has another size than its tomogram.",
+            "cut or pad the mask, or set 'rescale: true' in the config if both show the same field",
+        ),
         _error("V808", "A mesh has no vertices, or some that are not finite.", _SOURCE),
         _warning("V809", "A mesh reaches out of the tomogram.", "check scale_factor: vertices are in voxels"),
         _error("V810", "Captions are not in the form of the archive, or their ids repeat.", _SOURCE),

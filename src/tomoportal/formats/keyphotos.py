@@ -13,7 +13,7 @@ from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
+from PIL import Image, UnidentifiedImageError
 
 from tomoportal.errors import FormatError
 from tomoportal.formats.png import png
@@ -82,19 +82,25 @@ def cut_key_photos(data: bytes, name: str) -> dict[str, bytes]:
     ``data`` is a PNG (kept unchanged as ``original``), JPEG, GIF or TIFF file; grey values beyond 8 bits are stretched
     over their range. Raises :class:`FormatError` for anything else, and for more than 64 million pixels.
     """
+    image, is_png = open_picture(data, name)
+    files = _cut(image)
+    return {**files, "original": data} if is_png else files
+
+
+def open_picture(data: bytes, name: str) -> tuple[Image.Image, bool]:
+    """A picture that `cut_key_photos` takes, decoded, and whether it is a PNG. Raises :class:`FormatError`."""
     fix = "give a PNG, JPEG, GIF or TIFF picture"
     try:
         with Image.open(io.BytesIO(data), formats=_FORMATS) as opened:
             if opened.width * opened.height > _MOST_PIXELS:
                 raise FormatError(f"the picture has {opened.width} × {opened.height} pixels", where=name, fix=fix)
-            kept = data if opened.format == "PNG" else None
-            image = _rgb(opened)
+            return _rgb(opened), opened.format == "PNG"
     except FormatError:
         raise
+    except UnidentifiedImageError as error:
+        raise FormatError("this is no picture", where=name, fix=fix) from error
     except (OSError, ValueError, SyntaxError, OverflowError, Image.DecompressionBombError) as error:
         raise FormatError(f"this is no picture that can be read: {error}", where=name, fix=fix) from error
-    files = _cut(image)
-    return files if kept is None else {**files, "original": kept}
 
 
 def _rgb(image: Image.Image) -> Image.Image:

@@ -29,7 +29,7 @@ def png(picture: NDArray[np.uint8]) -> bytes:
     filtered[0, 1:] = rows[0]
     np.subtract(rows[1:], rows[:-1], out=filtered[1:, 1:])  # modulo 256, as the filter wants it
     header = struct.pack(">IIBBBBB", width, height, _EIGHT_BITS, _RGB, 0, 0, 0)
-    data = zlib.compress(filtered, _LEVEL)
+    data = zlib.compress(filtered.data, _LEVEL)
     return b"".join((_SIGNATURE, _chunk(b"IHDR", header), _chunk(b"IDAT", data), _chunk(b"IEND", b"")))
 
 

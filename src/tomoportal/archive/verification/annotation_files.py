@@ -6,7 +6,7 @@ import json
 import math
 import struct
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -20,7 +20,7 @@ from tomoportal.formats.ndjson import read_points
 from tomoportal.formats.points import PointKind, VoxelPoints
 from tomoportal.storage import Store
 
-__all__ = ["check", "mesh_bounds", "point_findings"]
+__all__ = ["check", "mesh_bounds", "mesh_findings", "object_findings", "point_findings"]
 
 Shape = tuple[int, int, int]
 
@@ -196,14 +196,19 @@ def _mesh(store: Store, key: str, size: int, shape: Shape | None, found: list[Fi
     except FormatError as error:
         found.append(finding("V801", key, error.what))
         return
+    found += mesh_findings(low, high, count, key, shape)
+
+
+def mesh_findings(low: list[float], high: list[float], count: int, path: str, shape: Shape | None) -> Iterator[Finding]:
+    """A mesh of ``count`` vertices from ``low`` to ``high`` (x, y, z) in voxels, against a tomogram (z, y, x)."""
     if count == 0 or not all(map(math.isfinite, (*low, *high))):
-        found.append(finding("V808", key, "there are no vertices" if not count else "a vertex is not finite"))
+        yield finding("V808", path, "there are no vertices" if not count else "a vertex is not finite")
     elif shape is not None:
         margin = [_MESH_MARGIN * n for n in shape[::-1]]
         beyond = [lo < -m or hi > n + m for lo, hi, n, m in zip(low, high, shape[::-1], margin, strict=True)]
         if any(beyond):
             text = f"it reaches from {_place(low)} to {_place(high)} voxels (x, y, z); the tomogram has"
-            found.append(finding("V809", key, f"{text} {shape[2]} × {shape[1]} × {shape[0]}"))
+            yield finding("V809", path, f"{text} {shape[2]} × {shape[1]} × {shape[0]}")
 
 
 def mesh_bounds(store: Store, key: str, size: int) -> tuple[list[float], list[float], int]:
@@ -260,9 +265,17 @@ def _identified(view: View, entity: Entity) -> Iterator[Finding]:
         what = "it is not a JSON list" if key in view.sizes else "the file is not there"
         yield finding("V812", key, what)
         return
+    yield from object_findings(document, key)
+    stated = number(entity.content, "object_count")
+    if stated is not None and stated != len(document):
+        yield finding("V812", key, f"it holds {len(document)} objects, object_count says {stated:g}")
+
+
+def object_findings(rows: Sequence[Any], path: str) -> Iterator[Finding]:
+    """Identified objects, as the rows of their table: each has an ontology id and a name."""
     bad = [
         at
-        for at, each in enumerate(document)
+        for at, each in enumerate(rows)
         if not isinstance(each, dict)
         or not isinstance(each.get("object_id"), str)
         or not isinstance(each.get("object_name"), str)
@@ -270,10 +283,7 @@ def _identified(view: View, entity: Entity) -> Iterator[Finding]:
     ]
     if bad:
         text = f"the entries {several(bad)} lack an object_id such as GO:0005739 or an object_name"
-        yield finding("V812", key, text)
-    stated = number(entity.content, "object_count")
-    if stated is not None and stated != len(document):
-        yield finding("V812", key, f"it holds {len(document)} objects, object_count says {stated:g}")
+        yield finding("V812", path, text)
 
 
 def _json(view: View, key: str) -> Any:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import struct
 from collections import Counter
 from collections.abc import Iterator, Mapping
+from contextlib import closing
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
@@ -13,14 +14,16 @@ from tomoportal.archive.findings import Finding, finding, several
 from tomoportal.archive.verification.acquisition import mdoc_findings, parse_mdoc, time_order
 from tomoportal.archive.verification.view import Entity, View, number, rows
 from tomoportal.errors import FormatError, StorageError
+from tomoportal.formats.digital_micrograph import open_dm
 from tomoportal.formats.mdoc import Mdoc, MdocSection
 from tomoportal.formats.mrc import HEADER_SIZE, MrcHeader
 from tomoportal.storage import Store
 
-__all__ = ["Stack", "check", "frame_findings", "mdoc_of", "read_stack"]
+__all__ = ["Stack", "check", "frame_findings", "gain_findings", "mdoc_of", "read_stack"]
 
 _FRAMES = (".mrc", ".tif", ".tiff", ".eer", ".mrc.bz2")
-_GAINS = (*_FRAMES, ".gain", ".dm4", ".dm3")
+_DIGITAL_MICROGRAPH = (".dm4", ".dm3")
+_GAINS = (*_FRAMES, ".gain", *_DIGITAL_MICROGRAPH)
 _TIFFS = (".tif", ".tiff", ".eer", ".gain")
 _MOST_PAGES = 100_000
 _DOSE = 0.01  # e⁻/Å², relative to sums of rounded numbers
@@ -200,13 +203,18 @@ def _sizes(folder: str, stacks: Mapping[str, Stack]) -> Iterator[Finding]:
 
 def _gains(view: View, documents: list[Entity], frames: list[Stack], any_frame: bool) -> Iterator[Finding]:
     folder = f"{view.container.key}/Gains"
-    gains: dict[str, Stack] = {}
     names = list(view.files(folder))
-    for key in names:
-        yield from _file(view.store, key, _GAINS, gains)
     uncorrected = any(entity.content.get("is_gain_corrected") is False for entity in documents)
     if uncorrected and any_frame and not names:
         yield finding("V711", documents[0].key, "is_gain_corrected is false, and the folder Gains is empty")
+    yield from gain_findings(view.store, names, frames)
+
+
+def gain_findings(store: Store, names: list[str], frames: list[Stack]) -> Iterator[Finding]:
+    """The findings on gain references, by themselves and against the sizes of the frames that they belong to."""
+    gains: dict[str, Stack] = {}
+    for key in names:
+        yield from _file(store, key, _GAINS, gains)
     for key, gain in gains.items():
         if gain.images != 1:
             yield finding("V714", key, f"it holds {gain.images} images")
@@ -221,7 +229,7 @@ def _gains(view: View, documents: list[Entity], frames: list[Stack], any_frame: 
 
 
 def read_stack(store: Store, key: str) -> Stack | None:
-    """Size and number of images of an MRC or TIFF file (EER is one); None for what is compressed or of another kind.
+    """Size and number of images of an MRC, TIFF (EER is one) or DigitalMicrograph file; None for what is compressed.
 
     Raises :class:`FormatError`. Only headers are read.
     """
@@ -229,6 +237,10 @@ def read_stack(store: Store, key: str) -> Stack | None:
     if name.endswith(".mrc"):
         header = MrcHeader.parse(store.get_range(key, 0, HEADER_SIZE), key, store.stat(key).size)
         return Stack(header.nx, header.ny, header.nz)
+    if name.endswith(_DIGITAL_MICROGRAPH):
+        with closing(open_dm(store, key)) as volume:
+            images, height, width = volume.shape
+        return Stack(width, height, images)
     return _tiff(store, key) if name.endswith(_TIFFS) else None
 
 

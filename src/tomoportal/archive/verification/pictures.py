@@ -7,8 +7,9 @@ from collections.abc import Iterator
 
 from tomoportal.archive.findings import Finding, finding
 from tomoportal.archive.verification.view import View
+from tomoportal.storage import Store
 
-__all__ = ["check", "picture_size"]
+__all__ = ["check", "picture_findings", "picture_size"]
 
 _HEAD = 256 * 1024  # a JPEG may carry a colour profile before its size
 _SMALLEST = 50
@@ -23,11 +24,12 @@ def check(view: View) -> Iterator[Finding]:
             for part, path in photos.items() if isinstance(photos, dict) else ():
                 key = view.file(path)
                 if key is not None and key in view.sizes:
-                    yield from _check(view, key, part, kind == "tomogram")
+                    yield from picture_findings(view.store, key, part, of_tomogram=kind == "tomogram")
 
 
-def _check(view: View, key: str, part: str, of_tomogram: bool) -> Iterator[Finding]:
-    size = picture_size(view.store.get_range(key, 0, _HEAD))
+def picture_findings(store: Store, key: str, part: str, *, of_tomogram: bool = False) -> Iterator[Finding]:
+    """A file that is shown as ``part`` (``snapshot``, ``thumbnail``, …): whether it is a picture, and large enough."""
+    size = picture_size(store.get_range(key, 0, _HEAD))
     if size is None:
         yield finding("V206", key, "the file does not begin as a PNG, JPEG or GIF image does")
         return

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from tomoportal.archive import RULES
+from tomoportal.errors import IngestError
 from tomoportal.formats.convert import convert_volume
 from tomoportal.formats.label_volume import LabelVolume
 from tomoportal.formats.masks import instance_mask, semantic_mask
@@ -13,20 +15,20 @@ from tomoportal.ingest.bench import Bench
 from tomoportal.ingest.plan import Item
 from tomoportal.ingest.steps.annotation_files import file_entry, target_shape, tomogram_shape
 
-__all__ = ["make_mask", "missing_label"]
+__all__ = ["make_mask", "missing_label", "size_problem"]
+
+_Size = tuple[int, int, int]
 
 
 def make_mask(shape: Mapping[str, Any], item: Item, bench: Bench, warnings: list[str]) -> list[dict[str, Any]]:
     """Write one mask; the entries of its files, none if no voxel has the label."""
     arguments, settings = shape["arguments"], item.settings
     volume = bench.labels.open(bench.source, shape["key"], bench.digest(shape["key"]), workers=bench.jobs)
+    problem = size_problem(volume.shape, tomogram_shape(settings["mrc"], bench), arguments)
+    if problem:  # where such a mask lies in the tomogram, nobody knows
+        raise IngestError(problem, where=shape["key"], fix=RULES["V807"].fix)
     if isinstance(volume, LabelVolume) and not _occurs(volume, shape):
         return []
-    size = tomogram_shape(settings["mrc"], bench)
-    if size is not None and volume.shape != size and not arguments.get("rescale"):
-        warnings.append(
-            f"{shape['key']}: the mask has {volume.shape[::-1]} voxels (x, y, z), the tomogram {size[::-1]}"
-        )
     instances = shape["shape"] == "InstanceSegmentationMask"
     grid = target_shape(settings, bench) if arguments.get("rescale") else None
     mask: Volume = instance_mask(volume, target_shape=grid) if instances else _semantic(volume, arguments, grid)
@@ -50,6 +52,17 @@ def make_mask(shape: Mapping[str, Any], item: Item, bench: Bench, warnings: list
     count = converted.count if instances else 0
     formats = [name for name in ("zarr", "mrc") if name == "zarr" or shape["targets"][name] in written]
     return [file_entry(name, shape["targets"][name], shape, count) for name in formats]
+
+
+def size_problem(mask: _Size, tomogram: _Size | None, arguments: Mapping[str, Any]) -> str | None:
+    """Why a mask does not fit its tomogram (both z, y, x): it has another size and is not to be rescaled (V807)."""
+    if tomogram is None or mask == tomogram or arguments.get("rescale"):
+        return None
+    return f"the mask has {_voxels(mask)} voxels (x × y × z), its tomogram {_voxels(tomogram)}"
+
+
+def _voxels(size: _Size) -> str:
+    return " × ".join(map(str, reversed(size)))
 
 
 def missing_label(shape: Mapping[str, Any]) -> str:

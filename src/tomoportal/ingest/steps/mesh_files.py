@@ -9,14 +9,14 @@ from collections.abc import Mapping
 from typing import Any
 
 from tomoportal.errors import IngestError
-from tomoportal.formats.meshes import outside_volume, placed, read_mesh, simplified, write_glb
+from tomoportal.formats.meshes import Mesh, outside_volume, placed, read_mesh, simplified, write_glb
 from tomoportal.formats.neuroglancer.meshes import write_mesh_layer
 from tomoportal.formats.points import VoxelPoints
 from tomoportal.ingest.bench import Bench
 from tomoportal.ingest.plan import Item
 from tomoportal.ingest.steps.annotation_files import file_entry, tomogram_shape
 
-__all__ = ["make_mesh", "make_oriented_mesh"]
+__all__ = ["make_mesh", "make_oriented_mesh", "read_source_mesh"]
 
 _MOST_TRIANGLES = 500_000
 """Of all instances together: about 9 MB, which a browser draws smoothly."""
@@ -26,15 +26,8 @@ _FEWEST = 20
 
 def make_mesh(shape: Mapping[str, Any], item: Item, bench: Bench, warnings: list[str]) -> dict[str, Any]:
     """Write one surface; ``scale_factor`` leads from the file's unit to voxels of the annotation (transforms 7)."""
-    arguments, key = shape["arguments"], shape["key"]
-    segment = arguments.get("name") or arguments.get("mesh_name")
-    mesh = read_mesh(bench.read(key), key, file_format=arguments["file_format"], segment=segment)
-    factor = 1.0 if arguments.get("scale_factor") is None else float(arguments["scale_factor"])
-    if not factor > 0:
-        raise IngestError(
-            f"the scale_factor is {factor:g}", where=key, fix="give the number that leads from its unit to voxels"
-        )
-    mesh = mesh.scaled(factor)
+    key = shape["key"]
+    mesh = read_source_mesh(shape, bench)
     size = tomogram_shape(item.settings["mrc"], bench)
     if size is not None:
         outside = outside_volume(mesh, (size[2], size[1], size[0]))
@@ -50,6 +43,19 @@ def make_mesh(shape: Mapping[str, Any], item: Item, bench: Bench, warnings: list
     name = str(item.settings["metadata"]["annotation_object"]["name"])
     write_mesh_layer(bench.target, shape["layer"], simplified(mesh, _MOST_TRIANGLES), name)
     return file_entry("glb", target, shape, 1)
+
+
+def read_source_mesh(shape: Mapping[str, Any], bench: Bench) -> Mesh:
+    """The surface in voxels. Raises `FormatError`, and `IngestError` for a scale_factor that is not above 0."""
+    arguments, key = shape["arguments"], shape["key"]
+    segment = arguments.get("name") or arguments.get("mesh_name")
+    mesh = read_mesh(bench.read(key), key, file_format=arguments["file_format"], segment=segment)
+    factor = 1.0 if arguments.get("scale_factor") is None else float(arguments["scale_factor"])
+    if not factor > 0:
+        raise IngestError(
+            f"the scale_factor is {factor:g}", where=key, fix="give the number that leads from its unit to voxels"
+        )
+    return mesh.scaled(factor)
 
 
 def make_oriented_mesh(

@@ -1,7 +1,4 @@
-"""The rules of ``verify`` on the sources of a config, before anything is ingested. Writes nothing.
-
-The plan says what belongs together: a run's mdoc, raw tilt list, stack, alignment files, tomograms and annotations.
-"""
+"""The sources of one run, against each other and against the config."""
 
 from __future__ import annotations
 
@@ -12,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from tomoportal.archive import Archive, Container, Finding, SourceDigests
+from tomoportal.archive import Finding
 from tomoportal.archive.findings import finding, several
 from tomoportal.archive.verification.acquisition import angle_findings, mdoc_findings, parse_angles, parse_mdoc
 from tomoportal.archive.verification.alignments import (
@@ -21,76 +18,37 @@ from tomoportal.archive.verification.alignments import (
     matrix_findings,
     parse_alignment_file,
 )
-from tomoportal.archive.verification.annotation_files import point_findings
-from tomoportal.archive.verification.frames import frame_findings
+from tomoportal.archive.verification.frames import Stack, frame_findings, gain_findings
 from tomoportal.archive.verification.tiltseries import axis_findings, pixel_findings, range_findings, value_findings
 from tomoportal.archive.verification.tomograms import field_findings
 from tomoportal.archive.verification.volumes import spacing_findings
 from tomoportal.archive.verification.voxels import value_findings as voxel_findings
-from tomoportal.errors import FormatError, IngestError, StorageError
-from tomoportal.formats.captions import CaptionKind, read_captions
+from tomoportal.errors import FormatError, StorageError
 from tomoportal.formats.ctf import read_ctf
+from tomoportal.formats.keyphotos import open_picture
 from tomoportal.formats.mdoc import Mdoc
-from tomoportal.formats.meshes import read_mesh
 from tomoportal.formats.opening import open_volume
 from tomoportal.formats.volumes import ISOTROPY_TOLERANCE, Volume
 from tomoportal.ingest.bench import Bench
-from tomoportal.ingest.config import Config
-from tomoportal.ingest.plan import Item, Plan
-from tomoportal.ingest.planner import make_plan
-from tomoportal.ingest.sections import MESH_SHAPES, POINT_SHAPES, SHAPES
-from tomoportal.ingest.sources import SourceRoot
-from tomoportal.ingest.steps.identified_objects import read_objects
-from tomoportal.ingest.steps.point_files import read_source_points
+from tomoportal.ingest.checks.annotations import annotation_findings
+from tomoportal.ingest.checks.objects import ObjectTables
+from tomoportal.ingest.plan import Item
 from tomoportal.storage import Store
 
-__all__ = ["check_sources"]
+__all__ = ["RunCheck"]
 
 _SPACING = 0.001  # Å
 _Shape = tuple[int, int, int]
-_Progress = Callable[[int, int, str], None]
 
 
-def check_sources(
-    config: Config, source: SourceRoot, *, voxels: bool = False, progress: _Progress | None = None
-) -> list[Finding]:
-    """Everything that is wrong with the sources of a config; paths are keys below the source root.
-
-    ``voxels`` reads the volumes as well. Raises :class:`ConfigError` as planning does; nothing is written.
-    """
-    nowhere = Archive.open("memory://", create=True)
-    plan = make_plan(config, source, nowhere)
-    found = list(_plan_findings(plan, config.name))
-    runs: dict[str, list[Item]] = {}
-    for item in plan.items:
-        if item.run is not None:
-            runs.setdefault(item.run, []).append(item)
-    with SourceDigests(nowhere) as digests:
-        for done, (run, items) in enumerate(runs.items(), start=1):
-            bench = Bench(nowhere, source.store, plan.options, digests, nowhere.manifest(Container.of(run)))
-            found += _Run(source.store, bench, items, voxels).check()
-            if progress:
-                progress(done, len(runs), run)
-    return list(dict.fromkeys(found))
-
-
-def _plan_findings(plan: Plan, name: str) -> Iterator[Finding]:
-    for error in plan.errors:
-        what = f"{error.run}: {error.problem.what}" if error.run else error.problem.what
-        yield finding("V901", error.problem.where or name, what, error.problem.fix)
-    for one in plan.unmatched:
-        yield finding("V902" if one.wrong else "V903", one.where, str(one).removeprefix(f"{one.where}: "))
-    for warning in plan.warnings:
-        yield finding("V904", warning.where or name, warning.what, warning.fix)
-
-
-class _Run:
+class RunCheck:
     """The sources of one run. What one check reads and another needs too is kept here."""
 
-    def __init__(self, store: Store, bench: Bench, items: list[Item], voxels: bool) -> None:
-        self.store, self.bench, self.items, self.voxels = store, bench, items, voxels
+    def __init__(self, store: Store, bench: Bench, items: list[Item], tables: ObjectTables, voxels: bool) -> None:
+        self.store, self.bench, self.items, self.tables, self.voxels = store, bench, items, tables, voxels
         self.found: list[Finding] = []
         self.mdoc: tuple[str, Mdoc] | None = None
+        self.frames: list[Stack] = []
         self.angles: NDArray[np.float64] | None = None
         self.stack: _Shape | None = None
         self.pixel: float | None = None
@@ -106,14 +64,16 @@ class _Run:
             "tiltseries": self._tilt_series,
             "ctf": self._ctf,
             "alignment": self._alignment,
-            "identified_objects": self._objects,
             "tomogram_volume": self._tomogram,
             "annotation": self._annotation,
+            "key_photos": self._pictures,
+            "identified_objects": self._objects,
         }
         for kind, look in topics.items():
             for item in self.items:
                 if item.kind == kind and item.action != "reference":
                     look(item)
+        self._gains()
         return self.found
 
     def _read(self, key: str) -> bytes | None:
@@ -136,7 +96,16 @@ class _Run:
     def _frames(self, item: Item) -> None:
         if item.sources:
             folder = item.sources[0].rpartition("/")[0]
-            frame_findings(self.store, list(item.sources), folder, self.mdoc, self.found)
+            stacks = frame_findings(self.store, list(item.sources), folder, self.mdoc, self.found)
+            self.frames += stacks.values()
+
+    def _gains(self) -> None:
+        gains = [item.sources[0] for item in self.items if item.kind == "gain"]
+        self.found += gain_findings(self.store, gains, self.frames)
+        raw = [item for item in self.items if item.kind == "frames" and item.sources]
+        if raw and not gains and raw[0].settings["metadata"].get("is_gain_corrected") is False:
+            text = "is_gain_corrected is false, and the config names no gain reference"
+            self.found.append(finding("V711", f"{raw[0].config_path}.metadata of {raw[0].run}", text))
 
     def _stack(self, item: Item) -> None:
         self.pixel = item.settings["voxel_spacing"]
@@ -178,15 +147,6 @@ class _Run:
         beyond = [row.section for row in table.sections if self.stack and row.section > self.stack[0]]
         if beyond and self.stack:
             self.found.append(finding("V746", key, f"section {several(beyond)} does not exist; {self.stack[0]} do"))
-
-    def _objects(self, item: Item) -> None:
-        key = item.sources[0]
-        data = self._read(key)
-        try:
-            if data is not None:
-                read_objects(data, key)
-        except FormatError as error:
-            self.found.append(finding("V905", key, f"{error.where or key}: {error.what}", error.fix))
 
     # --- alignment and tomograms
 
@@ -239,43 +199,22 @@ class _Run:
             self.found.append(finding("V905", key, error.what, error.fix))
             return None
 
-    # --- annotations
+    # --- annotations, pictures, tables
 
     def _annotation(self, item: Item) -> None:
-        shape = self.shapes.get(str(item.settings.get("mrc")))
-        for part in item.settings["shapes"]:
-            stored = SHAPES[part["shape"]]
+        self.found += annotation_findings(item, self.shapes.get(str(item.settings.get("mrc"))), self.bench, self.voxels)
+
+    def _pictures(self, item: Item) -> None:
+        for key in dict.fromkeys(item.settings.get("given", {}).values()):
+            data = self._read(key)
             try:
-                if stored in POINT_SHAPES:
-                    self._points(part, item, shape)
-                elif stored.endswith("Mask"):
-                    self._mask(part, shape)
-                elif part["shape"] in MESH_SHAPES:
-                    arguments = part["arguments"]
-                    segment = arguments.get("name") or arguments.get("mesh_name")
-                    data = self.store.get(part["key"])
-                    read_mesh(data, part["key"], file_format=arguments["file_format"], segment=segment)
-                else:
-                    kind: CaptionKind = "captions" if stored == "GlobalCaption" else "objects"
-                    read_captions(self.store.get(part["key"]), part["key"], kind=kind)
-            except (FormatError, IngestError, StorageError) as error:
-                self.found.append(
-                    finding("V905", part["key"], f"{error.where or part['key']}: {error.what}", error.fix)
-                )
+                if data is not None:
+                    open_picture(data, key)
+            except FormatError as error:
+                self.found.append(finding("V905", key, error.what, error.fix))
 
-    def _points(self, part: Mapping[str, Any], item: Item, shape: _Shape | None) -> None:
-        spacing = float(item.settings["spacing"])
-        warnings: list[str] = []
-        points = read_source_points(part["shape"], part["key"], part["arguments"], spacing, shape, self.bench, warnings)
-        self.found += [finding("V904", part["key"], warning) for warning in warnings]
-        self.found += point_findings(points, part["key"], shape, spacing)
-
-    def _mask(self, part: Mapping[str, Any], shape: _Shape | None) -> None:
-        key = str(part["key"]).rstrip("/")
-        with closing(open_volume(self.store, key)) as volume:
-            if shape and volume.shape != shape and not part["arguments"].get("rescale"):
-                text = f"the mask has {volume.shape} voxels (z, y, x), its tomogram {shape}"
-                self.found.append(finding("V807", key, text))
+    def _objects(self, item: Item) -> None:
+        self.found += self.tables.check(item.sources[0], str(item.settings["run_name"]))
 
 
 def _header(volume: Volume, key: str, spacing: float, in_plane: bool) -> Iterator[Finding]:
