@@ -358,7 +358,7 @@ def test_the_rule_of_visibility_is_asked(server: LiveServer, monkeypatch: pytest
 
 
 def test_an_archive_that_fails_is_a_503_of_s3(server: LiveServer, monkeypatch: pytest.MonkeyPatch) -> None:
-    def failing(store: Store, asked: object, hidden: object) -> None:
+    def failing(store: Store, *_: object) -> None:
         raise StorageError("the disk at /secret/path is gone")
 
     monkeypatch.setattr(endpoint, "list_page", failing)

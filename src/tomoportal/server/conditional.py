@@ -14,6 +14,7 @@ __all__ = [
     "parse_range",
     "precondition_holds",
     "range_applies",
+    "requested_range",
 ]
 
 _SINGLE_RANGE = re.compile(r"\s*bytes\s*=\s*(\d*)\s*-\s*(\d*)\s*", re.IGNORECASE)
@@ -46,6 +47,22 @@ def parse_range(header: str | None, size: int) -> tuple[int, int] | None:
     if start >= size:
         raise UnsatisfiableRangeError
     return start, min(int(last) + 1, size) if last else size
+
+
+def requested_range(header: str | None) -> tuple[int, int | None]:
+    """What a ``Range`` header asks for of a file whose size is not known yet: ``(start, stop)``, open at the end.
+
+    A negative start counts from the end; whatever :func:`parse_range` would not answer with a range is the whole file.
+    """
+    match = _SINGLE_RANGE.fullmatch(header or "")
+    if match is None or match.groups() == ("", ""):
+        return 0, None
+    first, last = match.groups()
+    if not first:
+        return -int(last), None
+    if last and int(last) < int(first):
+        return 0, None
+    return int(first), int(last) + 1 if last else None
 
 
 def http_date(timestamp: float) -> str:

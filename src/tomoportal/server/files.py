@@ -80,7 +80,7 @@ class Files:
         if not self._readable(scope, key):
             return _message(404, "There is no such file in the archive.")
         try:
-            source = open_source(self._context.archive.store, key)
+            source = open_source(self._context.archive.store, key, headers, method)
         except NotFoundError:
             return _message(404, "There is no such file in the archive. A folder is listed with a / at the end.")
         except PermissionError as error:

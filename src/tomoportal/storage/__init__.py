@@ -21,7 +21,7 @@ worker processes (it is pickled as its URL).
 
 from __future__ import annotations
 
-from tomoportal.storage.base import FileRecord, Folder, Lock, Stat, Store, Writer, sha256_of
+from tomoportal.storage.base import FileRecord, Folder, Lock, Reading, Stat, Store, Writer, sha256_of
 from tomoportal.storage.keys import behind
 from tomoportal.storage.local_listing import version_tag
 from tomoportal.storage.opening import open_store
@@ -30,6 +30,7 @@ __all__ = [
     "FileRecord",
     "Folder",
     "Lock",
+    "Reading",
     "Stat",
     "Store",
     "Writer",

@@ -15,7 +15,7 @@ from typing import Protocol
 from tomoportal.errors import NotFoundError, StorageError
 from tomoportal.storage.keys import check_key, check_prefix, join, parent_of
 
-__all__ = ["FileRecord", "Folder", "Lock", "Stat", "Store", "SubStore", "Writer", "sha256_of"]
+__all__ = ["FileRecord", "Folder", "Lock", "Reading", "Stat", "Store", "SubStore", "Writer", "sha256_of"]
 
 LOCK_TIMEOUT = 60.0
 """Seconds that :meth:`Store.lock` waits for another holder by default."""
@@ -46,6 +46,15 @@ class Folder:
     @property
     def is_folder(self) -> bool:
         return True
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """One version of an object that is being read: its facts, and its bytes from ``start`` on as they arrive."""
+
+    stat: Stat
+    start: int
+    pieces: Iterator[bytes]
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -214,6 +223,24 @@ class Store(ABC):
             if len(piece) < size:
                 return
 
+    def open_reader(self, key: str, start: int = 0, stop: int | None = None) -> Reading:
+        """An object's facts and its bytes ``start … stop``, on object stores by one request for both.
+
+        A negative ``start`` counts from the end. Raises :class:`NotFoundError`, and :class:`StorageError` for a range
+        that begins behind the end.
+        """
+        stat = self.stat(key)
+        first = max(stat.size + start, 0) if start < 0 else start
+        last = stat.size if stop is None else min(stop, stat.size)
+        if first > last:
+            raise StorageError(f"the object has only {stat.size} bytes", where=key)
+
+        def pieces() -> Iterator[bytes]:
+            for begin in range(first, last, _READ_SIZE):
+                yield self.get_range(key, begin, min(_READ_SIZE, last - begin))
+
+        return Reading(stat, first, pieces())
+
     def glob(self, pattern: str) -> builtins.list[Stat | Folder]:
         """Objects and folders that match a pattern, sorted by key.
 
@@ -338,6 +365,10 @@ class SubStore(Store):
         base = f"{self._prefix}/"
         for found in self._parent.scan(base + prefix, after=base + after, by_folder=by_folder):
             yield Folder(found.key[len(base) :]) if isinstance(found, Folder) else self._down(found)
+
+    def open_reader(self, key: str, start: int = 0, stop: int | None = None) -> Reading:
+        found = self._parent.open_reader(self._up(key), start, stop)
+        return Reading(self._down(found.stat), found.start, found.pieces)
 
     def local_path(self, key: str) -> Path | None:
         return self._parent.local_path(self._under(key))

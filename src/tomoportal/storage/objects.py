@@ -18,7 +18,7 @@ from obstore import exceptions
 from obstore.store import HTTPStore, MemoryStore, S3Store
 
 from tomoportal.errors import ConflictError, NotFoundError, StorageError
-from tomoportal.storage.base import LOCK_TIMEOUT, Folder, Lock, Stat, Store, Writer
+from tomoportal.storage.base import LOCK_TIMEOUT, Folder, Lock, Reading, Stat, Store, Writer
 from tomoportal.storage.keys import behind, check_key, check_prefix, join, just_before, parent_of
 from tomoportal.storage.leases import lease
 from tomoportal.storage.owners import new_token
@@ -129,6 +129,18 @@ class ObjectStore(Store):
         with _explained(key):
             for piece in obstore.get(self._remote, self._path(key)).stream(min_chunk_size=size):
                 yield bytes(piece)
+
+    def open_reader(self, key: str, start: int = 0, stop: int | None = None) -> Reading:
+        options: Any = {}
+        if start < 0:
+            options["range"] = {"suffix": -start}
+        elif stop is not None:
+            options["range"] = (start, stop)
+        elif start:
+            options["range"] = {"offset": start}
+        with _explained(key):
+            found = obstore.get(self._remote, self._path(key), options=options)
+            return Reading(self._stat(found.meta), int(found.range[0]), _arriving(key, found))
 
     def stat(self, key: str) -> Stat:
         with _explained(key):
@@ -336,6 +348,12 @@ class _ObjectWriter(Writer):
 
     def _abort(self) -> None:
         self._file = None
+
+
+def _arriving(key: str, found: Any) -> Iterator[bytes]:
+    with _explained(key):
+        for piece in found.stream(min_chunk_size=1 << 20):
+            yield bytes(piece)
 
 
 def _reopen(url: str, read_only: bool) -> ObjectStore:

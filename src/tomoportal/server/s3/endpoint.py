@@ -22,7 +22,7 @@ from tomoportal.server.context import Context
 from tomoportal.server.file_replies import DATA_CORS, FileReply, file_reply, send_reply
 from tomoportal.server.file_sources import open_source
 from tomoportal.server.s3 import xml
-from tomoportal.server.s3.listing import BadArgumentError, Listing, list_page
+from tomoportal.server.s3.listing import BadArgumentError, Levels, Listing, list_page
 from tomoportal.server.served_keys import is_ours, is_plain
 
 __all__ = ["S3"]
@@ -76,6 +76,7 @@ class S3:
     def __init__(self, context: Context) -> None:
         self._context = context
         self._bucket = context.settings.bucket
+        self._levels = Levels()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["method"] == "OPTIONS":
@@ -120,7 +121,7 @@ class S3:
         if "versioning" in parameters:
             return _document(xml.versioning(), method)
         asked = Listing.parse(parameters)
-        page = list_page(self._context.archive.store, asked, _Hidden(self._context, viewer))
+        page = list_page(self._context.archive.store, asked, _Hidden(self._context, viewer), self._levels)
         return _document(xml.listing(self._bucket, asked, page), method)
 
     def _object(
@@ -133,7 +134,7 @@ class S3:
         if not is_plain(key) or is_ours(key) or not self._context.may_read(key, viewer):
             raise nothing
         try:
-            source = open_source(self._context.archive.store, key)
+            source = open_source(self._context.archive.store, key, headers, scope["method"])
         except NotFoundError:
             raise nothing from None
         except PermissionError as error:

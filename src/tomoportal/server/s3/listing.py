@@ -4,12 +4,18 @@ from __future__ import annotations
 
 import base64
 import binascii
+import math
+import threading
+import time
+from bisect import bisect_right
+from collections import OrderedDict
 from collections.abc import Callable, Generator, Iterator, Mapping
 from dataclasses import dataclass, field
+from itertools import islice
 
 from tomoportal.storage import Folder, Stat, Store, behind
 
-__all__ = ["MOST_KEYS", "BadArgumentError", "Listing", "Page", "list_page"]
+__all__ = ["MOST_KEYS", "BadArgumentError", "Levels", "Listing", "Page", "list_page"]
 
 MOST_KEYS = 1000
 """Keys and folders of one page, at most."""
@@ -94,13 +100,64 @@ Hidden = Callable[[str], str | None]
 """``hidden(key)`` → the folder (or the key itself) that the one who asks may not see; None if it may be seen."""
 
 
-def list_page(store: Store, asked: Listing, hidden: Hidden) -> Page:
-    """One page. What is read of the store is what the page holds and one key more."""
+class Levels:
+    """Folders of an object store by level: read once for all pages of a listing, which each read it all otherwise.
+
+    Object stores tell a level from its beginning only. The first page reads anew; what continues it is cut from what
+    the first one read, as long as that is not too long ago.
+    """
+
+    patience = 60.0
+    """Seconds from one page to the next."""
+    largest = 200_000
+    """Entries of all levels together; larger ones are read again for every page."""
+
+    def __init__(self) -> None:
+        self._known: OrderedDict[str, tuple[float, list[Stat | Folder]]] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def scan(self, store: Store, asked: Listing, after: str) -> Iterator[Stat | Folder]:
+        """As ``Store.scan``."""
+        by_folder = asked.delimiter == "/"
+        inside = asked.token is None and asked.start_after  # may lie within a folder
+        if not by_folder or inside or store.local_path("") is not None:
+            return store.scan(asked.prefix, after=after, by_folder=by_folder)
+        place = f"{store.url}\n{asked.prefix}"
+        level = self._kept(place) if after else None
+        if level is None:
+            level = list(store.scan(asked.prefix, by_folder=True))
+            self._keep(place, level)
+        return islice(level, bisect_right(level, after, key=_place), None)
+
+    def _kept(self, place: str) -> list[Stat | Folder] | None:
+        with self._lock:
+            when, level = self._known.get(place, (-math.inf, None))
+            if time.monotonic() - when > self.patience:
+                return None
+            self._known[place] = time.monotonic(), level or []
+            return level
+
+    def _keep(self, place: str, level: list[Stat | Folder]) -> None:
+        with self._lock:
+            self._known.pop(place, None)
+            self._known[place] = time.monotonic(), level
+            size = sum(len(each) for _, each in self._known.values())
+            while size > self.largest:
+                _, (_, gone) = self._known.popitem(last=False)
+                size -= len(gone)
+
+
+def _place(found: Stat | Folder) -> str:
+    return f"{found.key}/" if isinstance(found, Folder) else found.key
+
+
+def list_page(store: Store, asked: Listing, hidden: Hidden, levels: Levels) -> Page:
+    """One page. What is read of the store is what the page holds and one key more, or one level."""
     page = Page()
     if asked.limit == 0:
         return page
     position = asked.position
-    for found in _entries(store, asked, hidden):
+    for found in _entries(store, asked, hidden, levels):
         if len(page.objects) + len(page.folders) == asked.limit:
             page.next_token = _token(position)
             break
@@ -113,16 +170,18 @@ def list_page(store: Store, asked: Listing, hidden: Hidden) -> Page:
     return page
 
 
-def _entries(store: Store, asked: Listing, hidden: Hidden) -> Iterator[Stat | str]:
+def _entries(store: Store, asked: Listing, hidden: Hidden, levels: Levels) -> Iterator[Stat | str]:
     """Objects, and folders as texts that end with the delimiter, in order."""
     position: str | None = asked.position
     while position is not None:
-        position = yield from _run(store, asked, position, hidden)
+        position = yield from _run(store, asked, position, hidden, levels)
 
 
-def _run(store: Store, asked: Listing, after: str, hidden: Hidden) -> Generator[Stat | str, None, str | None]:
+def _run(
+    store: Store, asked: Listing, after: str, hidden: Hidden, levels: Levels
+) -> Generator[Stat | str, None, str | None]:
     """Entries up to one behind which the store has to be asked anew; returns that place, None at the end."""
-    for found in store.scan(asked.prefix, after=after, by_folder=asked.delimiter == "/"):
+    for found in levels.scan(store, asked, after):
         skipped = hidden(found.key)
         if skipped == found.key:
             continue
