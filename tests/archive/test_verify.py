@@ -148,6 +148,7 @@ def break_json(store: Store) -> None:
     ids=lambda value: getattr(value, "__name__", ""),
 )
 def test_files(archive: Archive, damage: Callable[[Store], None], expected: dict[str, list[str]]) -> None:
+    """F3: also a file of the right size with one wrong byte."""
     damage(archive.store)
     found = rules(archive)
     found.pop("V405", None)
