@@ -4,11 +4,17 @@ from __future__ import annotations
 
 import copy
 import os
+import threading
+import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote
 
+import httpx
 import mrcfile
 import numpy as np
 import pytest
@@ -16,11 +22,13 @@ import tifffile
 
 from tomoportal.archive import Archive
 from tomoportal.formats.convert import convert_volume
+from tomoportal.formats.label_volume import LabelVolume
 from tomoportal.formats.mrc import open_mrc
 from tomoportal.ingest import Plan, Report, load_config, make_plan, open_source, run_plan
 from tomoportal.ingest.shared_labels import SharedLabels
 from tomoportal.storage import open_store
 from tomoportal.testing.faulty import FaultyStore
+from tomoportal.testing.object_server import s3_server
 from tomoportal.testing.sources import SHAPE, SPACING, write_mrc
 
 Edit = Callable[[Path, Callable[[dict[str, Any]], object]], Path]
@@ -120,6 +128,92 @@ def test_ten_annotations_read_their_mask_once(raw: Path, edit: Edit, tmp_path: P
             assert np.array_equal(mask.data, _volume() == label)
 
 
+@contextmanager
+def _counted_bucket(raw: Path) -> Iterator[tuple[str, Counter[str]]]:
+    """The sources in a bucket, behind a server that counts the bytes that are read of every object."""
+    read: Counter[str] = Counter()
+    guard = threading.Lock()
+
+    class Counted(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            headers = {
+                name: value
+                for name, value in self.headers.items()
+                if name.lower().startswith("x-amz-") or name.lower() in ("range", "authorization")
+            }
+            answer = client.request(self.command, f"{behind}{self.path}", headers=headers)
+            if self.command == "GET" and answer.is_success and "list-type" not in self.path:
+                with guard:
+                    read[unquote(self.path.partition("?")[0]).split("/", 2)[2]] += len(answer.content)
+            self.send_response(answer.status_code)
+            for name, value in answer.headers.items():
+                if name.lower() not in ("connection", "transfer-encoding"):
+                    self.send_header(name, value)
+            self.end_headers()
+            self.wfile.write(answer.content)
+
+        do_HEAD = do_GET
+
+        def log_message(self, format: str, *args: Any) -> None:
+            return
+
+    with s3_server() as bucket, httpx.Client() as client:
+        behind = bucket.partition("endpoint=")[2]
+        store = open_store(bucket)
+        for path in raw.rglob("*"):
+            if path.is_file():
+                store.put(path.relative_to(raw).as_posix(), path.read_bytes())
+        time.sleep(2.5)  # digests of files that are younger are not remembered
+        with ThreadingHTTPServer(("127.0.0.1", 0), Counted) as server:
+            thread = threading.Thread(target=server.serve_forever)
+            thread.start()
+            try:
+                yield f"s3://bucket?endpoint=http://127.0.0.1:{server.server_port}", read
+            finally:
+                server.shutdown()
+                thread.join()
+
+
+@pytest.mark.parametrize("kind", ["zarr", pytest.param("mrc", marks=pytest.mark.slow)])
+def test_several_workers_read_their_mask_once(
+    raw: Path, edit: Edit, tmp_path: Path, kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """F61: processes that share the ten annotations read together what one alone reads of every object.
+
+    That is each byte once for the digest and once for the voxels, and small headers.
+    """
+    (tmp_path / "tmp").mkdir()
+    monkeypatch.setenv("TMPDIR", str(tmp_path / "tmp"))
+    monkeypatch.setattr("tempfile.tempdir", None)
+    loaded = load_config(_prepared(raw, edit, kind))
+    (raw / "config.yaml").unlink()
+    found = []
+    with _counted_bucket(raw) as (url, read):
+        for jobs in (1, 3):
+            archive = Archive.open(tmp_path / f"archive-{jobs}", create=True)
+            source = open_source(url, loaded.source_prefix)
+            plan = make_plan(loaded, source, archive)
+            read.clear()
+            report = run_plan(plan, archive, source.store, jobs)
+            assert report.ok, report.failures
+            found.append({key: size for key, size in read.items() if key.startswith(f"labels.{kind}")})
+    alone, together = found
+    if kind == "zarr":
+        chunks = {key: size for key, size in together.items() if key.startswith("labels.zarr/0/") and "/.z" not in key}
+        stored = [path for path in (raw / "labels.zarr/0").rglob("*") if path.is_file() and path.name[0] != "."]
+        assert chunks == {path.relative_to(raw).as_posix(): 2 * path.stat().st_size for path in stored}
+    else:
+        size = (raw / "labels.mrc").stat().st_size
+        headers = together["labels.mrc"] - 2 * size
+        assert headers <= 10 * 4096, "what tells shape and type is read by each item"
+        assert alone["labels.mrc"] - 2 * size <= headers
+    assert list((tmp_path / "tmp").iterdir()) == [], "nothing is left behind"
+    for label in range(1, LABELS):
+        (path,) = (tmp_path / "archive-3" / FOLDER / f"Annotations/{99 + label}").glob("*.mrc")
+        with mrcfile.open(path) as mask:
+            assert np.array_equal(mask.data, _volume() == label)
+
+
 def test_only_a_few_masks_are_kept_and_all_are_let_go(raw: Path) -> None:
     shared = SharedLabels()
     store = open_store(raw)
@@ -130,3 +224,25 @@ def test_only_a_few_masks_are_kept_and_all_are_let_go(raw: Path) -> None:
     assert shared.open(store, "masks/TS_01_labels.mrc", "a") is not first
     shared.close()
     shared.close()
+
+
+def test_processes_keep_only_a_few_masks_together(raw: Path, tmp_path: Path) -> None:
+    """A mask that another process read is not read again; the files of old ones go, also of those that are open."""
+    store = _Counting(open_store(raw))
+    folder = tmp_path / "together"
+    folder.mkdir()
+    ours, theirs = SharedLabels(folder), SharedLabels(folder)
+    first = ours.open(store, "masks/TS_01_labels.mrc", "0")
+    voxels = first.read(0, 3).copy()
+    for number in range(1, 12):
+        ours.open(store, "masks/TS_02_labels.mrc", str(number))
+    assert len(list(folder.glob("*.json"))) == len(list(folder.iterdir())) / 2 == 8
+    before = store.read["masks/TS_02_labels.mrc"]
+    again = theirs.open(store, "masks/TS_02_labels.mrc", "11")
+    assert store.read["masks/TS_02_labels.mrc"] - before <= 3, "its header only"
+    assert isinstance(again, LabelVolume)
+    assert again.counts == ours.open(store, "masks/TS_02_labels.mrc", "11").counts
+    np.testing.assert_array_equal(again.read(0, 3), open_mrc(open_store(raw), "masks/TS_02_labels.mrc").read(0, 3))
+    np.testing.assert_array_equal(voxels, open_mrc(open_store(raw), "masks/TS_01_labels.mrc").read(0, 3))
+    ours.close()
+    theirs.close()

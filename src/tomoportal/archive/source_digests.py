@@ -8,6 +8,7 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
+from pathlib import Path
 from types import TracebackType
 
 import msgspec
@@ -16,6 +17,7 @@ from tomoportal.archive.archive import Archive
 from tomoportal.archive.layout import OWN
 from tomoportal.errors import LockedError, NotFoundError, StorageError
 from tomoportal.storage import Stat, Store, sha256_of
+from tomoportal.storage.file_locks import file_lock
 
 __all__ = ["SourceDigests"]
 
@@ -23,6 +25,7 @@ _KEY = f"{OWN}/cache/source-digests.json"
 _LOCK = "source-digests"
 _SETTLED_AFTER = 2.0  # seconds; a younger file may still change without a change of its time stamp
 _READERS = 8
+_LONGEST = 24 * 3600.0  # seconds that another process may take to read a file
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,10 +43,12 @@ class SourceDigests:
             digests.digest(source, "raw/TS_1.zarr")     # a folder: digest of all names and contents in it
 
     The cache lies in the archive below ``.tomoportal/cache/``; it may be deleted at any time. Threads may share one
-    object; several processes merge what they found when they close.
+    object; several processes merge what they found when they close. Processes of one machine that are given the same
+    ``folder``, an empty one, tell each other at once: what one is reading no other reads too.
     """
 
-    def __init__(self, archive: Archive) -> None:
+    def __init__(self, archive: Archive, folder: Path | None = None) -> None:
+        self._folder = folder
         self._store = archive.store
         self._entries = self._load()
         self._new: dict[str, _Entry] = {}
@@ -54,6 +59,24 @@ class SourceDigests:
 
         The digest of a folder is that of the lines ``sha256␣␣name␊`` of all files below it, sorted by name.
         """
+        if self._folder is None:
+            return self._digest(source, key)
+        name = _name(source, key)
+        path = self._folder / f"digest-{hashlib.sha256(name.encode('utf-8', 'surrogateescape')).hexdigest()[:32]}"
+        with file_lock(f"{path}.lock", key, _LONGEST):
+            with suppress(FileNotFoundError):
+                told = msgspec.json.decode(path.read_bytes(), type=dict[str, _Entry])
+                with self._guard:
+                    self._entries |= told
+            before = len(self._new)
+            found = self._digest(source, key)
+            if len(self._new) > before:
+                with self._guard:
+                    own = {one: entry for one, entry in self._new.items() if one == name or one.startswith(f"{name}/")}
+                path.write_bytes(msgspec.json.encode(own))
+        return found
+
+    def _digest(self, source: Store, key: str) -> str:
         try:
             return self._file(source, source.stat(key))
         except NotFoundError:

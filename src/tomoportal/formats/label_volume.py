@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import json
+import os
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from tomoportal.formats.spool import Box, boxes, spooled
+from tomoportal.formats.spool import Box, SpooledVolume, boxes, spooled
 from tomoportal.formats.volumes import Volume, Voxels
 
 __all__ = ["LabelVolume"]
@@ -24,24 +27,46 @@ class LabelVolume:
     file. After that it is a volume like any other, from which :func:`~tomoportal.formats.masks.semantic_mask` and
     ``instance_mask`` take their voxels without reading the source again. Closing it closes the source; masks made from
     it must not be used after that (nor close it: give them to ``convert_volume`` and drop them).
+
+    With a ``path`` the temporary file is that one, and what is known of it lies beside it in ``path.json``, complete as
+    soon as that exists: another process that opens the same volume with the same path reads nothing of the source. The
+    caller sees to it that only one does so at a time, and removes both files.
     """
 
     mapped = True
 
-    def __init__(self, volume: Volume, *, workers: int = 1) -> None:
-        self._volume = spooled(volume, workers=workers)
+    def __init__(self, volume: Volume, *, workers: int = 1, path: Path | None = None) -> None:
+        known = path.with_name(f"{path.name}.json") if path is not None else None
+        is_known = known is not None and known.exists()
+        self._volume: Volume
+        if path is None:
+            self._volume = spooled(volume, workers=workers)
+        elif is_known:
+            self._volume = _Kept(volume, path)
+        else:
+            self._volume = SpooledVolume(volume, workers=workers, path=path)
         self.shape, self.dtype, self.voxel_size = volume.shape, volume.dtype, volume.voxel_size
         self.name, self.notes, self.value_offset = volume.name, volume.notes, volume.value_offset
+        self.maximum: float
+        """The largest value: a threshold above it selects nothing."""
+        self.counts: Mapping[int, int] | None
+        """Voxels of each value, 0 among them; None for a volume of grey values, which are no labels."""
+        if known is not None and is_known:
+            self.maximum, counts = json.loads(known.read_bytes())
+            self.counts = None if counts is None else dict(counts)
+            return
         try:
             with ThreadPoolExecutor(workers) as pool:
                 parts = list(pool.map(self._count, boxes(self._volume, self.dtype.itemsize)))
         except BaseException:
             self._volume.close()
             raise
-        self.maximum: float = max(part[0] for part in parts)
-        """The largest value: a threshold above it selects nothing."""
-        self.counts: Mapping[int, int] | None = _merged([part[1] for part in parts], self.value_offset)
-        """Voxels of each value, 0 among them; None for a volume of grey values, which are no labels."""
+        self.maximum = max(part[0] for part in parts)
+        self.counts = _merged([part[1] for part in parts], self.value_offset)
+        if known is not None:
+            aside = known.with_suffix(".part")
+            aside.write_text(json.dumps([self.maximum, None if self.counts is None else list(self.counts.items())]))
+            os.replace(aside, known)
 
     def holds(self, label: int) -> bool:
         """Whether any voxel has this label (or may have it, in a volume of grey values)."""
@@ -76,6 +101,26 @@ class LabelVolume:
             return largest, None
         lengths = np.diff(starts, append=flat.size)
         return largest, (values, np.bincount(which, lengths, len(values)).astype(np.int64))
+
+
+class _Kept:
+    """The voxels of a volume from the file that another process filled."""
+
+    mapped = True
+
+    def __init__(self, volume: Volume, path: Path) -> None:
+        self.shape, self.dtype, self.voxel_size = volume.shape, volume.dtype, volume.voxel_size
+        self.name, self.notes, self.value_offset = volume.name, volume.notes, volume.value_offset
+        self._volume = volume
+        self._voxels: Voxels = np.memmap(path, volume.dtype, "r", shape=volume.shape)
+
+    def read(self, z0: int, z1: int, y0: int = 0, y1: int | None = None, x0: int = 0, x1: int | None = None) -> Voxels:
+        """The voxels ``[z0:z1, y0:y1, x0:x1]``."""
+        return self._voxels[z0:z1, y0:y1, x0:x1]
+
+    def close(self) -> None:
+        """Let go of the source."""
+        self._volume.close()
 
 
 def _merged(parts: list[tuple[NDArray[Any], NDArray[np.int64]] | None], offset: int) -> dict[int, int] | None:

@@ -1,4 +1,4 @@
-"""A volume that is costly to read (compressed, or far away) is read once, into a temporary file without a name."""
+"""A volume that is costly to read (compressed, or far away) is read once, into a temporary file."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import os
 import tempfile
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from types import TracebackType
 from typing import Any, TypeAlias
 
@@ -41,11 +42,15 @@ def boxes(volume: Volume, itemsize: int, limit: int = _BLOCK) -> Iterator[Box]:
 
 
 class Spool:
-    """Room on the disk for the voxels of one volume: filled box by box, then read like memory."""
+    """Room on the disk for the voxels of one volume: filled box by box, then read like memory.
 
-    def __init__(self, shape: tuple[int, int, int], dtype: np.dtype[Any]) -> None:
+    Without a ``path`` the file has no name and is gone when it is closed, whatever happens.
+    """
+
+    def __init__(self, shape: tuple[int, int, int], dtype: np.dtype[Any], path: Path | None = None) -> None:
         size = int(np.prod(shape, dtype=object)) * dtype.itemsize
-        self._file = tempfile.TemporaryFile(prefix="tomoportal-")  # noqa: SIM115 (closed by close)
+        # Closed by close.
+        self._file = path.open("w+b") if path else tempfile.TemporaryFile(prefix="tomoportal-")  # noqa: SIM115
         try:
             # Taking the room beforehand turns a full disk into an error here instead of a signal at some later write.
             if hasattr(os, "posix_fallocate"):
@@ -58,7 +63,7 @@ class Spool:
                 raise
             raise StorageError(
                 f"the disk for temporary files has no room for {size} bytes",
-                where=tempfile.gettempdir(),
+                where=tempfile.gettempdir() if path is None else str(path.parent),
                 fix="free some space there, or set TMPDIR to a larger disk",
             ) from error
         self.voxels: Voxels = np.memmap(self._file, dtype, "r+", shape=shape)
@@ -76,11 +81,11 @@ class SpooledVolume:
 
     mapped = True
 
-    def __init__(self, volume: Volume, *, workers: int = 1) -> None:
+    def __init__(self, volume: Volume, *, workers: int = 1, path: Path | None = None) -> None:
         self.shape, self.dtype, self.voxel_size = volume.shape, volume.dtype, volume.voxel_size
         self.name, self.notes, self.value_offset = volume.name, volume.notes, volume.value_offset
         self._volume = volume
-        self._spool = Spool(volume.shape, volume.dtype)
+        self._spool = Spool(volume.shape, volume.dtype, path)
         try:
             with ThreadPoolExecutor(workers) as pool:
                 for _ in pool.map(self._fetch, boxes(volume, volume.dtype.itemsize)):

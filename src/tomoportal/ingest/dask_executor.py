@@ -8,12 +8,15 @@ archive has the same bytes as one made in one process.
 from __future__ import annotations
 
 import pickle
+import secrets
 import shutil
 import sys
+import tempfile
 import threading
 from asyncio import CancelledError as TaskCancelled
 from concurrent.futures import CancelledError
 from dataclasses import dataclass, field
+from pathlib import Path
 from types import TracebackType
 from typing import Any
 
@@ -163,23 +166,31 @@ class _Makers(WorkerPlugin):  # type: ignore[misc]
     source: Store
     options: Options
     name: str
+    folder: str = field(default_factory=lambda: f"tomoportal-{secrets.token_hex(16)}")
+    """By which the workers of one machine share what they read; nobody else can know its name beforehand."""
     _own: Any = field(default=None, init=False)
     _all: list[Maker] = field(default_factory=list, init=False)
 
     def setup(self, worker: Worker) -> None:
         """Called when the worker gets the plug-in."""
         self._own = threading.local()
+        self._together.mkdir(mode=0o700, exist_ok=True)
 
     def teardown(self, worker: Worker) -> None:
         """Called when the ingestion is over."""
         for maker in self._all:
             maker.close()
+        shutil.rmtree(self._together, ignore_errors=True)
+
+    @property
+    def _together(self) -> Path:
+        return Path(tempfile.gettempdir(), self.folder)
 
     def make(self, item: Item) -> Result:
         """Make an item in the calling thread."""
         maker: Maker | None = getattr(self._own, "maker", None)
         if maker is None:
-            maker = self._own.maker = Maker(Archive(self.archive), self.source, self.options)
+            maker = self._own.maker = Maker(Archive(self.archive), self.source, self.options, together=self._together)
             self._all.append(maker)
         return maker.make(item)
 

@@ -6,6 +6,7 @@ import errno
 import time
 import traceback
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any
 
 from tomoportal.archive import Archive, Container, ItemRecord, Published
@@ -36,13 +37,16 @@ class Maker:
     options: Options
     jobs: int = 1
     """Threads for one conversion."""
+    together: Path | None = None
+    """Folder by which the processes of one machine share what they read."""
     _digests: SourceDigests = field(init=False)
     _memory: dict[str, Any] = field(default_factory=dict)
-    _labels: SharedLabels = field(default_factory=SharedLabels)
+    _labels: SharedLabels = field(init=False)
     _flushed: float = field(default_factory=time.monotonic)
 
     def __post_init__(self) -> None:
-        self._digests = SourceDigests(self.archive)
+        self._digests = SourceDigests(self.archive, self.together)
+        self._labels = SharedLabels(self.together)
 
     def make(self, item: Item) -> Result:
         """Make one item. Every failure is a result, so that the other items go on."""

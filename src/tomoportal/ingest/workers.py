@@ -8,10 +8,13 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import shutil
 import signal
+import tempfile
 import threading
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from multiprocessing.connection import Connection, wait
+from pathlib import Path
 from types import TracebackType
 from typing import Protocol
 
@@ -76,6 +79,8 @@ class _Setup:
     source: Store
     options: Options
     threads: int
+    together: Path | None = None
+    """Folder by which the workers share what they read."""
 
 
 @dataclass
@@ -123,6 +128,7 @@ class Workers:
         return item, result
 
     def __enter__(self) -> Workers:
+        self._setup = replace(self._setup, together=Path(tempfile.mkdtemp(prefix="tomoportal-")))
         return self
 
     def __exit__(
@@ -137,6 +143,8 @@ class Workers:
             worker.process.join()
             worker.connection.close()
         self._workers.clear()
+        if self._setup.together is not None:
+            shutil.rmtree(self._setup.together, ignore_errors=True)
 
     def _start(self) -> _Worker:
         ours, theirs = self._context.Pipe()
@@ -153,8 +161,8 @@ def _work(connection: Connection, setup: _Setup) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent decides what an interrupt means
     parent = multiprocessing.parent_process()
     if parent is not None:
-        threading.Thread(target=_end_with, args=(parent.sentinel,), daemon=True).start()
-    maker = Maker(Archive(setup.archive), setup.source, setup.options, setup.threads)
+        threading.Thread(target=_end_with, args=(parent.sentinel, setup.together), daemon=True).start()
+    maker = Maker(Archive(setup.archive), setup.source, setup.options, setup.threads, setup.together)
     while True:
         try:
             item = connection.recv()
@@ -166,6 +174,8 @@ def _work(connection: Connection, setup: _Setup) -> None:
     maker.close()
 
 
-def _end_with(sentinel: int) -> None:
+def _end_with(sentinel: int, together: Path | None) -> None:
     wait([sentinel])
+    if together is not None:
+        shutil.rmtree(together, ignore_errors=True)  # the parent was killed and cannot
     os._exit(1)
