@@ -76,6 +76,25 @@ class StoreTests:
         store.put("empty", b"")
         assert b"".join(store.chunks("empty")) == b""
 
+    @pytest.mark.parametrize(
+        ("start", "stop", "expected"),
+        [(0, None, b"0123456789"), (3, 5, b"34"), (7, None, b"789"), (8, 99, b"89"), (-3, None, b"789")],
+    )
+    def test_facts_and_bytes_come_together(self, store: Store, start: int, stop: int | None, expected: bytes) -> None:
+        etag = store.put("key", b"0123456789")
+        reading = store.open_reader("key", start, stop)
+        assert (reading.stat.key, reading.stat.size, reading.stat.etag) == ("key", 10, etag)
+        assert reading.start == (10 + start if start < 0 else start)
+        assert b"".join(reading.pieces) == expected
+
+    def test_reading_what_is_not_there(self, store: Store) -> None:
+        store.put("empty", b"")
+        assert b"".join(store.open_reader("empty").pieces) == b""
+        with pytest.raises(NotFoundError):
+            store.open_reader("missing")
+        with pytest.raises(StorageError):
+            store.open_reader("empty", 5)
+
     def test_stat_has_size_time_and_version(self, store: Store) -> None:
         first = store.put("key", b"123")
         stat = store.stat("key")
