@@ -29,6 +29,8 @@ class Task:
     run: str
     do: Callable[[], None]
     source: str = ""
+    problem: AnnotationError | None = None
+    """Why it cannot be done, where that is known and the other tasks may be done all the same."""
 
     def to_json(self) -> dict[str, str]:
         return {"action": self.action, "what": self.what, "run": self.run, "source": self.source}
@@ -58,6 +60,8 @@ def perform(tasks: Sequence[Task], *, workers: int = 4, progress: Progress | Non
 
 
 def _attempt(task: Task) -> Exception | None:
+    if task.problem is not None:
+        return task.problem
     try:
         task.do()
     except (OSError, ValueError, ImportError, ArithmeticError) as error:  # those of ours are of these kinds, too

@@ -18,6 +18,11 @@ COMMANDS = {
     "new": "Make empty runs, voxel spacings or picks.",
     "add": "Bring tomograms, segmentations, picks, meshes and objects from files into a project.",
     "export": "Write picks, volumes and meshes of a project in the formats of other programs.",
+    "cp": "Copy picks, meshes, filaments or segmentations to other names, run by run.",
+    "mv": "Move picks, meshes, filaments or segmentations to other names, run by run.",
+    "rm": "Remove picks, meshes, segmentations, tomograms or feature maps by URI.",
+    "sync": "Copy picks, meshes, segmentations and tomograms from one project to another.",
+    "deposit": "Put links to chosen parts of a project into a folder, in copick's layout.",
 }
 
 

@@ -122,7 +122,7 @@ def perform_tasks(
     from tomoportal.copick.tasks import perform
 
     if dry_run:
-        outcomes: list[Outcome] = [(task, None) for task in tasks]
+        outcomes: list[Outcome] = [(task, task.problem) for task in tasks]
     else:
         with progress_bar(title, quiet=as_json) as progress:
             outcomes = perform(tasks, workers=workers, progress=progress)

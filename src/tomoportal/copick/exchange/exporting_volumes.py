@@ -13,12 +13,13 @@ from numpy.typing import NDArray
 
 from tomoportal.copick.labels import PANOPTIC_CHANNELS
 from tomoportal.copick.names import SEGMENTATION_FOLDERS, voxel_spacing_folder
-from tomoportal.copick.pyramids import PyramidLevel, replaced_folder, write_pyramid
+from tomoportal.copick.pyramids import PyramidLevel, write_pyramid
 from tomoportal.copick.root import CopickRoot
 from tomoportal.copick.segmentations import CopickSegmentation
 from tomoportal.copick.tasks import Task
 from tomoportal.copick.uri import resolve_copick_objects
 from tomoportal.copick.volumes import StoredVolume
+from tomoportal.copick.zarr_copies import copy_folder
 from tomoportal.copick.zarr_folders import ZarrFolder
 from tomoportal.errors import AnnotationError, FormatError
 from tomoportal.formats.meshes import read_mesh
@@ -229,16 +230,7 @@ def _labels(volume: Volume, output_format: str) -> Volume:
 
 def _copy_zarr(folder: ZarrFolder, store: Store, key: str, export: VolumeExport, size: float) -> None:
     if export.copy_all_levels:
-
-        def fill(place: Store, target: str) -> None:
-            for stat in folder.store.list(folder.key):
-                name = stat.key[len(folder.key) + 1 :]
-                with place.open_writer(f"{target}/{name}", durable=False) as writer:
-                    for piece in folder.store.chunks(stat.key):
-                        writer.write(piece)
-            place.sync(target)
-
-        replaced_folder(store, key, fill)
+        copy_folder(folder.store, folder.key, store, key)
         return
     array = folder.read(str(export.level), None)
     level = PyramidLevel(array, size * 2**export.level, 0.0)
