@@ -14,6 +14,7 @@ from typing import Any
 from sqlalchemy import Connection, func, select
 
 from tomoportal.archive import Archive, Container, documents
+from tomoportal.archive.older.presented import present
 from tomoportal.catalog import inventory
 from tomoportal.catalog.catalog import Catalog
 from tomoportal.catalog.changes import Changes
@@ -83,16 +84,18 @@ def index(
 ) -> IndexReport:
     """Bring the catalog up to date with the archive.
 
-    Reads only units whose files changed. ``datasets`` limits the work to these ids; then nothing else is removed.
-    Bad documents are left out and reported; what cannot be read never leads to a deletion.
+    Reads only units whose files changed; datasets in older layouts are read where they lie. ``datasets`` limits the
+    work to these ids; then nothing else is removed. Bad documents are left out and reported; what cannot be read never
+    leads to a deletion.
     """
     archive.recover()
     with catalog.database.alone():
         records = catalog.database.records(archive.store)
         with records.lock("index"):
-            report = _Indexer(archive, catalog, IdRecords(records), progress).run(
-                None if datasets is None else {str(name) for name in datasets}
-            )
+            only = None if datasets is None else {str(name) for name in datasets}
+            shown = present(archive, only)
+            report = _Indexer(shown.archive, catalog, IdRecords(records), progress).run(only)
+            report.warnings += shown.warnings
             if report.changed:
                 catalog.database.settle(catalog.tables.metadata)
             return report

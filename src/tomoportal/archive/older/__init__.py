@@ -51,7 +51,8 @@ class OlderView:
     def in_place(self) -> dict[str, dict[str, Any]]:
         """The documents by new key, their paths leading to the files as they lie now.
 
-        References between documents keep the new keys. A file that only a migration would make becomes null.
+        References between documents keep the new keys. A file that only a migration would make becomes null, and an
+        entry of a list that is about such a file is left out.
         """
         made = {each.mrc for item in self.plan.items for each in item.conversions}
         made |= {each.zarr for item in self.plan.items for each in item.conversions}
@@ -70,7 +71,8 @@ def _moved(value: Any, sources: Mapping[str, str], missing: set[str]) -> Any:
     if isinstance(value, str):
         return None if value in missing else sources.get(value, value)
     if isinstance(value, list):
-        return [_moved(each, sources, missing) for each in value]
+        there = [each for each in value if not (isinstance(each, dict) and each.get("path") in missing)]
+        return [_moved(each, sources, missing) for each in there]
     if isinstance(value, dict):
         return {name: _moved(each, sources, missing) for name, each in value.items()}
     return value
