@@ -475,7 +475,7 @@ class Requests:
                 parts.append(f"{member.wire}: {self.order_object(GRAPH.target(member), depth - 1)}")
         return f"{{{', '.join(parts)}}}"
 
-    def where(self, entity: Entity, depth: int) -> str:
+    def where(self, entity: Entity, depth: int, logic: int = 2) -> str:
         parts = [
             f"{field.wire}: {self.comparators(entity, field)}"
             for field in self.some([field for field in entity.fields if field.type != "Matrix"], 2)
@@ -487,9 +487,9 @@ class Requests:
                 parts.append(f"{relation.wire}Aggregate: {{count: {{{self.count(target, depth - 2)}}}}}")
             else:
                 parts.append(f"{relation.wire}: {self.where(target, depth - 1)}")
-        if self.extended and self.chance(40):
+        if self.extended and logic and self.chance(50):
             operator = self.one_of(("_and", "_or", "_not"))
-            operands = [self.where(entity, max(0, depth - 1)) for _ in range(self.draw(st.integers(0, 3)))]
+            operands = [self.where(entity, depth, logic - 1) for _ in range(self.draw(st.integers(0, 3)))]
             operand = (operands or ["{}"])[0] if operator == "_not" else f"[{', '.join(operands)}]"
             parts.append(f"{operator}: {operand}")
         return f"{{{', '.join(parts)}}}"

@@ -4,18 +4,15 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
 from urllib.parse import quote
 from urllib.request import urlopen
 
-import cryoet_data_portal
 import httpx
 import mrcfile
 import numpy as np
 import pytest
 from cryoet_data_portal import AnnotationFile, Client, Dataset, Run, Tomogram
 
-from tomoportal.model.entities import ENTITIES
 from tomoportal.server import LiveServer, Settings
 from tomoportal.testing.sample_archive import SAMPLE_SHAPE, write_sample_archive
 
@@ -39,33 +36,6 @@ def test_relations(client: Client) -> None:
     assert len(run.tomograms) == 2
     assert {spacing.voxel_spacing for spacing in run.tomogram_voxel_spacings} == {10.0, 20.0}
     assert [author.name for author in run.dataset.authors] == ["Ada Author", "Ben Author"]
-
-
-CLASSES = sorted(
-    {
-        found
-        for found in vars(cryoet_data_portal).values()
-        if isinstance(found, type) and getattr(found, "_gql_type", None)
-    },
-    key=lambda found: found.__name__,
-)
-
-
-@pytest.mark.parametrize("kind", CLASSES, ids=lambda kind: kind.__name__)
-def test_every_class_with_every_relation(client: Client, kind: type[Any]) -> None:
-    """What each class finds has every relation that its model promises: to one an object or None, to many a list."""
-    entity = next(found for found in ENTITIES.values() if found.python_name == kind.__name__)
-    for row in list(kind.find(client))[:3]:
-        assert kind.get_by_id(client, row.id).to_dict() == row.to_dict()
-        assert {field.name for field in entity.fields} >= {name.replace("scale_", "scale") for name in row.to_dict()}
-        for relation in entity.relations:
-            related = getattr(row, relation.name)
-            for one in list(related) if relation.many else [related]:
-                assert one is None or type(one).__name__ == ENTITIES[relation.target].python_name
-
-
-def test_there_is_a_class_for_every_entity() -> None:
-    assert len(CLASSES) == len(ENTITIES) - 1  # the client does not export its class of identified objects (F107)
 
 
 def test_download_of_a_tomogram(client: Client, tmp_path: Path) -> None:

@@ -11,9 +11,12 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from graphql import (
+    DirectiveLocation,
     GraphQLArgument,
     GraphQLBoolean,
     GraphQLDefaultInput,
+    GraphQLDeprecatedDirective,
+    GraphQLDirective,
     GraphQLEnumType,
     GraphQLField,
     GraphQLFloat,
@@ -29,6 +32,7 @@ from graphql import (
     GraphQLScalarType,
     GraphQLSchema,
     GraphQLString,
+    specified_directives,
 )
 
 from tomoportal.catalog.graph import Graph, count_columns, min_max_columns, numerical_columns
@@ -108,7 +112,12 @@ class _Builder:
             )
             mutation |= self._mutations(entity)
         types: list[GraphQLNamedType] = [*self.objects.values(), *self.inputs.values()]
-        return GraphQLSchema(GraphQLObjectType("Query", query), GraphQLObjectType("Mutation", mutation), types=types)
+        return GraphQLSchema(
+            GraphQLObjectType("Query", query),
+            GraphQLObjectType("Mutation", mutation),
+            types=types,
+            directives=[*(one for one in specified_directives if one is not GraphQLDeprecatedDirective), _deprecated()],
+        )
 
     def _add(self, entity: Entity) -> None:
         name = entity.name
@@ -333,6 +342,13 @@ def _comparator(
             "_is_null": GraphQLInputField(GraphQLBoolean),
         },
     )
+
+
+def _deprecated() -> GraphQLDirective:
+    """The directive as it was before it could stand at directives: clients of that time read no schema with it."""
+    new = GraphQLDeprecatedDirective
+    locations = [place for place in new.locations if place is not DirectiveLocation.DIRECTIVE_DEFINITION]
+    return GraphQLDirective(new.name, locations, args=new.args, description=new.description)
 
 
 def _enum(name: str, values: tuple[str, ...]) -> GraphQLEnumType:
