@@ -65,7 +65,13 @@ def _target_name(run: CopickRun, prefix: str, regex: str | None, problems: list[
             problems.append(Problem(name, f"does not match {regex!r}", "correct --run-name-regex"))
             return None
         name = match.group(min(1, match.re.groups))
-    return f"{prefix or getattr(run, 'deposit_prefix', '')}{name}"
+    return f"{prefix or _portal_prefix(run)}{name}"
+
+
+def _portal_prefix(run: CopickRun) -> str:
+    """Runs of portals are numbers: their dataset and name stand before it."""
+    dataset, name = getattr(run, "portal_dataset_id", None), getattr(run, "portal_run_name", None)
+    return f"{dataset}_{name}_" if dataset is not None and name is not None else ""
 
 
 def _add(each: Any, run: CopickRun, folder: Path, links: dict[Path, tuple[Path, str]], problems: list[Problem]) -> None:

@@ -15,6 +15,9 @@ __all__ = ["COMMANDS", "command"]
 COMMANDS = {
     "config": "Write the config of a new project.",
     "from-portal": "Write the config of a project on datasets of a portal.",
+    "info": "Say what a project holds, and which plug-ins are installed.",
+    "browse": "Show a project as a tree with a panel of details.",
+    "stats": "Count picks, meshes and segmentations; as tables, JSON or figures.",
     "new": "Make empty runs, voxel spacings or picks.",
     "add": "Bring tomograms, segmentations, picks, meshes and objects from files into a project.",
     "export": "Write picks, volumes and meshes of a project in the formats of other programs.",

@@ -155,7 +155,7 @@ def resolve_run_names(
     """The runs that were named, None for all; lists with commas and older options are understood, with a warning."""
     values = [*(run_names or ()), *(legacy_run_names or ())]
     if legacy_run_names and logger is not None:
-        logger.warning("%s is deprecated; use --run-names/-r (repeatable) instead.", legacy_flag or "This option")
+        logger.warning(f"{legacy_flag or 'This option'} is deprecated; use --run-names/-r (repeatable) instead.")
     if any("," in value for value in values if value) and logger is not None:
         logger.warning("Comma-separated run names are deprecated; pass -r/--run-names once per run instead.")
     return [part.strip() for value in values if value for part in value.split(",") if part.strip()] or None
@@ -168,7 +168,7 @@ def resolve_deprecated_option(
     if legacy is None:
         return primary
     if logger is not None:
-        logger.warning("%s is deprecated; use %s instead.", old_flag, new_flag)
+        logger.warning(f"{old_flag} is deprecated; use {new_flag} instead.")
     return legacy
 
 

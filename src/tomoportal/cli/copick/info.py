@@ -1,0 +1,61 @@
+"""``tomoportal copick info``: what a project holds, and which plug-ins are installed."""
+
+from __future__ import annotations
+
+import click
+
+from tomoportal.cli.copick.options import json_option, open_project
+
+__all__ = ["command"]
+
+_GROUPS = ("commands", *(f"{name}.commands" for name in ("inference", "training", "evaluation", "process")))
+_MORE = tuple(f"{name}.commands" for name in ("convert", "logical", "setup", "download"))
+
+
+@click.command(name="info")
+@click.option("-c", "--config", envvar="COPICK_CONFIG", metavar="FILE", help="Also say what this project holds.")
+@json_option
+def command(config: str | None, as_json: bool) -> int:
+    """Say what a project holds, and which plug-ins are installed."""
+    from importlib.metadata import entry_points
+
+    from tomoportal import __version__
+    from tomoportal.cli.console import print_json
+
+    plugins = [
+        {
+            "group": group.removesuffix("commands").rstrip("."),
+            "command": entry.name,
+            "package": f"{entry.dist.name} {entry.dist.version}" if entry.dist is not None else "",
+        }
+        for group in (*_GROUPS, *_MORE)
+        for entry in sorted(entry_points(group=f"copick.{group}"), key=lambda entry: entry.name)
+    ]
+    project = _project(config) if config else None
+    if as_json:
+        print_json({"version": __version__, "project": project, "plugins": plugins})
+        return 0
+    click.echo(f"tomoportal {__version__}")
+    for name, value in (project or {}).items():
+        click.echo(f"{name:<15} {value}")
+    click.echo(f"{'plug-ins':<15} {len(plugins) or 'none'}")
+    for each in plugins:
+        click.echo(f"  {each['group'] + ' ' + each['command']:<32} {each['package']}".rstrip())
+    return 0
+
+
+def _project(config: str) -> dict[str, object]:
+    root = open_project(config)
+    return {
+        "config": config,
+        "name": root.config.name,
+        "type": getattr(root.config, "config_type", ""),
+        "overlay": root.root_overlay,
+        "objects": len(root.pickable_objects),
+        "runs": len(root.runs),
+        "picks": len(root.picks()),
+        "meshes": len(root.meshes()),
+        "segmentations": len(root.segmentations(is_instance=None, is_panoptic=None)),
+        "filaments": len(root.filaments()),
+        "tomograms": len(root.tomograms()),
+    }

@@ -1,0 +1,155 @@
+"""``tomoportal copick stats``: counts, as tables, JSON or figures."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import click
+
+from tomoportal.cli.copick.options import chosen_runs, config_option, open_project, run_names_option
+
+__all__ = ["command"]
+
+_Command = TypeVar("_Command", bound=Callable[..., Any])
+
+
+@click.group(name="stats", help="Count picks, meshes and segmentations; as tables, JSON or figures.")
+def command() -> None:
+    """The group; its help is the line of the overview."""
+
+
+def _options(function: _Command) -> _Command:
+    for decorator in reversed(
+        [
+            run_names_option,
+            click.option("--user-id", multiple=True, metavar="NAME", help="Only this user; may be repeated."),
+            click.option("--session-id", multiple=True, metavar="NAME", help="Only this session; may be repeated."),
+            click.option("--parallel/--no-parallel", default=True, help="Several runs at a time."),
+            click.option("--workers", type=click.IntRange(min=1), default=8, show_default=True, help="How many."),
+            click.option(
+                "--output", type=click.Choice(["json", "table"]), default="table", show_default=True, help="Form."
+            ),
+            click.option("--json", "as_json", is_flag=True, help="The same as --output json."),
+            click.option(
+                "--plot", type=click.Path(dir_okay=False), metavar="FILE", help="Also a figure: .svg or .png."
+            ),
+            config_option,
+        ]
+    ):
+        function = decorator(function)
+    return function
+
+
+@command.command(name="picks")
+@_options
+@click.option("--object-name", multiple=True, metavar="NAME", help="Only this object; may be repeated.")
+def picks(config: str, run_names: tuple[str, ...], object_name: tuple[str, ...], **given: Any) -> int:
+    """Count picks, by run, user, session and object."""
+    from tomoportal.copick.statistics import picks_stats
+
+    found = picks_stats(
+        open_project(config),
+        chosen_runs(run_names),
+        given["user_id"],
+        given["session_id"],
+        object_name,
+        workers=_workers(given),
+    )
+    return _show(found, given, "Picks")
+
+
+@command.command(name="meshes")
+@_options
+@click.option("--object-name", multiple=True, metavar="NAME", help="Only this object; may be repeated.")
+def meshes(config: str, run_names: tuple[str, ...], object_name: tuple[str, ...], **given: Any) -> int:
+    """Count meshes, by user, session and object."""
+    from tomoportal.copick.statistics import meshes_stats
+
+    found = meshes_stats(
+        open_project(config),
+        chosen_runs(run_names),
+        given["user_id"],
+        given["session_id"],
+        object_name,
+        workers=_workers(given),
+    )
+    return _show(found, given, "Meshes")
+
+
+@command.command(name="segmentations")
+@_options
+@click.option("--name", multiple=True, metavar="NAME", help="Only this name; may be repeated.")
+@click.option("--voxel-size", multiple=True, type=float, metavar="Å", help="Only this size; may be repeated.")
+@click.option("--multilabel/--no-multilabel", default=None, help="Only, or no, multilabel ones.")
+@click.option(
+    "--segmentation-type",
+    type=click.Choice(["binary", "multilabel", "instance", "panoptic", "all"]),
+    help="Only this type [default: all].",
+)
+def segmentations(
+    config: str,
+    run_names: tuple[str, ...],
+    name: tuple[str, ...],
+    voxel_size: tuple[float, ...],
+    multilabel: bool | None,
+    segmentation_type: str | None,
+    **given: Any,
+) -> int:
+    """Count segmentations, by user, session, name, voxel size and type."""
+    from tomoportal.copick.statistics import segmentations_stats
+
+    kind = None if segmentation_type in (None, "all") else segmentation_type
+    found = segmentations_stats(
+        open_project(config),
+        chosen_runs(run_names),
+        given["user_id"],
+        given["session_id"],
+        multilabel if kind is None else kind == "multilabel",
+        name,
+        voxel_size or None,
+        is_instance=None if kind is None else kind == "instance",
+        is_panoptic=None if kind is None else kind == "panoptic",
+        workers=_workers(given),
+    )
+    return _show(found, given, "Segmentations")
+
+
+def _workers(given: dict[str, Any]) -> int:
+    return int(given["workers"]) if given["parallel"] else 1
+
+
+def _show(found: dict[str, Any], given: dict[str, Any], title: str) -> int:
+    from tomoportal.cli.console import print_json, table
+
+    if given["plot"]:
+        _plot(found, given["plot"], title)
+    if given["as_json"] or given["output"] == "json":
+        print_json(found)
+        return 0
+    for name, value in found.items():
+        if isinstance(value, dict):
+            rows = [(key, count) for key, count in value.items()]
+            table([name.removeprefix("distribution_by_").replace("_", " "), "count"], rows)
+        else:
+            click.echo(f"{name.replace('_', ' ')}: {value}")
+    return 0
+
+
+def _plot(found: dict[str, Any], path: str, title: str) -> None:
+    from pathlib import Path
+
+    from tomoportal.formats.bar_charts import Chart, chart_png, chart_svg
+    from tomoportal.storage import open_store
+
+    prefix = "distribution_by_"
+    charts = [
+        Chart(f"{title} by {name.removeprefix(prefix).replace('_', ' ')}", counts)
+        for name, counts in found.items()
+        if name.startswith(prefix)
+    ]
+    place = Path(path)
+    drawn = {".svg": chart_svg, ".png": chart_png}.get(place.suffix.lower())
+    if drawn is None:
+        raise click.BadParameter(f"{path} ends neither in .svg nor in .png", param_hint="--plot")
+    open_store(place.absolute().parent, create=True).put(place.name, drawn(*charts))
