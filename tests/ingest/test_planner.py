@@ -202,6 +202,17 @@ def test_two_alignments_are_refused_as_ambiguous(raw: Path, edit: Edit, plan_of:
     assert "two alignments" in plan_of(edit(raw, change)).errors[0].problem.what
 
 
+def test_the_sources_of_one_entry_make_one_alignment(raw: Path, edit: Edit, plan_of: Planner) -> None:
+    """As the public portal's config of dataset 10486 has it: a source per kind of file."""
+    sources = [
+        {"source_glob": {"list_glob": "stacks/{run_name}.*", "match_regex": rf"\.{end}$"}} for end in ("xf", "tlt")
+    ]
+    plan = plan_of(edit(raw, lambda c: c["alignments"][0].update(sources=sources)))
+    assert not plan.errors
+    found = [item.sources for item in plan.items if item.kind == "alignment"]
+    assert found == [(f"stacks/{run}.tlt", f"stacks/{run}.xf") for run in ("TS_01", "TS_02")]
+
+
 # --- variables and maps
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 from tomoportal.archive import identity as identities
@@ -45,6 +45,8 @@ def plan(run: RunPlan, volume: tuple[str, float] | None) -> None:
             )
         if references:
             candidates += [(found.key or "", entry) for found in references]
+        elif own and own[-1].index == entry.index:  # one alignment, with a source for each kind of file
+            own[-1] = replace(own[-1], found=(*own[-1].found, *entry.found))
         else:
             own.append(entry)
     if len(own) > 1:
