@@ -128,6 +128,29 @@ def test_two_migrations_give_the_same_bytes(tmp_path: Path) -> None:
     assert content(targets[0]) == content(targets[1])
 
 
+def test_several_processes_make_the_same_bytes(tmp_path: Path) -> None:
+    old = trees.BUILDERS["v1"](tmp_path / "old")
+    for name in ("TS_027", "TS_028"):
+        shutil.copytree(old / RUN, old / trees.DATASET / name)
+    _edit("102-membrane-1.0.json", lambda document: document.pop("method_type"))(old / trees.DATASET / "TS_028")
+    source = open_store(old, read_only=True)
+    reports = []
+    for jobs in (1, 2):
+        told: list[tuple[int, int]] = []
+        reports.append(
+            migrated(
+                source,
+                tmp_path / str(jobs),
+                jobs=jobs,
+                progress=lambda done, total, _, told=told: told.append((done, total)),
+            )
+        )
+        assert told[-1][0] == told[-1][1] == len(reports[-1].results)
+    assert reports[0].results == reports[1].results
+    assert reports[0].count("failed") == 1
+    assert content(open_store(tmp_path / "1")) == content(open_store(tmp_path / "2"))
+
+
 def test_what_is_in_todays_layout_stays_as_it_is(tmp_path: Path) -> None:
     """Migrating the migrated archive, with oddities of other programs put in, gives the same archive."""
     migrated(open_store(trees.build_v1(tmp_path / "old")), tmp_path / "new")

@@ -9,8 +9,11 @@ from __future__ import annotations
 
 import errno
 import hashlib
+import multiprocessing
 import os
 from collections.abc import Callable, Iterable
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -107,27 +110,75 @@ def migrate(
     """Carry out a plan. A failed item does not stop the others; only a full disk does.
 
     ``link`` makes hard links instead of copies; raises :class:`StorageError` where source and archive are not on one
-    local file system. ``jobs`` is the number of threads that make volumes anew.
+    local file system. ``jobs`` is the number of processes: each takes a run, after the datasets and depositions; for a
+    single run it is the number of threads that make volumes anew. The archive is the same whatever it is.
     """
     _check_apart(source, archive.store)
     if link:
         _check_linkable(source, archive.store)
     archive.recover()
-    report = progress or (lambda done, total, text: None)
-    results: list[Migrated] = []
-    with SourceDigests(archive) as digests:
-        _give_ids(plan, archive)
-        mover = _Mover(source, archive, digests, link, jobs)
-        for number, item in enumerate(plan.items):
-            report(number, len(plan.items), item.label)
-            try:
-                results.append(Migrated(item.label, item.kind, mover.move(item)))
-            except TomoportalError as error:
-                if _is_full(error):
-                    raise
-                results.append(Migrated(item.label, item.kind, "failed", str(error)))
-            report(number + 1, len(plan.items), item.label)
-    return MigrationReport(tuple(results), plan)
+    _give_ids(plan, archive)
+    groups = _groups(plan)
+    jobs_of_runs = max(1, min(jobs, len(groups) - 1))
+    in_memory = any(store.url.startswith("memory:") for store in (source, archive.store))  # others would see none of it
+    results: dict[int, Migrated] = {}
+    if jobs_of_runs == 1 or in_memory:
+        with SourceDigests(archive) as digests:
+            mover = _Mover(source, archive, digests, link, jobs, progress, len(plan.items))
+            for group in groups:
+                results |= mover.move_all(group)
+    else:
+        _in_processes(
+            groups, _Setup(source, archive, link, max(1, jobs // jobs_of_runs)), jobs_of_runs, results, progress
+        )
+    return MigrationReport(tuple(results[number] for number in range(len(plan.items))), plan)
+
+
+_Group = list[tuple[int, Item]]
+"""Items of one container with their numbers in the plan."""
+
+
+def _groups(plan: OlderPlan) -> list[_Group]:
+    """First all items of depositions and datasets, then those of each run."""
+    first: _Group = []
+    runs: dict[Container, _Group] = {}
+    for number, item in enumerate(plan.items):
+        (first if item.container.run_name is None else runs.setdefault(item.container, [])).append((number, item))
+    return [first, *runs.values()]
+
+
+@dataclass(frozen=True)
+class _Setup:
+    source: Store
+    archive: Archive
+    link: bool
+    threads: int
+
+
+def _in_processes(
+    groups: list[_Group], setup: _Setup, jobs: int, results: dict[int, Migrated], progress: Progress | None
+) -> None:
+    total = sum(map(len, groups))
+    results |= _move_group(setup, groups[0])
+    with ProcessPoolExecutor(jobs, multiprocessing.get_context("spawn")) as pool:
+        tasks = {pool.submit(_move_group, setup, group): group for group in groups[1:]}
+        try:
+            for task in as_completed(tasks):
+                results |= task.result()
+                if progress:
+                    progress(len(results), total, tasks[task][-1][1].label)
+        except BrokenProcessPool as error:
+            raise ArchiveError(
+                "a process of migrate ended before its work was done; what it made so far stays",
+                fix="run the same command again, with --jobs 1 if there is too little memory",
+            ) from error
+        finally:
+            pool.shutdown(cancel_futures=True)
+
+
+def _move_group(setup: _Setup, group: _Group) -> dict[int, Migrated]:
+    with SourceDigests(setup.archive) as digests:
+        return _Mover(setup.source, setup.archive, digests, setup.link, setup.threads).move_all(group)
 
 
 @dataclass
@@ -137,6 +188,28 @@ class _Mover:
     digests: SourceDigests
     link: bool
     jobs: int
+    progress: Progress | None = None
+    total: int = 0
+    done: int = 0
+
+    def move_all(self, group: _Group) -> dict[int, Migrated]:
+        """Make items one after the other; by number. Raises only for a full disk."""
+        results: dict[int, Migrated] = {}
+        for number, item in group:
+            self._tell(item)
+            try:
+                results[number] = Migrated(item.label, item.kind, self.move(item))
+            except TomoportalError as error:
+                if _is_full(error):
+                    raise
+                results[number] = Migrated(item.label, item.kind, "failed", str(error))
+            self.done += 1
+            self._tell(item)
+        return results
+
+    def _tell(self, item: Item) -> None:
+        if self.progress:
+            self.progress(self.done, self.total, item.label)
 
     def move(self, item: Item) -> str:
         """Make one item; the outcome."""

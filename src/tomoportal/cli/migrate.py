@@ -21,7 +21,7 @@ __all__ = ["command"]
 @click.option("--link", is_flag=True, help="Make hard links instead of copies; both must be on one local disk.")
 @click.option("--dataset", "datasets", multiple=True, metavar="ID", help="Only this dataset; may be repeated.")
 @click.option("--deposition", type=click.IntRange(min=1), metavar="ID", help="For documents that name no deposition.")
-@click.option("--jobs", type=click.IntRange(min=1), metavar="N", help="Threads for volumes [default: number of cores].")
+@click.option("--jobs", type=click.IntRange(min=1), metavar="N", help="Processes [default: number of cores].")
 @click.option("--json", "as_json", is_flag=True, help="Print plan or report as JSON.")
 def command(
     source: str,
