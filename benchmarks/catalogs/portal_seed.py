@@ -35,7 +35,9 @@ def seed(catalog: Catalog, scale: int) -> dict[str, int]:
         def flush() -> None:
             for name in order:
                 if rows := waiting.pop(name, None):
-                    catalog.database.insert(connection, catalog.tables[name], rows)
+                    table = catalog.tables[name]
+                    values = [tuple(row[column.name] for column in table.columns) for row in rows]
+                    catalog.database.insert(connection, table, values)
 
         for entity, values in _rows(scale):
             row = _row(catalog, entity, values, counts)

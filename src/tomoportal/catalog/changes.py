@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections import Counter
+from operator import itemgetter
 from typing import Any
 
 import orjson
@@ -13,10 +14,14 @@ from sqlalchemy import Connection, bindparam, select
 from tomoportal.catalog.catalog import Catalog
 from tomoportal.catalog.ids import IdBook
 from tomoportal.catalog.mapping.rows import Key, Sheet
+from tomoportal.catalog.tables import OWN_COLUMNS
 
 __all__ = ["Changes"]
 
 _BUFFER = 5_000
+
+_Stored = tuple[Any, ...]
+"""A row in the order of its table's columns: the id, the values, and the table's own columns."""
 
 
 class Changes:
@@ -26,11 +31,17 @@ class Changes:
         self._catalog = catalog
         self._connection = connection
         self._tables = catalog.tables.in_order()
+        entities = catalog.graph.entities
         self._references = {
-            entity.table: tuple(field.name for field in entity.fields if field.references)
-            for entity in catalog.graph.entities.values()
+            entity.table: tuple((f.name, entities[f.references].table) for f in entity.fields if f.references)
+            for entity in entities.values()
         }
-        self._new: dict[str, list[dict[str, Any]]] = {}
+        self._values = {
+            table.name: itemgetter(*(column.name for column in table.columns if column.name not in OWN_COLUMNS))
+            for table in self._tables
+        }
+        self._new: dict[str, list[_Stored]] = {}
+        self._sources: list[tuple[object, ...]] = []
         self._waiting = 0
         self.added: Counter[str] = Counter()
         self.updated: Counter[str] = Counter()
@@ -52,12 +63,17 @@ class Changes:
                 if number not in old:
                     self._insert(table.name, row)
                 elif old[number] != row:
-                    changed.append({"_id": number, **{name: value for name, value in row.items() if name != "id"}})
+                    names = [column.name for column in table.columns]
+                    changed.append({"_id": number, **dict(zip(names[1:], row[1:], strict=True))})
             if changed:
                 self.updated[table.name] += len(changed)
                 self.flush()
                 self._connection.execute(table.update().where(table.c.id == bindparam("_id")), changed)
         return _digest(rows)
+
+    def read(self, unit: str, *facts: object) -> None:
+        """Note what a unit was read from: the other columns of its row in the table of sources."""
+        self._sources.append((unit, *facts))
 
     def remove(self, unit: str) -> None:
         """Remove all rows of a unit."""
@@ -69,20 +85,23 @@ class Changes:
         for table in self._tables:
             if rows := self._new.pop(table.name, None):
                 self._catalog.database.insert(self._connection, table, rows)
+        if self._sources:
+            self._catalog.database.insert(self._connection, self._catalog.tables.source, self._sources)
+            self._sources = []
         self._waiting = 0
 
-    def _insert(self, table: str, row: dict[str, Any]) -> None:
+    def _insert(self, table: str, row: _Stored) -> None:
         self.added[table] += 1
         self._new.setdefault(table, []).append(row)
         self._waiting += 1
         if self._waiting >= _BUFFER:
             self.flush()
 
-    def _existing(self, unit: str) -> dict[str, dict[int, dict[str, Any]]]:
-        found: dict[str, dict[int, dict[str, Any]]] = {}
+    def _existing(self, unit: str) -> dict[str, dict[int, _Stored]]:
+        found: dict[str, dict[int, _Stored]] = {}
         for table in self._tables:
-            rows = self._connection.execute(select(table).where(table.c.unit == unit)).mappings()
-            if by_id := {row["id"]: dict(row) for row in rows}:
+            rows = self._connection.execute(select(table).where(table.c.unit == unit))
+            if by_id := {row[0]: tuple(row) for row in rows}:
                 found[table.name] = by_id
         return found
 
@@ -94,45 +113,31 @@ class Changes:
                     table.delete().where(table.c.id == bindparam("_id")), [{"_id": number} for number in sorted(gone)]
                 )
 
-    def _stored(self, sheet: Sheet, book: IdBook) -> dict[str, dict[int, dict[str, Any]]]:
+    def _stored(self, sheet: Sheet, book: IdBook) -> dict[str, dict[int, _Stored]]:
         """Rows as the tables hold them; every natural key has its id, new ones in the order of the keys."""
         for table in sorted(sheet.rows):
             for key in sorted(sheet.rows[table]):
                 row = sheet.rows[table][key]
                 if row.id is None:
                     row.id = book.number(table, key.owner, key.rest)
-        return {
-            table.name: {
-                row.id: {
-                    "id": row.id,
-                    **row.values,
-                    **{
-                        name: self._resolved(sheet, table.name, name, value)
-                        for name in self._references[table.name]
-                        if type(value := row.values[name]) is Key
-                    },
-                    "natural_key": str(row.key),
-                    "unit": sheet.unit,
-                    "document": row.document,
-                    "extra": json.dumps(row.extra, sort_keys=True) if row.extra else None,
-                }
-                for row in sheet.rows[table.name].values()
-                if row.id is not None
-            }
-            for table in self._tables
-            if table.name in sheet.rows
-        }
-
-    def _resolved(self, sheet: Sheet, table: str, column: str, key: Key) -> int | None:
-        target = self._catalog.graph.by_table[table].field(column).references
-        assert target is not None
-        return sheet.rows[self._catalog.graph.entities[target].table][key].id
+        found: dict[str, dict[int, _Stored]] = {}
+        for table, rows in sheet.rows.items():
+            stored, values_of, references = found.setdefault(table, {}), self._values[table], self._references[table]
+            for row in rows.values():
+                values = row.values
+                for name, target in references:
+                    if type(key := values[name]) is Key:
+                        values = values if values is not row.values else values.copy()
+                        values[name] = sheet.rows[target][key].id
+                extra = json.dumps(row.extra, sort_keys=True) if row.extra else None
+                stored[row.id or 0] = (row.id, *values_of(values), str(row.key), sheet.unit, row.document, extra)
+        return found
 
 
-def _digest(rows: dict[str, dict[int, dict[str, Any]]]) -> str:
+def _digest(rows: dict[str, dict[int, _Stored]]) -> str:
     state = hashlib.sha256()
     for table in sorted(rows):
         state.update(table.encode())
         for number in sorted(rows[table]):
-            state.update(orjson.dumps(rows[table][number], option=orjson.OPT_SORT_KEYS))
+            state.update(orjson.dumps(rows[table][number]))
     return state.hexdigest()

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from datetime import datetime
 from enum import Enum
-from operator import itemgetter
 from typing import Protocol
 
 from sqlalchemy import URL, Connection, Engine, MetaData, Table
@@ -71,8 +70,8 @@ class Database(Protocol):
     def records(self, archive: Store) -> Records:
         """Where the record of ids lies: in the archive, or with the database if the archive cannot be written."""
 
-    def insert(self, connection: Connection, table: Table, rows: Sequence[Mapping[str, object]]) -> None:
-        """Many new rows, each with a value for every column."""
+    def insert(self, connection: Connection, table: Table, rows: Sequence[tuple[object, ...]]) -> None:
+        """Many new rows, each with a value for every column, in the order of the columns."""
 
     def settle(self, tables: MetaData) -> None:
         """After many changes: let the planner know how the rows are distributed."""
@@ -84,14 +83,11 @@ class Database(Protocol):
         """An error of the database that its operator can mend (a full disk, a lost server); None for any other."""
 
 
-def stored_values(table: Table, rows: Sequence[Mapping[str, object]]) -> Iterator[tuple[object, ...]]:
-    """The values of rows in the order of the table's columns, as drivers take them."""
-    ordered = itemgetter(*(column.name for column in table.columns))
+def stored_values(table: Table, rows: Sequence[tuple[object, ...]]) -> Iterable[tuple[object, ...]]:
+    """Rows as drivers take them."""
     if not any(isinstance(column.type, Timestamp) for column in table.columns):
-        yield from map(ordered, rows)
-        return
-    for row in rows:
-        yield tuple(wire_timestamp(value) if type(value) is datetime else value for value in ordered(row))
+        return rows
+    return (tuple(wire_timestamp(value) if type(value) is datetime else value for value in row) for row in rows)
 
 
 def open_database(url: str, *, create: bool = False) -> Database:

@@ -147,7 +147,7 @@ class PostgresDatabase:
     def records(self, archive: Store) -> Records:
         return RecordTable(self.writer) if archive.read_only else archive
 
-    def insert(self, connection: Connection, table: Table, rows: Sequence[Mapping[str, object]]) -> None:
+    def insert(self, connection: Connection, table: Table, rows: Sequence[tuple[object, ...]]) -> None:
         raw = cast("Raw[Any]", connection.connection.dbapi_connection)
         columns = ", ".join(f'"{column.name}"' for column in table.columns)
         with raw.cursor() as cursor, cursor.copy(f'COPY "{table.name}" ({columns}) FROM STDIN') as copy:

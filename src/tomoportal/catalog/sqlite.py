@@ -124,7 +124,7 @@ class SqliteDatabase:
             return archive
         return open_store(self.path.with_name(self.path.name + ".ids"), create=True)
 
-    def insert(self, connection: Connection, table: Table, rows: Sequence[Mapping[str, object]]) -> None:
+    def insert(self, connection: Connection, table: Table, rows: Sequence[tuple[object, ...]]) -> None:
         # SQLAlchemy would look at every value of every row.
         marks = ",".join("?" * len(table.columns))
         columns = ", ".join(f'"{column.name}"' for column in table.columns)

@@ -29,10 +29,13 @@ from tomoportal.catalog import graph as _graph
 from tomoportal.catalog.timestamps import Timestamp
 from tomoportal.model.entities import Entity, Field
 
-__all__ = ["INFO", "SOURCE", "Tables"]
+__all__ = ["INFO", "OWN_COLUMNS", "SOURCE", "Tables"]
 
 INFO = "catalog_info"
 SOURCE = "catalog_source"
+
+OWN_COLUMNS = ("id", "natural_key", "unit", "document", "extra")
+"""Columns that every entity has and that no document gives; the id stands first, the others last."""
 
 # Texts compare by code point in every database.
 _TEXT = Text().with_variant(Text(collation="C"), "postgresql")

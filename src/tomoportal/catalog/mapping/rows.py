@@ -6,19 +6,18 @@ import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 from tomoportal.catalog.addresses import stored_text
-from tomoportal.catalog.graph import Column, Graph
+from tomoportal.catalog.graph import Graph
 from tomoportal.catalog.timestamps import parse_timestamp
 from tomoportal.errors import CatalogError, Problem
 from tomoportal.model.entities import ENUMS, Field
 
-__all__ = ["Document", "ItemRefused", "Key", "Row", "Sheet", "lookup"]
+__all__ = ["Document", "ItemRefused", "Key", "Recipe", "Row", "Sheet", "lookup"]
 
 
-@dataclass(frozen=True, slots=True, order=True)
-class Key:
+class Key(NamedTuple):
     """A natural key: an archive path, and what tells this row from others of the same path."""
 
     owner: str
@@ -78,12 +77,51 @@ def lookup(content: Any, path: str) -> Any:
     return content
 
 
+class _Value(NamedTuple):
+    """How a column's value is found and converted."""
+
+    name: str
+    path: str | None
+    """Where it stands in a document; None: it may be computed."""
+    plain: bool
+    """Whether the path is one key."""
+    convert: Callable[[Any, Field], Any] | None
+    """None for the archive's paths."""
+    field: Field
+
+
+class Recipe:
+    """How rows of an entity are made with certain paths: worked out once for many rows."""
+
+    def __init__(self, graph: Graph, entity: str, paths: Mapping[str, str]) -> None:
+        assert paths.keys() <= graph.column_names[entity], entity
+        self.table = graph.entities[entity].table
+        self.paths = paths
+        columns = [column for column in graph.columns[entity] if column.name != "id"]
+        self.empty: dict[str, Any] = dict.fromkeys(column.name for column in columns)
+        values = [
+            _Value(
+                column.name,
+                path := paths.get(column.name),
+                path is not None and "." not in path,
+                None if column.is_path else _CONVERTERS[column.field.type],
+                column.field,
+            )
+            for column in columns
+        ]
+        self.documented = [value for value in values if value.path is not None]
+        self.computed = {value.name: value for value in values}
+        self.required = [value for value in values if value.path is None and value.field.required]
+
+
 @dataclass
 class Sheet:
     """Rows of one unit, with the problems that left something out and the warnings that did not."""
 
     graph: Graph
     unit: str
+    recipes: dict[tuple[str, int], Recipe] = field(default_factory=dict)
+    """May be shared with other sheets of the same graph."""
     rows: dict[str, dict[Key, Row]] = field(default_factory=dict)
     problems: list[Problem] = field(default_factory=list)
     warnings: list[Problem] = field(default_factory=list)
@@ -124,20 +162,25 @@ class Sheet:
         Raises :class:`ItemRefused` after noting every value that cannot be stored.
         """
         source = document.content if content is None else content
-        names = self.graph.column_names[entity]
-        assert paths.keys() <= names, entity
-        assert computed.keys() <= names, entity
+        recipe = self._recipe(entity, paths)
+        assert computed.keys() <= recipe.empty.keys(), entity
         known = len(self.problems)
-        values: dict[str, Any] = {}
-        for column in self.graph.columns[entity]:
-            name = column.name
-            if name == "id":
+        values = recipe.empty.copy()
+        asked = recipe.documented + [recipe.computed[name] for name in computed if name not in paths]
+        for name, path, plain, convert, member in asked:
+            if path is None:
+                value = computed.get(name)
+            elif plain and type(source) is dict:
+                value = source.get(path)
+            else:
+                value = lookup(source, path)
+            if value is None:
+                if member.required:
+                    self._miss(document, place, path or name, member)
                 continue
-            path = paths.get(name)
-            value = computed.get(name) if path is None else lookup(source, path)
-            if value is not None and type(value) is not Key:
+            if type(value) is not Key:
                 try:
-                    value = self._stored(column, value)
+                    value = self._path(value, member) if convert is None else convert(value, member)
                 except _Bad as error:
                     self.problems.append(Problem(_place(document, place, path or name), error.args[0], error.args[1]))
                     continue
@@ -145,15 +188,20 @@ class Sheet:
                     text = f"a fraction where a whole number belongs; {value.number} is stored"
                     self.warn(_place(document, place, path or name), text)
                     value = value.number
-            if value is None and column.field.required:
-                fix = f"give {column.field.name} ({column.field.type})"
-                self.problems.append(Problem(_place(document, place, path or name), "a required value is missing", fix))
+                elif value is None and member.required:
+                    self._miss(document, place, path or name, member)
             values[name] = value
+        for each in recipe.required:
+            if each.name not in computed:
+                self._miss(document, place, each.name, each.field)
         if len(self.problems) > known:
             raise ItemRefused("values that cannot be stored", where=document.key)
-        kept = {name: found for name, path in (extra or {}).items() if (found := lookup(source, path)) is not None}
-        table = self.graph.entities[entity].table
-        rows = self.rows.setdefault(table, {})
+        kept = (
+            {name: found for name, path in extra.items() if (found := lookup(source, path)) is not None}
+            if extra
+            else {}
+        )
+        rows = self.rows.setdefault(recipe.table, {})
         if key in rows:
             if not numbered:
                 raise self.refuse(f"{document.key}: {place}", f"a second {entity} with the same key ({key.rest})")
@@ -161,14 +209,24 @@ class Sheet:
             while Key(key.owner, f"{key.rest}#{count}") in rows:
                 count += 1
             key = Key(key.owner, f"{key.rest}#{count}")
-        row = Row(table, key, values, document.key, kept)
+        kept = {name: value for name, value in kept.items() if value is not None}
+        row = Row(recipe.table, key, values, document.key, kept)
         rows[key] = row
         return row
 
-    def _stored(self, column: Column, value: Any) -> Any:
-        if not column.is_path:
-            return _CONVERTERS[column.field.type](value, column.field)
-        return _path(self.path(value) if isinstance(value, str) else value, column.field)
+    def _recipe(self, entity: str, paths: Mapping[str, str]) -> Recipe:
+        # By identity: the recipe keeps its paths, so that no others can come to lie at the same place.
+        found = self.recipes.get((entity, id(paths)))
+        if found is None:
+            found = self.recipes[entity, id(paths)] = Recipe(self.graph, entity, paths)
+        return found
+
+    def _path(self, value: Any, field: Field) -> str | None:
+        return _path(self.path(value) if isinstance(value, str) else value, field)
+
+    def _miss(self, document: Document, place: str, path: str, field: Field) -> None:
+        where, fix = _place(document, place, path), f"give {field.name} ({field.type})"
+        self.problems.append(Problem(where, "a required value is missing", fix))
 
 
 def _place(document: Document, place: str, path: str) -> str:
