@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import email.utils
 import json
 import threading
+import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -56,7 +58,15 @@ class Service:
     broken: dict[str, int] = field(default_factory=dict)
     """Service → how many requests it fails before it recovers."""
     status: int = 503
+    headers: dict[str, str] = field(default_factory=dict)
+    """Go with a broken service's status."""
     asked: Counter[str] = field(default_factory=Counter)
+    raw: dict[str, Callable[[Any], None]] = field(default_factory=dict)
+    """Path → what is written to the connection instead of an answer."""
+    busy: Counter[str] = field(default_factory=Counter)
+    most: Counter[str] = field(default_factory=Counter)
+    """Largest number of requests at a time, by service and in all (``""``)."""
+    guard: threading.Lock = field(default_factory=threading.Lock)
 
     def client(self, **settings: Any) -> Client:
         addresses = {name: f"{self.address}/{name}" for name in SERVICES}
@@ -107,12 +117,31 @@ def service() -> Iterator[Service]:
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
-            known.asked[self.path] += 1
             name = self.path.split("/")[1]
+            with known.guard:
+                known.asked[self.path] += 1
+                for each in (name, ""):
+                    known.busy[each] += 1
+                    known.most[each] = max(known.most[each], known.busy[each])
+            try:
+                self.answer(name)
+            finally:
+                with known.guard:
+                    known.busy.subtract((name, ""))
+
+        def answer(self, name: str) -> None:
+            if self.path in known.raw:
+                known.raw[self.path](self.wfile)
+                self.close_connection = True
+                return
             left = known.broken.get(name, 0)
             if left:
                 known.broken[name] = left - 1
-                self.send_error(known.status)
+                self.send_response(known.status)
+                for key, value in known.headers.items():
+                    self.send_header(key, value)
+                self.send_header("Content-Length", "0")
+                self.end_headers()
                 return
             answer = known.answers.get(self.path)
             if answer is None:
@@ -251,6 +280,140 @@ def test_a_service_that_is_away_is_one_warning(check: Check, service: Service, s
     assert str(status) in warning.what
     assert "ols could not be asked about 4 values" in warning.what
     assert sum(count for path, count in service.asked.items() if path.startswith("/ols")) == requests
+
+
+def test_what_could_not_be_asked_is_listed(check: Check, service: Service) -> None:
+    service.broken = {"emdb": 100}
+    errors, (warning,) = check(_references("EMD-1234, EMD-7777, EMPIAR-99999"))
+    assert [error.what.partition(" (")[0] for error in errors] == ["there is no entry EMPIAR-99999"]
+    assert "emdb could not be asked about 2 values" in warning.what
+    assert warning.what.endswith("not checked: EMD-1234, EMD-7777")
+
+
+ROR = "https://ror.org/0420db125"
+
+
+@pytest.mark.parametrize(("answers", "there"), [({"/ror/0420db125": {"id": ROR}}, True), ({}, False)])
+def test_organisations_are_looked_up(check: Check, service: Service, answers: dict[str, Any], there: bool) -> None:
+    service.answers |= answers
+    errors, warnings = check(lambda c: c["datasets"][0]["metadata"]["authors"][0].update(affiliation_identifier=ROR))
+    assert warnings == []
+    assert [error.what for error in errors if "no organisation" in error.what] == (
+        [] if there else [error.what for error in errors]
+    )
+    assert bool(errors) is not there
+    assert service.asked["/ror/0420db125"] == 1
+
+
+@pytest.mark.parametrize(("status", "gone"), [(404, True), (410, True), (400, True), (422, True), (405, False)])
+def test_only_some_answers_say_that_there_is_no_such_thing(
+    check: Check, service: Service, status: int, gone: bool
+) -> None:
+    service.broken, service.status = {"emdb": 1}, status
+    errors, warnings = check(_references("EMD-1234"))
+    assert (len(errors), len(warnings)) == ((1, 0) if gone else (0, 1))
+    assert service.asked["/emdb/EMD-1234"] == 1
+
+
+@pytest.mark.parametrize("after", ["7", "date"])
+@pytest.mark.parametrize("status", [429, 503])
+def test_a_busy_service_is_asked_when_it_says(
+    check: Check, service: Service, monkeypatch: pytest.MonkeyPatch, status: int, after: str
+) -> None:
+    slept: list[float] = []
+    monkeypatch.setattr("tomoportal.ingest.lookups.client.time.sleep", slept.append)
+    text = after if after != "date" else email.utils.formatdate(time.time() + 7.5, usegmt=True)
+    service.broken, service.status, service.headers = {"orcid": 1}, status, {"Retry-After": text}
+    assert check() == ([], [])
+    assert len(slept) == 1
+    assert 5 < slept[0] <= 8
+
+
+def test_a_service_that_asks_for_a_long_pause_is_left_alone(check: Check, service: Service) -> None:
+    service.broken, service.status, service.headers = {"orcid": 9}, 429, {"Retry-After": "3600"}
+    errors, (warning,) = check()
+    assert errors == []
+    assert "429 and asks to be left alone for 3600 s" in warning.what
+    assert service.asked["/orcid/0000-0002-1825-0097"] == 1
+
+
+@pytest.mark.parametrize("answer", [("text/html", b"<html>log in first</html>"), "", ("application/json", b"{")])
+def test_an_answer_that_is_no_json_says_nothing(check: Check, service: Service, answer: Any) -> None:
+    """Such as the page on which a hotel's network wants us to log in: it neither proves nor disproves an entry."""
+    service.answers["/emdb/EMD-1234"] = service.answers["/emdb/EMD-9999"] = answer
+    errors, (warning,) = check(_references("EMD-1234, EMD-9999"))
+    assert errors == []
+    assert "instead of JSON" in warning.what
+    assert "2 values" in warning.what
+    assert sum(count for path, count in service.asked.items() if path.startswith("/emdb")) == 1
+    service.answers["/cdpo"] = ("text/html", b"<html>")
+    errors, warnings = check(_object("CDPO:0000001", "streak"))
+    assert errors == []
+    assert "OBO" in warnings[0].what
+
+
+def _redirect(service: Service, start: str, target: str) -> None:
+    line = f"HTTP/1.1 302 Found\r\nLocation: {target}\r\nContent-Length: 0\r\n\r\n".encode()
+    service.raw[start] = lambda out: out.write(line)
+
+
+def test_redirections_are_followed_but_not_in_circles(check: Check, service: Service) -> None:
+    _redirect(service, "/emdb/EMD-2001", f"{service.address}/emdb/EMD-1234")
+    assert check(_references("EMD-2001")) == ([], [])
+    _redirect(service, "/emdb/EMD-2002", f"{service.address}/emdb/EMD-2003")
+    _redirect(service, "/emdb/EMD-2003", f"{service.address}/emdb/EMD-2002")
+    for target in ("EMD-2002", "EMD-2004"):
+        if target == "EMD-2004":
+            _redirect(service, "/emdb/EMD-2004", "file:///etc/hostname")
+        errors, warnings = check(_references(target))
+        assert (errors, len(warnings)) == ([], 1)
+        assert "302" in warnings[0].what
+
+
+def _drip(out: Any) -> None:
+    out.write(b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 1000\r\n\r\n")
+    for _ in range(30):
+        out.write(b" ")
+        out.flush()
+        time.sleep(0.05)
+
+
+@pytest.mark.parametrize(
+    ("write", "why"),
+    [
+        (lambda out: time.sleep(1.5), "timed out"),
+        (_drip, "timed out"),
+        (lambda out: out.write(b"nonsense\r\n\r\n"), "nonsense"),
+        (lambda out: out.write(b"HTTP/1.1 200 OK\r\nContent-Length: 50\r\n\r\n{}"), "IncompleteRead"),
+        (lambda out: None, "closed connection"),
+    ],
+)
+def test_broken_answers_are_tried_again_and_then_told(
+    check: Check, service: Service, write: Callable[[Any], None], why: str
+) -> None:
+    service.raw["/emdb/EMD-1234"] = write
+    errors, (warning,) = check(_references("EMD-1234"), timeout=0.3, attempts=2)
+    assert errors == []
+    assert why in warning.what
+    assert service.asked["/emdb/EMD-1234"] == 2
+
+
+def test_a_few_services_at_a_time_and_each_with_one_question(check: Check, service: Service) -> None:
+    def slowly(body: bytes) -> Callable[[Any], None]:
+        def write(out: Any) -> None:
+            time.sleep(0.05)
+            out.write(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(body) + body)
+
+        return write
+
+    numbers = range(10001, 10007)
+    names = [f"{kind}-{number}" for number in numbers for kind in ("EMD", "EMPIAR")]
+    for number in numbers:
+        service.raw |= {f"/emdb/EMD-{number}": slowly(b"{}"), f"/empiar/EMPIAR-{number}/": slowly(b"{}")}
+    assert check(_references(", ".join(names))) == ([], [])
+    assert all(service.asked[f"/emdb/EMD-{number}"] == 1 for number in numbers)
+    assert {service.most["emdb"], service.most["empiar"]} == {1}
+    assert 2 <= service.most[""] <= 4
 
 
 def test_no_connection_is_a_warning_too(check: Check, service: Service) -> None:

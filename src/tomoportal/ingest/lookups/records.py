@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from tomoportal.ingest.lookups.client import Client, Reply
+from tomoportal.ingest.lookups.client import Client, Reply, Unreachable
 
 __all__ = ["Record", "exists", "is_below", "ontology_record"]
 
@@ -32,17 +32,19 @@ class Record:
 
 
 def exists(client: Client, value: str) -> bool:
-    """Whether a DOI, EMPIAR, EMDB or PDB entry, or an ORCID, is known where it belongs."""
+    """Whether a DOI, EMPIAR, EMDB or PDB entry, an ORCID or a ROR is known where it belongs."""
+    if re.fullmatch("(https?://ror.org/)?0[a-z0-9]{6}[0-9]{2}", value):
+        return client.json("ror", f"/{value.rpartition('/')[2]}") is not None
     if value.startswith("EMPIAR-"):
-        return client.ask("empiar", f"/{value}/").found
+        return client.json("empiar", f"/{value}/") is not None
     if value.startswith("EMD-"):
-        return client.ask("emdb", f"/{value}").found
+        return client.json("emdb", f"/{value}") is not None
     if value.startswith("PDB-"):
-        return client.ask("pdb", f"/entry/{value.removeprefix('PDB-')}").found
+        return client.json("pdb", f"/entry/{value.removeprefix('PDB-')}") is not None
     if re.fullmatch("[0-9]{4}(-[0-9]{3}[0-9X]){3}", value):
-        return client.ask("orcid", f"/{value}").found
+        return client.json("orcid", f"/{value}") is not None
     path = "/" + urllib.parse.quote(value.removeprefix("doi:"))
-    return client.ask("crossref", path).found or client.ask("doi", path).found  # not all registrars are Crossref's
+    return any(client.json(service, path) is not None for service in ("crossref", "doi"))  # registrars beside Crossref
 
 
 def ontology_record(client: Client, value: str, *, of_object: bool = False) -> Record | None:
@@ -53,16 +55,16 @@ def ontology_record(client: Client, value: str, *, of_object: bool = False) -> R
     if value.startswith("WBStrain"):
         return _strain(client, value)
     if value.startswith("CVCL_"):
-        return _cell_line(client.ask("cellosaurus", f"/{value}?format=json&fld=id&fld=sy"))
+        return _cell_line(client.json("cellosaurus", f"/{value}?format=json&fld=id&fld=sy"))
     if value.startswith("UniProtKB:"):
-        return _protein(client.ask("uniprot", f"/{value.removeprefix('UniProtKB:')}.json"))
+        return _protein(client.json("uniprot", f"/{value.removeprefix('UniProtKB:')}.json"))
     if value.startswith("PDB-"):
         return _structure(client, value.removeprefix("PDB-"))
     if value.startswith("CDPO:"):
         return _terms(client, "cdpo").get(value)
     if value.startswith("CL:") and of_object:
         return _terms(client, "cl").get(value)
-    return _term(client.ask("ols", f"/terms?iri={urllib.parse.quote(_iri(value), safe='')}"))
+    return _term(client.json("ols", f"/terms?iri={urllib.parse.quote(_iri(value), safe='')}"))
 
 
 def is_below(client: Client, value: str, ancestor: str) -> bool:
@@ -71,8 +73,8 @@ def is_below(client: Client, value: str, ancestor: str) -> bool:
         return True
     twice = urllib.parse.quote(urllib.parse.quote(_iri(value), safe=""), safe="")
     ontology = value.partition(":")[0].lower()
-    reply = client.ask("ols", f"/ontologies/{ontology}/terms/{twice}/ancestors?size=500")
-    return any(term.get("obo_id") == ancestor for term in _embedded(reply))
+    found = client.json("ols", f"/ontologies/{ontology}/terms/{twice}/ancestors?size=500")
+    return any(term.get("obo_id") == ancestor for term in _embedded(found))
 
 
 def _iri(value: str) -> str:
@@ -80,13 +82,13 @@ def _iri(value: str) -> str:
     return root + value.replace(":", "_")
 
 
-def _embedded(reply: Reply) -> list[dict[str, Any]]:
-    found = _at(reply.json() if reply.found else None, "_embedded", "terms")
+def _embedded(answer: Any) -> list[dict[str, Any]]:
+    found = _at(answer, "_embedded", "terms")
     return [term for term in found if isinstance(term, dict)] if isinstance(found, list) else []
 
 
-def _term(reply: Reply) -> Record | None:
-    terms = _embedded(reply)
+def _term(answer: Any) -> Record | None:
+    terms = _embedded(answer)
     if not terms:
         return None
     names = [name for term in terms for name in (term.get("label"), *(term.get("synonyms") or ()))]
@@ -94,40 +96,39 @@ def _term(reply: Reply) -> Record | None:
 
 
 def _strain(client: Client, value: str) -> Record | None:
-    label = _at(client.ask("wormbase", f"/{value}/name").json(), "name", "data", "label")
+    label = _at(client.json("wormbase", f"/{value}/name"), "name", "data", "label")
     if not label:
         return None
-    others = _at(client.ask("wormbase", f"/{value}/other_names").json(), "other_names", "data")
+    others = _at(client.json("wormbase", f"/{value}/other_names"), "other_names", "data")
     return Record(_texts([label, *(others if isinstance(others, list) else ())]))
 
 
-def _cell_line(reply: Reply) -> Record | None:
-    lines = _at(reply.json() if reply.found else None, "Cellosaurus", "cell-line-list")
+def _cell_line(answer: Any) -> Record | None:
+    lines = _at(answer, "Cellosaurus", "cell-line-list")
     if not lines:
         return None
     return Record(_texts([_at(name, "value") for line in lines for name in _at(line, "name-list") or ()]))
 
 
-def _protein(reply: Reply) -> Record | None:
-    if not reply.found:
+def _protein(answer: Any) -> Record | None:
+    if answer is None:
         return None
-    said = _at(reply.json(), "proteinDescription") or {}
+    said = _at(answer, "proteinDescription") or {}
     parts = [said.get("recommendedName"), *(said.get("alternativeNames") or ()), *(said.get("submissionNames") or ())]
     return Record(_texts([_at(part, "fullName", "value") for part in parts]))
 
 
 def _structure(client: Client, value: str) -> Record | None:
-    reply = client.ask("pdb", f"/entry/{value}")
-    if not reply.found:
+    entry = client.json("pdb", f"/entry/{value}")
+    if entry is None:
         return None
-    entry = reply.json()
     names = [
         _at(entry, "struct", "title"),
         _at(entry, "struct", "pdbx_descriptor"),
         _at(entry, "struct_keywords", "pdbx_keywords"),
     ]
     for number in _at(entry, "rcsb_entry_container_identifiers", "polymer_entity_ids") or ():
-        entity = client.ask("pdb", f"/polymer_entity/{value}/{number}").json()
+        entity = client.json("pdb", f"/polymer_entity/{value}/{number}")
         names.append(_at(entity, "rcsb_polymer_entity", "pdbx_description"))
         names += [
             _at(one, "name") for one in _at(entity, "rcsb_polymer_entity", "rcsb_macromolecular_names_combined") or ()
@@ -138,11 +139,14 @@ def _structure(client: Client, value: str) -> Record | None:
 
 def _terms(client: Client, service: str) -> dict[str, Record]:
     """All terms of an ontology in the OBO format."""
-    if service not in client.memory:
-        reply = client.ask(service)
-        client.memory[service] = dict(_obo(reply.body.decode("utf-8", "replace"))) if reply.found else {}
-    found: dict[str, Record] = client.memory[service]
-    return found
+    return client.remember(service, lambda reply: _ontology(service, reply))
+
+
+def _ontology(service: str, reply: Reply) -> dict[str, Record]:
+    terms = dict(_obo(reply.body.decode("utf-8", "replace"))) if reply.found else {}
+    if not terms:
+        raise Unreachable(service, "its address gives no ontology in the OBO format")
+    return terms
 
 
 def _obo(text: str) -> Iterator[tuple[str, Record]]:

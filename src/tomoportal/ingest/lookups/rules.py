@@ -1,15 +1,15 @@
 """Rules 16 to 21 of the public portal, asked of a valid config; numbers in brackets.
 
-What does not exist is an error. A service that does not answer is a warning, once, with the number of values that
-could not be checked.
+What does not exist is an error. A service that does not answer is a warning, once, which lists the values that could
+not be checked. Several services are asked at a time, each with one question after the other.
 """
 
 from __future__ import annotations
 
 import json
 import re
-from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
@@ -26,6 +26,8 @@ Exclusions = Mapping[str, Mapping[str, Sequence[str]]]
 
 _CELLULAR_COMPONENT = "GO:0005575"
 _UNASKED = ("not_reported", "unknown")
+_AT_A_TIME = 4
+_SHOWN = 50
 _PICTURES = ("image/png", "image/jpeg", "image/jpg", "image/gif")
 _NAMED = {
     "tissue": "TissueDetails",
@@ -60,23 +62,36 @@ def check_online(
         if question.value not in _UNASKED and "{" not in question.value:
             places.setdefault(question, []).append(where)
     errors: list[Problem] = []
-    unasked: Counter[str] = Counter()
-    why: dict[str, str] = {}
-    for question, found in places.items():
+    unasked: dict[tuple[str, str], list[str]] = {}
+
+    def asked(question: _Question) -> str | Unreachable | None:
         try:
-            problem = question.check(client, question, left_out)
+            return question.check(client, question, left_out)
         except Unreachable as error:
-            unasked[error.service] += 1
-            why[error.service] = error.why
-            continue
-        if problem:
+            return error
+
+    with ThreadPoolExecutor(_AT_A_TIME, "lookup") as pool:
+        answers = list(pool.map(asked, places))
+    for (question, found), problem in zip(places.items(), answers, strict=True):
+        if isinstance(problem, Unreachable):
+            unasked.setdefault((problem.service, problem.why), []).append(question.value)
+        elif problem:
             more = f" (and in {len(found) - 1} other places)" if len(found) > 1 else ""
             errors.append(Problem(config.place(found[0]), problem + more, "compare it with the service"))
     warnings = [
-        Problem(config.name, f"{service} could not be asked about {count} values: {why[service]}", "try again later")
-        for service, count in sorted(unasked.items())
+        Problem(
+            config.name,
+            f"{service} could not be asked about {len(values)} values: {why}; not checked: {_listed(values)}",
+            "try again later, or name another address of it with --service",
+        )
+        for (service, why), values in sorted(unasked.items())
     ]
     return errors, warnings
+
+
+def _listed(values: list[str]) -> str:
+    shown = ", ".join(values[:_SHOWN])
+    return shown if len(values) <= _SHOWN else f"{shown} and {len(values) - _SHOWN} more"
 
 
 def read_exclusions(data: bytes, name: str) -> Exclusions:
@@ -100,6 +115,9 @@ def _questions(data: Mapping[str, Any]) -> Iterator[tuple[str, _Question]]:
         for index, author in enumerate(mappings(metadata.get("authors"))):
             if isinstance(author.get("ORCID"), str):
                 yield f"{where}.authors[{index}].ORCID", _Question(_orcid, author["ORCID"])
+            if isinstance(author.get("affiliation_identifier"), str):
+                place = f"{where}.authors[{index}].affiliation_identifier"
+                yield place, _Question(_affiliation, author["affiliation_identifier"])
         yield from _references(where, metadata)
     for where, metadata in metadata_of(raw, "datasets"):
         for key, kind in _NAMED.items():
@@ -137,6 +155,11 @@ def _named(where: str, part: dict[str, Any], kind: str) -> Iterator[tuple[str, _
 def _orcid(client: Client, asked: _Question, left_out: Exclusions) -> str | None:
     """[16]"""
     return None if exists(client, asked.value) else f"there is no ORCID {asked.value}"
+
+
+def _affiliation(client: Client, asked: _Question, left_out: Exclusions) -> str | None:
+    """Ours: the public portal checks the form of a ROR only, and not always."""
+    return None if exists(client, asked.value) else f"there is no organisation {asked.value}"
 
 
 def _entry(client: Client, asked: _Question, left_out: Exclusions) -> str | None:
