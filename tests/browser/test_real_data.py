@@ -50,7 +50,7 @@ def portal(real_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterato
     archive = raw.parent / "archive"
     for arguments in (
         ("init", str(raw), "--yes", "--archive", str(archive)),
-        ("up", str(raw / "tomoportal.yaml"), "--archive", str(archive), "--no-serve"),
+        ("up", str(raw / "tomoportal.yaml"), "--archive", str(archive), "--follow-links", "--no-serve"),
         ("verify", "--archive", str(archive)),
     ):
         done = subprocess.run([sys.executable, "-m", "tomoportal", *arguments], capture_output=True, text=True)

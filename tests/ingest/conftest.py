@@ -84,9 +84,9 @@ def _plan(config: Path, archive: Path | str = "memory://", **options: Any) -> Pl
     return make_plan(loaded, source, store, Options(**options))
 
 
-def _ingest(config: Path, archive: Path, jobs: int = 1, **options: Any) -> Report:
+def _ingest(config: Path, archive: Path, jobs: int = 1, *, follow_links: bool = False, **options: Any) -> Report:
     loaded = load_config(config)
-    source = open_source(config.parent, loaded.source_prefix, beside=loaded.folder)
+    source = open_source(config.parent, loaded.source_prefix, beside=loaded.folder, follow_links=follow_links)
     target = Archive.open(archive, create=True)
     return run_plan(make_plan(loaded, source, target, Options(**options)), target, source.store, jobs)
 

@@ -58,7 +58,7 @@ def test_a_folder_of_real_files_goes_through(assembled: Path, ingest: Ingest, tm
     left_out = {file["file"]: file["why"] for file in json.loads(result.output)["files"] if file["role"] == "left out"}
     assert list(left_out) == ["bad_1.mrc"]
     archive = tmp_path / "archive"
-    report = ingest(assembled / "tomoportal.yaml", archive)
+    report = ingest(assembled / "tomoportal.yaml", archive, follow_links=True)
     # The labels are real and of the same microscope, but of another box than the crop: they are refused (V807).
     assert [failure.why for failure in report.failures if "the mask has 155 × 155 × 60 voxels" in (failure.why or "")]
     assert len(report.failures) == 1

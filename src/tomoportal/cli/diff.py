@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
+from tomoportal.cli.source_options import follow_links_option
+
 if TYPE_CHECKING:
     from tomoportal.ingest.diff import Diff, FileChange, ItemChange
 
@@ -21,6 +23,7 @@ _LONGEST = 100
 @click.argument("config", type=click.Path(exists=True, dir_okay=False))
 @click.option("--archive", "archive_url", required=True, metavar="URL", help="The archive to compare with.")
 @click.option("--source", "source_url", metavar="URL", help="Root of the raw files [default: the folder of CONFIG].")
+@follow_links_option
 @click.option("--chunk-size", type=click.IntRange(min=4), metavar="N", help="As in `tomoportal ingest`.")
 @click.option("--ngff", type=click.Choice(["0.4", "0.5"]), default="0.4", help="As in `tomoportal ingest`.")
 @click.option("--dtype", type=click.Choice(["float32"]), help="As in `tomoportal ingest`.")
@@ -31,6 +34,7 @@ def command(
     config: str,
     archive_url: str,
     source_url: str | None,
+    follow_links: bool,
     chunk_size: int | None,
     ngff: Literal["0.4", "0.5"],
     dtype: str | None,
@@ -54,6 +58,7 @@ def command(
         loaded.source_prefix,
         beside=loaded.folder,
         place=loaded.place(("standardization_config", "source_prefix")),
+        follow_links=follow_links,
     )
     archive = plan_archive(archive_url)
     plan = make_plan(loaded, source, archive, Options(chunk_size, dtype, ngff))

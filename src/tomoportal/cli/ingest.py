@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Literal
 
 import click
 
+from tomoportal.cli.source_options import follow_links_option
 from tomoportal.cli.workforce import cluster_from, workforce_options
 
 if TYPE_CHECKING:
@@ -28,6 +29,7 @@ _HELD_UP = 5
     help="Folder, file://… or s3://bucket/prefix of the archive.",
 )
 @click.option("--source", "source_url", metavar="URL", help="Root of the raw files [default: the folder of CONFIG].")
+@follow_links_option
 @click.option("--plan", "plan_only", is_flag=True, help="Show what would be done and write nothing.")
 @workforce_options
 @click.option(
@@ -59,6 +61,7 @@ def command(
     config: str,
     archive_url: str,
     source_url: str | None,
+    follow_links: bool,
     plan_only: bool,
     jobs: int | None,
     dask: str | None,
@@ -87,6 +90,7 @@ def command(
         loaded.source_prefix,
         beside=loaded.folder,
         place=loaded.place(("standardization_config", "source_prefix")),
+        follow_links=follow_links,
     )
     archive = plan_archive(archive_url) if plan_only else Archive.open(archive_url, create=True)
     plan = make_plan(loaded, source, archive, Options(chunk_size, dtype, ngff))

@@ -75,7 +75,8 @@ def command(
         beside.put(answers.map_name, draft.run_map.encode())
     beside.put(target.name, draft.config.encode())
     config = load_config(target)
-    plan = make_plan(config, open_source(target.parent, config.source_prefix, beside=config.folder), archive, Options())
+    source = open_source(target.parent, config.source_prefix, beside=config.folder, follow_links=True)
+    plan = make_plan(config, source, archive, Options())
     if as_json:
         print_json({"config": str(target), "runs": draft.runs.names, "files": _as_json(survey), "plan": plan.to_json()})
         return 1 if plan.errors else 0
@@ -88,9 +89,20 @@ def command(
         f" {counted(len(plan.items), 'item')}; read its comments, then",
         soft_wrap=True,
     )
-    command = shlex.join(["tomoportal", "up", str(target), "--archive", archive_url or "ARCHIVE"])
+    links = ["--follow-links"] if _leads_out(folder, survey) else []
+    command = shlex.join(["tomoportal", "up", str(target), "--archive", archive_url or "ARCHIVE", *links])
     screen.print(f"  {escape(command)}", soft_wrap=True)
     return 1 if plan.errors else 0
+
+
+def _leads_out(folder: str, survey: Survey) -> bool:
+    """Whether a file that will be read is a link out of the folder, which only `--follow-links` allows."""
+    from pathlib import Path
+
+    root = Path(folder).resolve()
+    return any(
+        file.role != "left out" and not (root / file.key).resolve().is_relative_to(root) for file in survey.files
+    )
 
 
 def _default_date(survey: Survey) -> str:

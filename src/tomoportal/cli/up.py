@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import click
 
+from tomoportal.cli.source_options import follow_links_option
 from tomoportal.cli.workforce import workforce_options
 
 __all__ = ["command"]
@@ -16,6 +17,7 @@ __all__ = ["command"]
 @click.option("--db", metavar="URL", help="The catalog's database; by default a file inside a local archive.")
 @click.option("--host", help="The address to listen on; 0.0.0.0 lets other machines in.  [default: 127.0.0.1]")
 @click.option("--port", type=click.IntRange(0, 65535), help="The port; 0 takes a free one.  [default: 8000]")
+@follow_links_option
 @workforce_options
 @click.option("--serve/--no-serve", default=True, help="Serve the archive at the end, or stop before.")
 @click.pass_context
@@ -27,6 +29,7 @@ def command(
     db: str | None,
     host: str | None,
     port: int | None,
+    follow_links: bool,
     jobs: int | None,
     dask: str | None,
     slurm: str | None,
@@ -52,6 +55,7 @@ def command(
             config=config,
             archive_url=settings.archive,
             source_url=source,
+            follow_links=follow_links,
             jobs=jobs,
             dask=dask,
             slurm=slurm,

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from tomoportal.cli.source_options import follow_links_option
+
 if TYPE_CHECKING:
     from tomoportal.archive import Finding, Verification
     from tomoportal.cli.console import Progress
@@ -25,6 +27,7 @@ __all__ = ["command"]
     help="Check the source files of an ingestion config instead, before they are ingested.",
 )
 @click.option("--source-root", metavar="URL", help="With --source: root of the raw files [default: folder of CONFIG].")
+@follow_links_option
 @click.option("--fast", is_flag=True, help="Read headers, documents and text files only; compare sizes, not digests.")
 @click.option("--deep", is_flag=True, help="Decode all volumes as well: values, MRC against OME-Zarr, levels.")
 @click.option("--jobs", type=click.IntRange(min=1), metavar="N", help="Processes [default: number of cores].")
@@ -35,6 +38,7 @@ def command(
     archive: str | None,
     config: str | None,
     source_root: str | None,
+    follow_links: bool,
     fast: bool,
     deep: bool,
     jobs: int | None,
@@ -61,7 +65,7 @@ def command(
         raise click.UsageError("--source checks files before ingestion; give it without --archive")
     with progress_bar("verify", quiet=as_json) as progress:
         if config:
-            found = _sources(config, source_root, deep, progress)
+            found = _sources(config, source_root, follow_links, deep, progress)
         else:
             found = _archive(archive, fast, deep, jobs, progress)
     if html:
@@ -86,7 +90,7 @@ def _archive(url: str | None, fast: bool, deep: bool, jobs: int | None, progress
     return examine(opened, digests=not fast, voxels=deep, jobs=jobs or os.cpu_count() or 1, progress=progress)
 
 
-def _sources(config: str, root: str | None, deep: bool, progress: Progress) -> Verification:
+def _sources(config: str, root: str | None, follow_links: bool, deep: bool, progress: Progress) -> Verification:
     from tomoportal.archive import Verification
     from tomoportal.ingest import load_config, open_source
     from tomoportal.ingest.checks import check_sources
@@ -97,6 +101,7 @@ def _sources(config: str, root: str | None, deep: bool, progress: Progress) -> V
         loaded.source_prefix,
         beside=loaded.folder,
         place=loaded.place(("standardization_config", "source_prefix")),
+        follow_links=follow_links,
     )
     return Verification(config, tuple(check_sources(loaded, source, voxels=deep, progress=progress)), (), False, deep)
 

@@ -15,7 +15,7 @@ from typing import Any
 
 from tomoportal.errors import FormatError, StorageError
 from tomoportal.ingest.scope import Scope, TemplateError
-from tomoportal.ingest.sources import ROOT_OPTION, SourceRoot
+from tomoportal.ingest.sources import LINKS_FIX, ROOT_OPTION, SourceRoot
 from tomoportal.ingest.trees import OutsideError, Tree
 
 __all__ = ["FINDERS", "FindError", "Found", "Search", "compile_rule", "find", "passes_filters", "without_excluded"]
@@ -26,6 +26,10 @@ _FILTERED = {
     "tomograms": "{voxel_spacing_output_path}/Tomograms/*/tomogram_metadata.json",
 }
 _OUTPUT_FIELDS = ("{run_output_path}", "{dataset_output_path}", "{output_path}", "{voxel_spacing_output_path}")
+
+
+_NAMING = ("depositions", "datasets", "runs", "voxel_spacings")
+"""Sections whose files only give names; none is copied."""
 
 
 class FindError(ValueError):
@@ -89,7 +93,14 @@ def find(entry: Mapping[str, Any], scope: Scope, source: SourceRoot, archive: Tr
         search = _headers(arguments, scope, source)
     else:
         search = _filtered(arguments, section, scope, archive)
-    return without_excluded(search, entry)
+    search = without_excluded(search, entry)
+    for item in search.found:
+        if item.key is not None and not item.reference and section not in _NAMING:
+            try:
+                source.check_inside(item.key)
+            except OutsideError as error:
+                raise FindError(str(error), kind, LINKS_FIX) from error
+    return search
 
 
 def without_excluded(search: Search, entry: Mapping[str, Any]) -> Search:

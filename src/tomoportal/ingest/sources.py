@@ -13,13 +13,16 @@ from tomoportal.errors import ConfigError, NotFoundError, Problem
 from tomoportal.ingest.trees import OutsideError, Tree, join
 from tomoportal.storage import Store, open_store
 
-__all__ = ["RAW_BUCKET", "ROOT_OPTION", "SourceRoot", "is_remote", "open_source"]
+__all__ = ["LINKS_FIX", "RAW_BUCKET", "ROOT_OPTION", "LinkError", "SourceRoot", "is_remote", "open_source"]
 
 RAW_BUCKET = "cryoetportal-rawdatasets-dev"
 """First part of key-photo paths in the public portal's configs; it stands for the source root."""
 
 ROOT_OPTION = "--source (verify: --source-root)"
 """How the commands call the source root."""
+
+LINKS_FIX = "put the files themselves there; or, if you trust the folder, give --follow-links"
+"""What to do about links that lead out of the source folder."""
 
 
 @dataclass
@@ -30,9 +33,26 @@ class SourceRoot:
     prefix: str = ""
     beside: Store | None = None
     """Folder of the config file, the second place where map files are looked for."""
+    listing: Store | None = None
+    """The same root with the links that lead out, which ``store`` refuses to follow; so they can be named."""
 
     def __post_init__(self) -> None:
-        self.tree = Tree(self.store, lenient_below=self.prefix)
+        self.tree = Tree(self.listing or self.store, lenient_below=self.prefix)
+        self._real: dict[str, str] = {}
+
+    def check_inside(self, key: str) -> None:
+        """Raise `OutsideError` for a source that is a link out of the root, or lies behind one."""
+        root = self.store.local_path("") if self.listing is not None else None
+        if root is None:
+            return
+        folder, _, name = key.rstrip("/").rpartition("/")
+        if folder not in self._real:
+            self._real[folder] = os.path.realpath(root / folder)
+        path = f"{self._real[folder]}/{name}"
+        if os.path.islink(path):
+            path = os.path.realpath(path)
+        if not path.startswith(f"{root}/"):
+            raise LinkError(f"{key} is a link out of the source folder, to {path}")
 
     def glob(self, pattern: str) -> list[str]:
         """Keys (relative to the root) that match a pattern below the config's source folder."""
@@ -62,31 +82,50 @@ class SourceRoot:
         return None
 
 
+class LinkError(OutsideError):
+    """A symbolic link that leaves the source folder."""
+
+
 def open_source(
-    url: str | os.PathLike[str], prefix: str, *, beside: Store | None = None, place: str = "source_prefix"
+    url: str | os.PathLike[str],
+    prefix: str,
+    *,
+    beside: Store | None = None,
+    place: str = "source_prefix",
+    follow_links: bool = False,
 ) -> SourceRoot:
     """Open the source root; an absolute ``prefix`` (path or URL) takes the place of ``url``.
 
     ``place`` says where the prefix is written (``file:line``). Raises `ConfigError` for a folder that is not there.
+    Symbolic links that lead out of the root are refused unless ``follow_links``: who made the folder would choose what
+    of this machine is published.
     """
     if is_remote(prefix) or prefix.startswith("/"):
         try:
-            store = open_store(prefix, read_only=True, follow_links=True)
+            store, listing = _opened(prefix, follow_links)
         except NotFoundError as error:
             fix = "create it, or correct source_prefix"
             raise _refused(place, f"the source folder {prefix}: {error.what}", fix) from error
         if is_remote(prefix) and not store.is_folder(""):
             raise _refused(place, f"there is nothing below {prefix}", "correct source_prefix")
-        return SourceRoot(store, "", beside)
+        return SourceRoot(store, "", beside, listing)
     if ".." in prefix.split("/"):
         fix = f"give {ROOT_OPTION}, or an absolute path as source_prefix"
         raise _refused(place, f"{prefix!r} leaves the source root", fix)
-    store, prefix = open_store(url, read_only=True, follow_links=True), join(prefix)
-    if prefix and not store.is_folder(prefix):
-        what = "is a file, not a folder" if store.exists(prefix) else "does not exist"
+    (store, listing), prefix = _opened(url, follow_links), join(prefix)
+    if prefix and not (listing or store).is_folder(prefix):
+        what = "is a file, not a folder" if (listing or store).exists(prefix) else "does not exist"
         fix = f"correct source_prefix, or give the folder that it lies in as {ROOT_OPTION}"
         raise _refused(place, f"the source folder {store.url.rstrip('/')}/{prefix} {what}", fix)
-    return SourceRoot(store, prefix, beside)
+    return SourceRoot(store, prefix, beside, listing)
+
+
+def _opened(url: str | os.PathLike[str], follow_links: bool) -> tuple[Store, Store | None]:
+    """The store of the sources and, where it refuses links, one that lists them."""
+    follower = open_store(url, read_only=True, follow_links=True)
+    if follow_links or follower.local_path("") is None:
+        return follower, None
+    return open_store(url, read_only=True), follower
 
 
 def _refused(place: str, what: str, fix: str) -> ConfigError:

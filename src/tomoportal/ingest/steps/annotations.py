@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from tomoportal.archive import identity as identities
@@ -17,7 +17,7 @@ from tomoportal.ingest.plan import Item
 from tomoportal.ingest.planning import RunPlan
 from tomoportal.ingest.scope import Scope
 from tomoportal.ingest.sections import CAPTION_SHAPES, MESH_SHAPES, POINT_SHAPES, SHAPES, shape_is_ingested
-from tomoportal.ingest.sources import ROOT_OPTION
+from tomoportal.ingest.sources import LINKS_FIX, ROOT_OPTION
 from tomoportal.ingest.steps.annotation_files import file_entry, tomogram_shape
 from tomoportal.ingest.steps.caption_files import make_captions
 from tomoportal.ingest.steps.mask_files import make_mask, missing_label
@@ -222,6 +222,7 @@ def _file(
     search = without_excluded(Search(found, () if found else tuple(expanded)), source)
     run.planning.asked(path, run.name, search)
     kept = search.found
+    _check_links(run, path, kept)
     if len(kept) > 1:
         names = ", ".join(item.key or "" for item in kept[:5])
         run.fail(
@@ -232,6 +233,14 @@ def _file(
     return kept[0].key if kept else None
 
 
+def _check_links(run: RunPlan, path: Path, found: Iterable[Found]) -> None:
+    for item in found:
+        try:
+            run.planning.source.check_inside(item.key or "")
+        except OutsideError as error:
+            run.fail(path, str(error), LINKS_FIX)
+
+
 def _mesh(run: RunPlan, path: Path, template: str) -> str | None:
     """Key of the mesh that is drawn at oriented points; one that is not there is told like any other source."""
     try:
@@ -239,6 +248,7 @@ def _mesh(run: RunPlan, path: Path, template: str) -> str | None:
     except OutsideError as error:
         run.fail(path, str(error), f"keep sources below source_prefix, or give another {ROOT_OPTION}")
     run.planning.asked(path, run.name, Search((), (template,)) if not found else Search((Found(template, found[0]),)))
+    _check_links(run, path, [Found(key, key) for key in found])
     if len(found) > 1:
         run.fail(path, f"{len(found)} files for one mesh: {', '.join(found[:5])}", "name one file")
     return found[0] if found else None

@@ -13,7 +13,8 @@ from tomoportal.ingest.plan import Item
 from tomoportal.ingest.planning import Planning
 from tomoportal.ingest.records import container_of
 from tomoportal.ingest.scope import Scope
-from tomoportal.ingest.sources import is_remote
+from tomoportal.ingest.sources import LINKS_FIX, is_remote
+from tomoportal.ingest.trees import OutsideError
 
 __all__ = ["NAMES", "context", "needs_tomogram", "picture_settings", "write_pictures"]
 
@@ -46,6 +47,10 @@ def picture_settings(planning: Planning, section: str, scope: Scope, runs: list[
             pictures[name] = {"url": path_or_url, "extension": _extension(path_or_url.partition("?")[0])}
         elif path_or_url:
             key = planning.source.key_photo(path_or_url)
+            try:
+                planning.source.check_inside(key)
+            except OutsideError as error:
+                planning.fail("", section, str(error), LINKS_FIX)
             if planning.source.tree.is_file(key):
                 pictures[name] = {"source": key, "extension": _extension(key)}
             else:
