@@ -73,4 +73,5 @@ def refuse(problems: Sequence[Problem], what: str) -> None:
     """Raise :class:`AnnotationError` with all problems, if there are any."""
     if problems:
         lines = "\n".join(f"  - {problem}" for problem in problems)
-        raise AnnotationError(f"{what}: nothing was written, for {len(problems)} reasons:\n{lines}")
+        count = "1 reason" if len(problems) == 1 else f"{len(problems)} reasons"
+        raise AnnotationError(f"{what}: nothing was written, for {count}:\n{lines}")

@@ -14,6 +14,7 @@ from tomoportal.copick.exchange.files import RunFile, missing_runs, run_files
 from tomoportal.copick.exchange.volume_files import (
     OrientedVolume,
     axes_of,
+    check_pyramid,
     open_file,
     read_whole,
     spacing_of,
@@ -84,6 +85,7 @@ def plan_tomograms_of(
     options, pyramid = options or VolumeOptions(), pyramid or Pyramid()
     tomo_type = checked_name(tomo_type, "tomogram type", strict=bool(root.config.strict))
     axes_of(options.transpose, options.flip)
+    check_pyramid(pyramid.levels, pyramid.chunks)
     found = [*problems, *missing_runs(root, [each.run for each in files], create=options.create)]
     tasks = []
     for each in files:

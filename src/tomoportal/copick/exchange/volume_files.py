@@ -28,7 +28,16 @@ from tomoportal.formats.tiff import open_tiff
 from tomoportal.formats.volumes import Volume, Voxels, header_spacing
 from tomoportal.storage import Store, open_store
 
-__all__ = ["VOLUME_TYPES", "OrientedVolume", "axes_of", "open_file", "read_whole", "spacing_of", "store_tomogram"]
+__all__ = [
+    "VOLUME_TYPES",
+    "OrientedVolume",
+    "axes_of",
+    "check_pyramid",
+    "open_file",
+    "read_whole",
+    "spacing_of",
+    "store_tomogram",
+]
 
 _OPENERS: Mapping[str, Callable[[Store, str], Volume]] = {
     "mrc": open_mrc,
@@ -129,6 +138,17 @@ class _AsFloat:
         return self._volume.read(z0, z1, y0, y1, x0, x1)
 
 
+def check_pyramid(levels: int, chunks: tuple[int, int, int]) -> None:
+    """Raise :class:`AnnotationError` for chunks that cannot be halved as often as there are levels."""
+    if levels < 1:
+        raise AnnotationError(f"A volume has at least one level, not {levels}.", fix="give 1 or more")
+    if min(chunks) < 1 or any(edge % 2 ** (levels - 1) for edge in chunks):
+        raise AnnotationError(
+            f"Chunks of {' × '.join(map(str, chunks))} voxels cannot be halved {levels - 1} times.",
+            fix=f"use multiples of {2 ** (levels - 1)}, for instance 128,128,128",
+        )
+
+
 def store_tomogram(
     tomogram: CopickTomogram,
     volume: Volume,
@@ -141,13 +161,7 @@ def store_tomogram(
     The old content stays until the new is complete (C7). Raises :class:`AnnotationError` for chunks that cannot be
     halved as often as there are levels, and in a read-only source.
     """
-    if levels < 1:
-        raise AnnotationError(f"A volume has at least one level, not {levels}.", fix="give 1 or more")
-    if min(chunks) < 1 or any(edge % 2 ** (levels - 1) for edge in chunks):
-        raise AnnotationError(
-            f"Chunks of {' × '.join(map(str, chunks))} voxels cannot be halved {levels - 1} times.",
-            fix=f"use multiples of {2 ** (levels - 1)}, for instance 128,128,128",
-        )
+    check_pyramid(levels, chunks)
     tomogram._refuse_if_read_only("store")
     spacing = tomogram.voxel_spacing.voxel_size
     source = spooled(volume, workers=os.cpu_count() or 1)
