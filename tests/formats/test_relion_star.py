@@ -51,6 +51,64 @@ def test_relion4_divides_origins_by_the_pixel_size_of_each_optics_group():
     assert points.locations.tolist() == [[8, 40, 71], [16, 50, 82], [28, 60, 91]]
 
 
+def test_relion4_counts_in_pixels_of_the_tilt_series_whatever_the_binning_of_the_subtomograms():
+    """F33 and RELION's own ``ParticleSet::getPosition``: rlnImagePixelSize is that of the binned subtomograms."""
+    particles = {**COORDINATES, **ORIGINS, "rlnOpticsGroup": [1, 2, 2]}
+    unbinned = {"rlnOpticsGroup": [1, 2], "rlnTomoTiltSeriesPixelSize": [0.5, 0.25]}
+    expected = None
+    for binning in (1, 2, 4):
+        sizes = [binning * size for size in unbinned["rlnTomoTiltSeriesPixelSize"]]
+        points = relion_points(
+            star(particles, optics={**unbinned, "rlnImagePixelSize": sizes}), format="relion4_star", shape="Point"
+        )
+        if expected is None:
+            expected = points.locations
+            plain = relion_points(star(COORDINATES), format="relion4_star", shape="Point").locations
+            np.testing.assert_allclose(plain - expected, np.repeat([[2.0], [4.0], [4.0]], 3, axis=1))
+        np.testing.assert_allclose(points.locations, expected)
+    # The other formats know nothing of it.
+    older = relion_points(
+        star(particles, optics={**unbinned, "rlnImagePixelSize": [2.0, 2.0]}), format="relion3_star", shape="Point"
+    )
+    np.testing.assert_allclose(plain - older.locations, 0.5)
+
+
+_S = ("rlnTomoSubtomogramRot", "rlnTomoSubtomogramTilt", "rlnTomoSubtomogramPsi")
+_P = ("rlnAngleRot", "rlnAngleTilt", "rlnAnglePsi")
+
+
+def _zyz(rot, tilt, psi):
+    """The intrinsic rotation about z, the new y, the new z (degrees)."""
+
+    def turn(degrees, first, second):
+        matrix, angle = np.eye(3), math.radians(degrees)
+        matrix[first, first] = matrix[second, second] = math.cos(angle)
+        matrix[first, second], matrix[second, first] = -math.sin(angle), math.sin(angle)
+        return matrix
+
+    return turn(rot, 0, 1) @ turn(tilt, 2, 0) @ turn(psi, 0, 1)
+
+
+def test_relion4_turns_particles_and_their_origins_with_the_subtomogram():
+    """R = S·P, position = coordinate − S·origin / pixel size, row by row."""
+    rng = np.random.default_rng(3)
+    angles = {name: rng.uniform(-180, 180, 3).tolist() for name in (*_S, *_P)}
+    origins = {f"rlnOrigin{axis}Angst": rng.uniform(-9, 9, 3).tolist() for axis in "XYZ"}
+    table = star(
+        {**COORDINATES, **angles, **origins, "rlnOpticsGroup": [1, 1, 1]},
+        optics={"rlnOpticsGroup": [1], "rlnTomoTiltSeriesPixelSize": [1.5], "rlnImagePixelSize": [6.0]},
+    )
+    points = relion_points(table, format="relion4_star", shape="OrientedPoint")
+    for row in range(3):
+        turn, own = (_zyz(*(angles[name][row] for name in names)).T for names in (_S, _P))
+        origin = [origins[f"rlnOrigin{axis}Angst"][row] for axis in "XYZ"]
+        coordinate = [COORDINATES[f"rlnCoordinate{axis}"][row] for axis in "XYZ"]
+        np.testing.assert_allclose(points.locations[row], coordinate - turn @ origin / 1.5)
+        np.testing.assert_allclose(points.rotations[row], turn @ own, atol=1e-12)
+    with pytest.raises(FormatError, match="rlnTomoSubtomogramPsi"):
+        relion_points(star({**COORDINATES, "rlnTomoSubtomogramRot": [0, 0, 0]}), format="relion4_star", shape="Point")
+
+
 @pytest.mark.parametrize("format", ["relion3_star", "tomoman_relion_star", "relion4_star"])
 def test_missing_origins_are_zero_and_points_need_no_angles(format):
     points = relion_points(star(COORDINATES), format=format, shape="Point")

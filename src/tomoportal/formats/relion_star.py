@@ -1,13 +1,18 @@
 """Particles of RELION star files (3.0, 3.1, 4, 5) as points.
 
 Positions are rlnCoordinate − origin, in the pixels of the coordinates: rlnOrigin (RELION 3.0) is in pixels,
-rlnOriginAngst (since 3.1) in Å and divided by rlnImagePixelSize of the particle's own optics group. Missing origins
+rlnOriginAngst (since 3.1) in Å and divided by the pixel size of the particle's own optics group (F33). Missing origins
 are 0. Rotations: :mod:`tomoportal.formats.rotations`.
 
+RELION 4 counts coordinates in unbinned pixels of the tilt series, whatever the binning of the subtomograms; so its
+origins are divided by rlnTomoTiltSeriesPixelSize. rlnImagePixelSize is that of the binned subtomograms: it serves where
+a file has nothing else, as those of RELION 3.1. A particle may be turned twice: with S the matrix of the
+rlnTomoSubtomogram angles and P that of the rlnAngle ones, R = S·P and position = coordinate − S·origin (RELION 4,
+``ParticleSet::getPosition`` and ``getMatrix3x3``). The 1 that RELION 4 adds to positions is a matter of its projection
+matrices, and gone in RELION 5.
+
 RELION 5 gives positions in Å from the centre of the tomogram (rlnCenteredCoordinate…Angst), the centre being half of
-its unbinned size, and may turn a particle twice: with S the matrix of the rlnTomoSubtomogram angles and P that of the
-rlnAngle ones, R = S·P and position = centre + coordinate − S·origin (RELION 5, ``ParticleSet::getPosition`` and
-``getMatrix3x3``).
+its unbinned size; otherwise they are those of RELION 4.
 """
 
 from __future__ import annotations
@@ -50,6 +55,7 @@ _SUBTOMOGRAM_ANGLES = ("rlnTomoSubtomogramRot", "rlnTomoSubtomogramTilt", "rlnTo
 _TOMOGRAM = "rlnTomoName"
 _GROUP = "rlnOpticsGroup"
 _PIXEL_SIZE = "rlnImagePixelSize"
+_TILT_SERIES_PIXEL_SIZE = "rlnTomoTiltSeriesPixelSize"
 
 
 def relion_points(
@@ -74,16 +80,23 @@ def relion_points(
     _require(table, angles, f"an {shape}")
     texts = [FILTER_COLUMNS[format]] if filter_value is not None else []
     _require(table, texts, f"filter_value ({format})")
-    table.load(*_COORDINATES, *origins, *angles, *texts)
+    turns = _subtomogram_angles(table) if format == "relion4_star" else ()
+    table.load(*_COORDINATES, *origins, *angles, *texts, *turns)
 
     rows = np.arange(len(table)) if filter_value is None else table.rows_with(FILTER_COLUMNS[format], filter_value)
+    subtomograms = from_relion_angles(_columns(table, turns, rows)) if turns else None
     locations = _columns(table, _COORDINATES, rows)
     if origins:
-        shift = _columns(table, origins, rows)
-        locations = locations - (
-            shift / particle_pixel_sizes(star, table, rows)[:, np.newaxis] if in_angstrom else shift
-        )
-    rotations = from_relion_angles(_columns(table, angles, rows)) if angles else None
+        shift = _turned(subtomograms, _columns(table, origins, rows))
+        if in_angstrom:
+            unbinned = format == "relion4_star" and any(_TILT_SERIES_PIXEL_SIZE in one for one in star.tables)
+            name = _TILT_SERIES_PIXEL_SIZE if unbinned else _PIXEL_SIZE
+            shift = shift / particle_pixel_sizes(star, table, rows, name)[:, np.newaxis]
+        locations = locations - shift
+    rotations = None
+    if angles:
+        particles = from_relion_angles(_columns(table, angles, rows))
+        rotations = particles if subtomograms is None else subtomograms @ particles
     points = VoxelPoints(divided(locations, binning), rotations)
     return points.with_axes_reversed() if order == "zyx" else points
 
@@ -113,18 +126,16 @@ def relion5_points(
     angles = _ANGLES if shape == "OrientedPoint" else ()
     _require(table, angles, f"an {shape}")
     _require(table, [_TOMOGRAM] if filter_value is not None else [], "filter_value (relion5_star)")
-    turned = any(column in table for column in _SUBTOMOGRAM_ANGLES)
-    _require(table, _SUBTOMOGRAM_ANGLES if turned else (), "the angles of subtomograms")
+    turns = _subtomogram_angles(table)
     origins = _ORIGINS_ANGST if any(column in table for column in _ORIGINS_ANGST) else ()
     _require(table, origins, "an origin")
-    table.load(*_CENTERED, *angles, *origins, *(_SUBTOMOGRAM_ANGLES if turned else ()))
+    table.load(*_CENTERED, *angles, *origins, *turns)
 
     rows = np.arange(len(table)) if filter_value is None else table.rows_with(_TOMOGRAM, filter_value)
     locations = _columns(table, _CENTERED, rows) + np.asarray(tomogram_size, np.float64) / 2 * pixel_size
-    subtomograms = from_relion_angles(_columns(table, _SUBTOMOGRAM_ANGLES, rows)) if turned else None
+    subtomograms = from_relion_angles(_columns(table, turns, rows)) if turns else None
     if origins:
-        shift = _columns(table, origins, rows)
-        locations = locations - (shift if subtomograms is None else np.einsum("nij,nj->ni", subtomograms, shift))
+        locations = locations - _turned(subtomograms, _columns(table, origins, rows))
     if not angles:
         return AngstromPoints(locations)
     particles = from_relion_angles(_columns(table, angles, rows))
@@ -157,18 +168,32 @@ def _origin_columns(table: StarTable, format: RelionFormat) -> tuple[tuple[str, 
     return (), False
 
 
-def particle_pixel_sizes(star: StarFile, table: StarTable, rows: NDArray[np.intp]) -> NDArray[np.float64]:
-    """Å per pixel of the particles in ``rows``, from each one's optics group."""
-    optics = next((one for one in star.tables if one is not table and _PIXEL_SIZE in one), None)
+def _subtomogram_angles(table: StarTable) -> tuple[str, ...]:
+    """The columns of the angles of subtomograms, all three or none."""
+    present = any(column in table for column in _SUBTOMOGRAM_ANGLES)
+    _require(table, _SUBTOMOGRAM_ANGLES if present else (), "the angles of subtomograms")
+    return _SUBTOMOGRAM_ANGLES if present else ()
+
+
+def _turned(subtomograms: NDArray[np.float64] | None, shift: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Origins (n, 3) from the axes of the subtomograms in those of the tomogram."""
+    return shift if subtomograms is None else np.einsum("nij,nj->ni", subtomograms, shift)
+
+
+def particle_pixel_sizes(
+    star: StarFile, table: StarTable, rows: NDArray[np.intp], name: str = _PIXEL_SIZE
+) -> NDArray[np.float64]:
+    """Å per pixel of the particles in ``rows``: the column ``name`` of each one's optics group."""
+    optics = next((one for one in star.tables if one is not table and name in one), None)
     if optics is None:
-        if _PIXEL_SIZE in table:  # files of some converters hold everything in one table
-            return _positive(table, table.numbers(_PIXEL_SIZE))[rows]
+        if name in table:  # files of some converters hold everything in one table
+            return _positive(table, name)[rows]
         raise FormatError(
-            f"Origins in Å need {_PIXEL_SIZE}, which no table has.",
+            f"Origins in Å need {name}, which no table has.",
             where=star.name,
             fix="Give a file with its data_optics block.",
         )
-    sizes = _positive(optics, optics.numbers(_PIXEL_SIZE))
+    sizes = _positive(optics, name)
     if _GROUP not in table or _GROUP not in optics:
         if len(np.unique(sizes)) == 1:
             return np.full(len(rows), sizes[0])
@@ -191,9 +216,10 @@ def particle_pixel_sizes(star: StarFile, table: StarTable, rows: NDArray[np.intp
     return by_group
 
 
-def _positive(table: StarTable, sizes: NDArray[np.float64]) -> NDArray[np.float64]:
+def _positive(table: StarTable, name: str) -> NDArray[np.float64]:
+    sizes = table.numbers(name)
     if len(sizes) and not (sizes > 0).all():
-        raise FormatError(f"{_PIXEL_SIZE} is not above 0.", where=table.where(int(np.argmin(sizes))))
+        raise FormatError(f"{name} is not above 0.", where=table.where(int(np.argmin(sizes))))
     return sizes
 
 
