@@ -50,10 +50,10 @@ def secret(tmp_path: Path) -> Path:
     ("link", "target"),
     [
         ("frames/TS_01_000.tif", "file"),
-        ("gains/CountRef_TS_01.mrc", "file"),
-        ("stacks/TS_01.xf", "file"),
+        pytest.param("gains/CountRef_TS_01.mrc", "file", marks=pytest.mark.slow),
+        pytest.param("stacks/TS_01.xf", "file", marks=pytest.mark.slow),
         ("tomograms/TS_01.rec", "volume.mrc"),
-        ("points/TS_01.csv", "file"),
+        pytest.param("points/TS_01.csv", "file", marks=pytest.mark.slow),
         ("masks", "."),
     ],
 )
@@ -130,23 +130,17 @@ def test_a_drafted_command_allows_links_where_there_are_some(raw: Path, secret: 
 # --- names
 
 
-def _literal_run(name: str) -> Callable[[dict[str, Any]], None]:
+def test_a_run_cannot_be_named_out_of_the_archive(raw: Path, edit: Edit, ingest: Ingest, tmp_path: Path) -> None:
+    names = ["../../outside", "..", "a/../../b", "/etc", "a\x00b", "TS\n02", "x" * 300]
+
     def change(config: dict[str, Any]) -> None:
-        config["runs"] = [{"sources": [{"literal": {"value": [name, "TS_01"]}}]}]
+        config["runs"] = [{"sources": [{"literal": {"value": [*names, "TS_01"]}}]}]
 
-    return change
-
-
-@pytest.mark.parametrize("name", ["../../outside", "..", "a/../../b", "/etc", "a\x00b", "TS\n02", "x" * 300])
-def test_a_run_cannot_be_named_out_of_the_archive(
-    raw: Path, edit: Edit, ingest: Ingest, tmp_path: Path, name: str
-) -> None:
     before = _listing(tmp_path)
-    report = ingest(edit(raw, _literal_run(name)), tmp_path / "archive")
-    assert not report.ok
-    assert all(name in error.run for error in report.errors)
+    report = ingest(edit(raw, change), tmp_path / "archive")
+    assert {error.run for error in report.errors} == {f"10001/{name}" for name in names}
     assert {path.split("/")[0] for path in _listing(tmp_path) - before} == {"archive"}
-    assert {path.name for path in (tmp_path / "archive/10001").iterdir()} <= {
+    assert {path.name for path in (tmp_path / "archive/10001").iterdir()} == {
         "TS_01",
         "Images",
         "dataset_metadata.json",
@@ -175,7 +169,7 @@ def test_names_of_objects_cannot_lead_out_of_their_folder(
     raw: Path, edit: Edit, ingest: Ingest, tmp_path: Path
 ) -> None:
     def change(config: dict[str, Any]) -> None:
-        _literal_run("TS_02")(config)
+        config["runs"] = [{"sources": [{"literal": {"value": ["TS_02"]}}]}]
         config["annotations"][0]["metadata"]["annotation_object"]["name"] = "../../../../../../../evil"
         config["annotations"][0]["metadata"]["annotation_object"]["description"] = "/etc/passwd"
 
@@ -251,13 +245,12 @@ def _spoil(raw: Path, how: str) -> str:
     "how",
     [
         "2^60 voxels",
-        "2^31 in each direction",
-        "negative",
-        "extended header",
-        "gzip bomb",
-        "pickle",
         "zarr bomb",
         "zarr of 2^60",
+        *(
+            pytest.param(how, marks=pytest.mark.slow)
+            for how in ("2^31 in each direction", "negative", "extended header", "gzip bomb", "pickle")
+        ),
     ],
 )
 def test_a_hostile_volume_fails_alone_and_takes_no_memory(raw: Path, edit: Edit, tmp_path: Path, how: str) -> None:

@@ -10,7 +10,7 @@ import subprocess
 import sys
 import threading
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +32,21 @@ Whole = Callable[..., Path]
 
 RUN = "10001/TS_01"
 FOLDER = f"{RUN}/Reconstructions/VoxelSpacing13.480"
+
+
+@pytest.fixture(scope="module")
+def done(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A folder with sources of two runs with every entity type (`raw`), and the archive that was made of them."""
+    whole: Any = importlib.import_module("whole_sources")
+    folder = tmp_path_factory.mktemp("done")
+    with pytest.MonkeyPatch.context() as patch:
+        sizes = {"snapshot": (64, 48), "thumbnail": (16, 12), "expanded": (80, 60)}
+        patch.setattr("tomoportal.formats.keyphotos.KEY_PHOTO_SIZES", sizes)
+        config = load_config(whole.write_whole_sources(folder / "raw", 2))
+        source = open_source(folder / "raw", config.source_prefix)
+        archive = Archive.open(folder / "archive", create=True)
+        assert run_plan(make_plan(config, source, archive), archive, source.store).ok
+        yield folder
 
 
 def _document(archive: Path, key: str) -> dict[str, Any]:
@@ -163,34 +178,26 @@ def test_nothing_is_left_beside_the_archive(
 # --- numbers
 
 
-def test_excluded_views_are_left_out_though_the_file_gets_another_name(
-    tmp_path: Path, write_whole: Whole, ingest: Ingest
-) -> None:
+def test_excluded_views_are_left_out_though_the_file_gets_another_name(done: Path) -> None:
     """F25: tilt.com is read before it becomes TS_01.com; view 2 of its EXCLUDELIST has no parameters."""
-    assert ingest(write_whole(tmp_path / "raw", 1), tmp_path / "archive").ok
-    document = _document(tmp_path / "archive", f"{RUN}/Alignments/100/alignment_metadata.json")
+    document = _document(done / "archive", f"{RUN}/Alignments/100/alignment_metadata.json")
     assert [row["z_index"] for row in document["per_section_alignment_parameters"]] == [0, 2, 3]
     assert (document["tilt_offset"], document["x_rotation_offset"]) == (0.75, 1.25)  # F72: no whole number
-    assert b"EXCLUDELIST 2" in (tmp_path / "archive" / RUN / "Alignments/100/TS_01.com").read_bytes()
+    assert b"EXCLUDELIST 2" in (done / "archive" / RUN / "Alignments/100/TS_01.com").read_bytes()
 
 
-def test_local_alignments_are_kept_and_declared(tmp_path: Path, write_whole: Whole, ingest: Ingest) -> None:
+def test_local_alignments_are_kept_and_declared(done: Path) -> None:
     """F24, and F23 beside it: the file as it is, its type and both offsets in the document."""
-    config = write_whole(tmp_path / "raw", 2)
-    assert ingest(config, tmp_path / "archive").ok
-    folder = tmp_path / "archive/10001/TS_02/Alignments/100"
-    assert (folder / "TS_02.aln").read_bytes() == (tmp_path / "raw/stacks/TS_02.aln").read_bytes()
+    folder = done / "archive/10001/TS_02/Alignments/100"
+    assert (folder / "TS_02.aln").read_bytes() == (done / "raw/stacks/TS_02.aln").read_bytes()
     document = json.loads((folder / "alignment_metadata.json").read_bytes())
     assert document["alignment_type"] == "LOCAL"
     assert (document["tilt_offset"], document["x_rotation_offset"]) == (1.5, -0.5)
 
 
-def test_masks_are_shown_as_they_are_with_their_exact_spacing(
-    tmp_path: Path, write_whole: Whole, ingest: Ingest
-) -> None:
+def test_masks_are_shown_as_they_are_with_their_exact_spacing(done: Path) -> None:
     """F32: no precomputed copy in whole nanometres; the viewer reads the OME-Zarr, whose scale is 13.48 Å."""
-    assert ingest(write_whole(tmp_path / "raw", 1), tmp_path / "archive").ok
-    folder = tmp_path / "archive" / FOLDER
+    folder = done / "archive" / FOLDER
     layers = {path.name for path in (folder / "NeuroglancerPrecompute").iterdir() if path.is_dir()}
     assert not [name for name in layers if "mask" in name]
     state = json.loads((folder / "NeuroglancerPrecompute/100-neuroglancer_config.json").read_text())
