@@ -98,7 +98,7 @@ def open_picture(data: bytes, name: str) -> tuple[Image.Image, bool]:
     except FormatError:
         raise
     except UnidentifiedImageError as error:
-        raise FormatError("this is no picture", where=name, fix=fix) from error
+        raise FormatError("this is no picture that can be read", where=name, fix=fix) from error
     except (OSError, ValueError, SyntaxError, OverflowError, Image.DecompressionBombError) as error:
         raise FormatError(f"this is no picture that can be read: {error}", where=name, fix=fix) from error
 
@@ -130,7 +130,9 @@ def _resized(image: Image.Image, box: tuple[float, float, float, float]) -> dict
         if larger is not None and 2 * width == larger.width and box[2] - box[0] <= width:
             pictures[name] = larger.reduce(2)  # nothing is lost: the larger one is an enlargement itself
         else:
-            pictures[name] = image.resize((width, height), Image.Resampling.LANCZOS, box=box)
+            enlarged = width > box[2] - box[0]
+            how = Image.Resampling.BICUBIC if enlarged else Image.Resampling.LANCZOS
+            pictures[name] = image.resize((width, height), how, box=box)
     return pictures
 
 

@@ -25,6 +25,7 @@ _POINT_KINDS: dict[str, PointKind] = {
     "InstanceSegmentation": "instancePoint",
 }
 _DRAWN = ("zarr", "ndjson", "mrc", "glb")
+_MEMORY = "annotations"
 
 
 @dataclass(frozen=True)
@@ -75,9 +76,18 @@ def annotations_on_record(item: Item, bench: Bench) -> list[Annotation]:
     Objects have distinct colours in the whole run, whatever their alignment: the ids of the archive say who comes
     first, so that a new annotation changes no colour.
     """
-    found: list[tuple[ItemRecord, Place, dict[str, Any]]] = []
     records = [record for record in bench.manifest.items.values() if record.kind == "annotation" and record.document]
-    for record in sorted(records, key=lambda record: record.document or ""):
+    records.sort(key=lambda record: record.document or "")
+    state = (item.settings["alignment"], [(record.document, record.input_digest) for record in records])
+    if bench.memory.get(_MEMORY, (None, None))[0] != state:  # asked several times for each tomogram of a run
+        bench.memory[_MEMORY] = (state, _annotations(item, bench, records))
+    known: list[Annotation] = bench.memory[_MEMORY][1]
+    return known
+
+
+def _annotations(item: Item, bench: Bench, records: list[ItemRecord]) -> list[Annotation]:
+    found: list[tuple[ItemRecord, Place, dict[str, Any]]] = []
+    for record in records:
         place = layout.parse(record.document or "")
         document = bench.document(record.document or "")
         if document is not None and place is not None and place.spacing is not None:
