@@ -11,6 +11,7 @@ from typing import Annotated, Any, ClassVar, Final, Literal
 
 from pydantic import AliasChoices, BaseModel, ConfigDict, Field, PrivateAttr, field_validator, model_validator
 
+from tomoportal.copick.logs import get_logger
 from tomoportal.copick.names import is_clean
 from tomoportal.errors import AnnotationError, FormatError, Problem
 
@@ -71,8 +72,10 @@ class PickableObject(BaseModel):
         if not is_clean(name):
             raise ValueError(f"Name '{name}' contains invalid characters. {_HINT}")
         if name.endswith(RESERVED_NAME_SUFFIXES):
-            warnings.warn(
-                f"The object name '{name}' ends in -multilabel, the mark of multilabel segmentations.", stacklevel=2
+            get_logger("tomoportal.copick").warning(
+                "The object name '%s' ends in -multilabel, a segmentation type suffix: its own segmentations"
+                " would be taken for multilabel ones",
+                name,
             )
         return name
 
@@ -106,6 +109,10 @@ class PickableObject(BaseModel):
 
     @model_validator(mode="after")
     def _filament_is_particle(self) -> PickableObject:
+        part = (self.metadata or {}).get(COPICK_METADATA_NAMESPACE)
+        declared = part.get(FILAMENT_METADATA_KEY) if isinstance(part, dict) else None
+        if declared is not None and not isinstance(declared, dict):
+            raise ValueError(f"The filament declaration of '{self.name}' must be an object, not {declared!r}.")
         if self.filament is not None and not self.is_particle:
             raise ValueError(f"The filament '{self.name}' must be a particle (is_particle: true).")
         return self

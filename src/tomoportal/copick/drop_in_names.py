@@ -56,7 +56,7 @@ _UTIL: Final[dict[str, Names]] = {
         "operations.options", "get_data_from_file", "get_format_from_extension", "prepare_runs_from_paths"
     ),
     "copick.util.reconnecting_fs": _names(
-        "reconnecting", "ReconnectingFileSystem", _is_connection_error="is_connection_error"
+        "tomoportal.storage.reconnecting", "ReconnectingFileSystem", _is_connection_error="is_connection_error"
     ),
     "copick.util.relion": {
         **_names(
@@ -92,6 +92,10 @@ _UTIL: Final[dict[str, Names]] = {
 }  # fmt: skip
 _OPS: Final[dict[str, Names]] = {
     "copick.ops": {},
+    "copick.ops._markdown": _names(
+        "descriptions", "ENTITY_TO_MD", "features_to_md", "mesh_to_md", "object_to_md", "picks_to_md", "root_to_md",
+        "run_to_md", "segmentation_to_md", "tomogram_to_md", "voxel_spacing_to_md",
+    ),
     "copick.ops.add": _names(
         "operations.adding", "add_features", "add_object", "add_object_volume", "add_run", "add_tomogram",
         "add_voxelspacing", "get_or_create_run", "get_or_create_voxelspacing",

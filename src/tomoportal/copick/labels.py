@@ -25,11 +25,11 @@ def label_dtype(data: NDArray[Any], floor: Any = np.uint8) -> np.dtype[Any]:
 
 
 def checked_label_cast(data: NDArray[Any], dtype: Any) -> NDArray[Any]:
-    """The labels in another type, every one unchanged. Raises :class:`AnnotationError` if one would change."""
+    """The labels in another type (None: as they are). Raises :class:`AnnotationError` if one would change."""
     values = np.asarray(data)
-    wanted = np.dtype(dtype)
-    if values.dtype == wanted and wanted.kind == "u":
+    if dtype is None or values.dtype == np.dtype(dtype):
         return values
+    wanted = np.dtype(dtype)
     low, high = (values.min(), values.max()) if values.size else (0, 0)
     if wanted.kind == "b":
         if values.size and not ((values == 0) | (values == 1)).all():

@@ -220,7 +220,9 @@ def parse_segmentation(store_name: str, folder: str) -> SegmentationName | str:
         return f"{parts[0]!r} at the beginning of the name is not a voxel size"
     name = parts[3]
     kind = {"InstanceSegmentations": "instance", "PanopticSegmentations": "panoptic"}.get(folder, "binary")
-    if kind == "binary" and name.endswith(MULTILABEL_ENDING) and name != MULTILABEL_ENDING:
+    if kind == "binary" and name == MULTILABEL_ENDING:
+        return "the name has no part before -multilabel"
+    if kind == "binary" and name.endswith(MULTILABEL_ENDING):
         kind, name = "multilabel", name.removesuffix(MULTILABEL_ENDING)
     return SegmentationName(size, parts[1], parts[2], name, kind)
 

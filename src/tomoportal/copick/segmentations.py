@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
 
 __all__ = ["CopickSegmentation", "CopickSegmentationMeta", "kind_of"]
 
-_GREY = (128, 128, 128, 0)
+_GREY = [128, 128, 128, 0]
 _PANOPTIC = {"copick": {"channels": list(PANOPTIC_CHANNELS), "segmentation_type": "panoptic"}}
 
 
@@ -118,10 +119,10 @@ class CopickSegmentation(StoredVolume):
         return not self.from_tool
 
     @property
-    def color(self) -> tuple[int, int, int, int] | None:
+    def color(self) -> Sequence[int] | None:
         """RGBA of the object; grey where the type has none, or the config does not hold it (C45)."""
         found = self.run.root.get_object(self.name) if self.segmentation_type in ("binary", "instance") else None
-        return found.color if found is not None else _GREY
+        return found.color if found is not None else list(_GREY)
 
     @property
     def filename(self) -> str:
@@ -137,7 +138,8 @@ class CopickSegmentation(StoredVolume):
 
     @property
     def directory(self) -> str:
-        return self._source.where(self._key.rpartition("/")[0])
+        """The folder of the run that holds segmentations of this type."""
+        return SEGMENTATION_FOLDERS[self.segmentation_type]
 
     @property
     def fs(self) -> Any:

@@ -102,6 +102,8 @@ def matches_pattern(value: str, pattern: str, pattern_type: str) -> bool:
     """Whether a name fits a glob pattern, or a regular expression from its start."""
     if pattern_type == "glob":
         return fnmatch.fnmatchcase(value, pattern)
+    if pattern_type != "regex":
+        raise AnnotationError(f"Unknown pattern type: {pattern_type}", fix="use glob or regex")
     try:
         return re.match(pattern if pattern != "*" else ".*", value) is not None
     except re.error as error:
@@ -114,7 +116,8 @@ def matches_number(value: float | str, pattern: str, pattern_type: str) -> bool:
         try:
             return round(float(value), 3) == round(float(pattern), 3)
         except ValueError:
-            return fnmatch.fnmatchcase(str(value), pattern) or fnmatch.fnmatchcase(f"{float(value):.3f}", pattern)
+            rounded = f"{value:.3f}" if isinstance(value, float | int) else value
+            return fnmatch.fnmatchcase(str(value), pattern) or fnmatch.fnmatchcase(rounded, pattern)
     return matches_pattern(str(value), pattern, pattern_type)
 
 

@@ -1,15 +1,15 @@
-"""A file system of fsspec that opens a broken connection again, once per call (reference copick-model, 6)."""
+"""A file system of fsspec that opens a broken connection again, once per call; needs the package fsspec."""
 
 from __future__ import annotations
 
+import logging
 import weakref
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
-from tomoportal.copick.logs import get_logger
+from fsspec import AbstractFileSystem
 
-if TYPE_CHECKING:
-    from tomoportal.copick.root import CopickRoot
+from tomoportal.storage.filesystem_spec import file_system
 
 __all__ = ["ReconnectingFileSystem", "is_connection_error"]
 
@@ -39,17 +39,21 @@ def is_connection_error(error: BaseException) -> bool:
     return bool(names & _BROKEN) or (isinstance(error, OSError) and error.errno in _BROKEN_NUMBERS)
 
 
-class ReconnectingFileSystem:
-    """The file system of ``url`` with the arguments ``fs_args``; every instance has a connection of its own (C62)."""
+class ReconnectingFileSystem(AbstractFileSystem):  # type: ignore[misc]  # fsspec has no types
+    """The file system of ``url`` with the arguments ``fs_args``; every instance has a connection of its own (C62).
+
+    ``_root_ref`` is a weak reference to whoever lists through it; it forgets its lists after a reconnection.
+    """
+
+    cachable = False
 
     def __init__(self, url: str, fs_args: dict[str, Any] | None = None, **kwargs: Any) -> None:
-        self._url, self._fs_args = url, {**(fs_args or {}), **kwargs}
-        self._root_ref: weakref.ref[CopickRoot] | None = None
+        super().__init__(**kwargs)
+        self._url, self._fs_args = url, dict(fs_args or {})
+        self._root_ref: weakref.ref[Any] | None = None
         self._fs = self._connected()
 
     def _connected(self) -> Any:
-        from tomoportal.storage.filesystem_spec import file_system
-
         return file_system(self._url, {**self._fs_args, "skip_instance_cache": True})
 
     def _reconnect(self) -> None:
@@ -65,13 +69,16 @@ class ReconnectingFileSystem:
         except Exception as error:
             if not is_connection_error(error):
                 raise
-            get_logger("tomoportal.copick").warning("%s: %s, connecting again", self._url, error)
+            logging.getLogger("tomoportal.copick").warning("%s: %s, connecting again", self._url, error)
             self._reconnect()
             return getattr(self._fs, name)(*arguments, **named)
 
     @property
     def protocol(self) -> Any:
         return self._fs.protocol
+
+    def _strip_protocol(self, path: str) -> Any:
+        return self._fs._strip_protocol(path)
 
     def invalidate_cache(self, path: str | None = None) -> None:
         """Forget the listing of a folder, or all."""
