@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import logging
 import os
 from pathlib import Path
@@ -14,10 +15,6 @@ import pytest
 import tomoportal.copick as copick
 from tomoportal.copick.operations import adding, getting, options
 from tomoportal.copick.operations.mapping import map_runs, report_results
-
-
-def process_name(run: copick.CopickRun, add: int = 0) -> tuple[int, str]:
-    return os.getpid() + add * 0, run.name
 
 
 @pytest.fixture
@@ -60,11 +57,14 @@ def test_a_run_that_fails_is_told_apart_from_one_without_result(project: Any, ca
         map_runs(check, project, [3])  # type: ignore[list-item]
 
 
-def test_runs_go_to_other_processes(project: Any) -> None:
+def test_runs_go_to_other_processes(project: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """C75's promise on files: roots and entities survive pickling."""
-    found = map_runs(process_name, project, project.runs, workers=2, parallelism="process", add=1)
+    (tmp_path / "own_callback.py").write_text("import os\ndef tell(run, add): return os.getpid(), run.name + add\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    tell = importlib.import_module("own_callback").tell
+    found = map_runs(tell, project, project.runs, workers=2, parallelism="process", add="!")
     assert not found.errors
-    assert {name for _, name in found.values()} == set(found)
+    assert {name: told for name, (_, told) in found.items()} == {f"TS_{n}": f"TS_{n}!" for n in range(5)}
     assert os.getpid() not in {number for number, _ in found.values()}
 
 

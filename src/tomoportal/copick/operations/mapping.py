@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import multiprocessing
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor, as_completed
@@ -55,7 +56,8 @@ def map_runs(
 
     A run that fails is logged and gives None; its error is in the ``errors`` of the result, or raised if
     ``raise_on_error`` (C53). ``runs`` may be any iterable of names or runs. Raises :class:`AnnotationError` if there
-    is not one ``run_args`` per run.
+    is not one ``run_args`` per run. Processes are new ones: the callback must be importable, and a script that starts
+    them needs ``if __name__ == "__main__":``.
     """
     chosen = list(runs)
     arguments = [{} for _ in chosen] if run_args is None else list(run_args)
@@ -94,7 +96,10 @@ def map_runs(
 
 def _executor(parallelism: str, workers: int) -> Executor:
     if parallelism == "process":
-        return ProcessPoolExecutor(max_workers=workers)
+        # A fork of a process whose threads hold locks (those of a store's client, say) waits for them for ever.
+        kinds = multiprocessing.get_all_start_methods()
+        context = multiprocessing.get_context("forkserver" if "forkserver" in kinds else "spawn")
+        return ProcessPoolExecutor(max_workers=workers, mp_context=context)
     return ThreadPoolExecutor(max_workers=workers, thread_name_prefix="runs")
 
 
