@@ -195,8 +195,10 @@ def test_tomograms_are_added_with_a_pyramid(run: Run, project: Path, tmp_path: P
     np.testing.assert_array_equal(found.numpy(), array)
     assert [found.numpy(level).shape for level in "012"] == [(9, 20, 23), (5, 10, 12), (3, 5, 6)]
     assert found.numpy("1")[0, 0, 0] == pytest.approx(array[:2, :2, :2].mean(), abs=1e-6)
-    again = run("add", "tomogram", path)
-    assert (again.code, "already" in again.err) == (1, True)
+    assert run("add", "tomogram", path).out.startswith("keep")  # nothing else is in it
+    write_mrc(ArrayVolume(array + 1), open_store(tmp_path / "raw"), "other.mrc", voxel_spacing=7.84)
+    other = run("add", "tomogram", tmp_path / "raw/other.mrc", "--run", "TS_001")
+    assert (other.code, "already" in other.err) == (1, True)
     turned = run("add", "tomogram", path, "--overwrite", "--transpose", "2,1,0", "--flip", "0")
     assert turned.out.startswith("replace")
     np.testing.assert_array_equal(opened(project).tomograms()[0].numpy(), array.transpose(2, 1, 0)[::-1])
@@ -264,7 +266,9 @@ def test_segmentations_keep_every_label(run: Run, project: Path, tmp_path: Path,
     found = opened(project).segmentations(is_instance=None)[0]
     assert found.segmentation_type == kind
     np.testing.assert_array_equal(found.numpy(), labels)
-    assert run(*arguments).code == 1
+    assert run(*arguments).out.startswith("keep")
+    write_mrc(ArrayVolume(labels[::-1].copy()), open_store(tmp_path / "b", create=True), "TS_001.mrc", voxel_spacing=10)
+    assert run(arguments[0], arguments[1], "b/TS_001.mrc", *arguments[3:]).code == 1
     assert run(*arguments, "--session-id", "2").code == 0
     if kind == "binary":
         write_mrc(ArrayVolume(labels * 3), open_store(tmp_path), "TS_002.mrc", voxel_spacing=10)
@@ -758,6 +762,67 @@ def test_a_deposit_is_a_tree_of_links(run: Run, project: Path, tmp_path: Path) -
     assert "does not match" in run(*deposit, "--run-name-regex", "X(.*)").err
     both = run(*deposit, "--run-name-regex", "(TS)_")  # both runs would be TS
     assert (both.code, "same link" in both.err) == (1, True)
+
+
+# --- versions, validation
+
+
+def test_what_was_saved_before_comes_back(run: Run, project: Path) -> None:
+    """C5, C93."""
+    root = some_picks(project, ("TS_001",))
+    root.picks()[0].from_numpy(np.ones((2, 3)))
+    listed = run("history", "picks", "ribosome:ada/1", "--json").json
+    version = listed[-1]["version"]
+    assert [row["run"] for row in listed] == ["TS_001"] * len(listed)
+    told = run("diff", "ribosome:ada/1", "--version", version, "--json")
+    assert (told.code, told.json) == (1, [{"run": "TS_001", "only_here": 2, "only_there": 5, "changed": 0}])
+    restore = ("restore", "picks", "ribosome:ada/1", "-r", "TS_001", "--version")
+    assert run(*restore, version, "--dry-run").code == 0
+    assert len(opened(project).picks()[0].points) == 2
+    assert run(*restore, version).code == 0
+    assert len(opened(project).picks()[0].points) == 5
+    assert run(*restore, 99).code == 1
+    assert run("cp", "picks", "ribosome:ada/1", "ribosome:bob/1").code == 0
+    assert run("diff", "ribosome:ada/1", "ribosome:bob/1").code == 0
+    assert run("diff", "ribosome:*/1", "ribosome:bob/1").code == 1
+    assert run("diff", "ribosome:ada/1").code == 2
+
+
+def test_a_project_is_checked(run: Run, project: Path) -> None:
+    """C95."""
+    root = some_picks(project, ("TS_001",))
+    assert run("validate").code == 0
+    Path(root.picks()[0].path).with_name("foo.json").write_text("{}")
+    ran = run("validate", "--json")
+    assert (ran.code, len(ran.json)) == (1, 1)
+    assert ran.json[0]["where"].endswith("foo.json")
+
+
+def test_an_interrupted_addition_is_completed_by_the_same_command(run: Run, project: Path, tmp_path: Path) -> None:
+    """C1, C7: killed at any moment nothing half is listed, and the command again does the rest."""
+    array = np.random.default_rng(1).normal(size=(64, 200, 200)).astype(np.float32)
+    store = open_store(tmp_path / "raw", create=True)
+    for number in range(4):
+        write_mrc(ArrayVolume(array), store, f"TS_{number}.mrc", voxel_spacing=10)
+    command = ["add", "tomogram", "raw/*.mrc", "--chunk-size", "32,32,32", "--max-workers", "1"]
+    process = subprocess.Popen([sys.executable, "-m", "tomoportal", "copick", *command], stderr=subprocess.DEVNULL)
+    deadline = time.monotonic() + 30
+    while not (tmp_path / "project/ExperimentRuns/TS_1").exists() and time.monotonic() < deadline:
+        time.sleep(0.01)
+    process.kill()
+    assert process.wait() == -9
+    complete = [each for each in opened(project).tomograms() if not each._folder.is_empty()]
+    assert len(complete) < 4
+    for each in complete:
+        np.testing.assert_array_equal(each.numpy(), array)
+    again = run(*command)
+    assert again.code == 0
+    assert again.out.split()[0] == "keep"  # TS_0 was complete
+    found = opened(project).tomograms()
+    assert len(found) == 4
+    for each in found:
+        np.testing.assert_array_equal(each.numpy(), array)
+        assert not [path for path in Path(each.overlay_path).parent.iterdir() if ".new-" in path.name]
 
 
 # --- stats, info, browse

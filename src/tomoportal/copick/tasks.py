@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from threading import Event
 from typing import Literal, TypeAlias
 
 from tomoportal.errors import AnnotationError, Problem
@@ -46,16 +47,23 @@ def perform(tasks: Sequence[Task], *, workers: int = 4, progress: Progress | Non
     for number, task in enumerate(tasks):
         groups.setdefault(task.run, []).append(number)
     found: dict[int, Exception | None] = {}
+    stop = Event()
 
     def work(numbers: Iterable[int]) -> None:
         for number in numbers:
+            if stop.is_set():
+                return
             found[number] = _attempt(tasks[number])
             if progress is not None:
                 progress(len(found), len(tasks), tasks[number].what)
 
     with ThreadPoolExecutor(workers, "runs") as pool:
-        for _ in pool.map(work, groups.values()):
-            pass
+        try:
+            for _ in pool.map(work, groups.values()):
+                pass
+        except BaseException:  # an interrupt: what is being done is ended, nothing more is begun
+            stop.set()
+            raise
     return [(task, found[number]) for number, task in enumerate(tasks)]
 
 

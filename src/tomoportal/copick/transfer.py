@@ -21,6 +21,7 @@ from tomoportal.copick.copies import (
 )
 from tomoportal.copick.documents import RunDocument
 from tomoportal.copick.names import checked_name, voxel_key
+from tomoportal.copick.picks import PicksDifference
 from tomoportal.copick.root import CopickRoot
 from tomoportal.copick.runs import CopickRun
 from tomoportal.copick.segmentations import CopickSegmentation
@@ -28,7 +29,7 @@ from tomoportal.copick.tasks import Action, Task, refuse
 from tomoportal.copick.uri import parse_copick_uri, resolve_copick_objects, serialize_copick_uri
 from tomoportal.errors import AnnotationError, Problem
 
-__all__ = ["Copied", "is_pattern", "plan_removal", "plan_transfer"]
+__all__ = ["Copied", "is_pattern", "picks_differences", "plan_removal", "plan_restore", "plan_transfer"]
 
 Copied: TypeAlias = Literal["picks", "filaments", "mesh", "segmentation"]
 _PLACEHOLDER: Final = re.compile(r"\{([^{}]*)\}")
@@ -246,3 +247,46 @@ def _segmentation(
             source.delete()
 
     return Task("keep" if is_there and not move else task.action, task.what, task.run, do)
+
+
+# --- versions
+
+
+def plan_restore(root: CopickRoot, object_type: str, uri: str, run_name: str, version: int) -> list[Task]:
+    """A previous version of one document becomes the current one; its present state goes to the history.
+
+    Raises :class:`AnnotationError` if the URI names none or several, and :class:`NotFoundError` for a version that is
+    not kept.
+    """
+    found = resolve_copick_objects(uri, root, object_type, run_name)
+    if len(found) != 1:
+        raise AnnotationError(f"The URI names {len(found)} {object_type} of {run_name}.", where=uri, fix="name one")
+    document = found[0]
+    document._previous(version)
+    what = f"{run_name} {serialize_copick_uri(document)} version {version}"
+    return [Task("replace", what, run_name, lambda: document.restore(version), document.path)]
+
+
+def picks_differences(
+    root: CopickRoot, uri: str, other: str | int, run_name: str | None = None
+) -> dict[str, PicksDifference]:
+    """Of each run, how the picks of ``uri`` differ from those of another URI, or from their version ``other``."""
+    found: dict[str, PicksDifference] = {}
+    for run in root.runs if run_name is None else [run_name]:
+        name = run if isinstance(run, str) else run.name
+        mine = resolve_copick_objects(uri, root, "picks", name)
+        if not mine:
+            continue
+        if isinstance(other, int):
+            theirs: list[Any] = [other]
+        else:
+            theirs = resolve_copick_objects(other, root, "picks", name)
+        if len(mine) > 1 or len(theirs) != 1:
+            raise AnnotationError(
+                f"In {name} the URIs name {len(mine)} and {len(theirs)} lists of picks.",
+                fix="name one list with each: object:user/session",
+            )
+        found[name] = mine[0].diff(theirs[0])
+    if not found:
+        raise AnnotationError("No picks match the URI.", where=uri)
+    return found

@@ -26,7 +26,7 @@ from tomoportal.formats.rows import finite, text_rows
 __all__ = ["dynamo_points", "dynamo_poses", "dynamo_tomograms", "write_dynamo"]
 
 _COLUMNS = 26
-_ALL_COLUMNS = 40
+_ALL_COLUMNS = 42
 _TOMOGRAM, _SCORE = 19, 9
 _SHIFT, _ANGLES, _POSITION = slice(3, 6), slice(6, 9), slice(23, 26)
 _SELECTABLE = {"tomo": 19, "tag": 0, "cc": 9, "reg": 20, "class": 21}
@@ -71,7 +71,7 @@ def dynamo_poses(data: bytes, name: str, *, voxel_spacing: float, first_voxel: f
 
 
 def write_dynamo(tomograms: Mapping[int, Poses], *, voxel_spacing: float, first_voxel: float = 0.0) -> bytes:
-    """A table of 40 columns with the particles of each tomogram number, in voxels of ``voxel_spacing`` Å.
+    """A table of 42 columns with the particles of each tomogram number, in voxels of ``voxel_spacing`` Å.
 
     Numbers read back the same. A table has no column for instance ids.
     """

@@ -234,7 +234,7 @@ def write_relion(
     coordinates: Literal["auto", "centered"] = "auto",
     filaments: RelionFilaments | None = None,
 ) -> bytes:
-    """A particle file: centred coordinates where every centre is known, pixels where every pixel size is.
+    """A particle file: centred coordinates where every centre is known, pixels too where every pixel size is.
 
     Where neither is known, pixels of ``voxel_spacing``. Shifts are added to the positions. With pixels come an optics
     table, one group per tomogram, unless ``include_optics`` is false. Raises :class:`FormatError` for matrices that
@@ -282,13 +282,13 @@ def _table(
             f"No tomogram center for {len(uncentred)} runs: {', '.join(uncentred[:5])}.",
             fix="give --tomograms-star, or add the tomograms to the project",
         )
-    sized = coordinates != "centered" and all(tomogram.pixel_size for tomogram in known.values())
+    sized = all(tomogram.pixel_size for tomogram in known.values())
     names = [name for name, poses in particles.items() for _ in range(len(poses))]
     joined = Poses.joined(list(particles.values()))
     for name, poses in particles.items():
         orthonormal(poses.rotations, f"points of {name}")
     columns: dict[str, Any] = {_NAME: np.array(names, object)}
-    if sized or uncentred:
+    if coordinates != "centered" and (sized or uncentred):
         if not sized and voxel_spacing is None:
             raise FormatError(
                 "Neither the centre of the tomograms nor a pixel size is known.",

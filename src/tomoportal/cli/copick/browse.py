@@ -7,7 +7,7 @@ from contextlib import ExitStack
 
 import click
 
-from tomoportal.cli.copick.options import json_option, open_project
+from tomoportal.cli.copick.options import debug_option, json_option, open_project
 
 __all__ = ["command"]
 
@@ -17,6 +17,7 @@ __all__ = ["command"]
 @click.option("-ds", "--dataset-ids", multiple=True, type=int, metavar="ID", help="Datasets of the public portal.")
 @click.option("--depth", type=click.IntRange(min=1), default=2, show_default=True, help="Levels of text or JSON.")
 @click.option("--text", is_flag=True, help="Print the tree; so it is where there is no terminal.")
+@debug_option
 @json_option
 def command(config: str | None, dataset_ids: tuple[int, ...], depth: int, text: bool, as_json: bool) -> int:
     """Show a project as a tree with a panel of details. Arrow keys open and close, / filters, q ends.

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import click
 
+from tomoportal.cli.copick.options import debug_option
+
 __all__ = ["command"]
 
 
@@ -26,6 +28,7 @@ def command() -> None:
     "--proj-description", default="Config Project for SessionXXa", show_default=True, metavar="TEXT", help="About it."
 )
 @click.option("--force", is_flag=True, help="Replace a config that is there already.")
+@debug_option
 def filesystem(
     overlay_root: str, objects: tuple[str, ...], path: str, proj_name: str, proj_description: str, force: bool
 ) -> int:
@@ -57,3 +60,20 @@ def _object(text: str, label: int) -> dict[str, object]:
     if len(rest) > 2 and rest[2]:
         described["pdb_id"] = rest[2]
     return described
+
+
+@command.command(name="dataportal")
+@click.option(
+    "-ds", "--dataset-id", "dataset_ids", multiple=True, required=True, metavar="ID", help="May be repeated: DS-10000."
+)
+@click.option("--overlay", required=True, metavar="URL", help="Folder or fsspec address where new annotations go.")
+@click.option("--output", default="config.json", show_default=True, metavar="FILE", help="File to write.")
+@click.option("--force", is_flag=True, help="Replace a config that is there already.")
+@debug_option
+@click.pass_context
+def dataportal(context: click.Context, dataset_ids: tuple[str, ...], overlay: str, output: str, force: bool) -> int:
+    """Write the config of a project on datasets of a portal; `tomoportal copick from-portal` has more options."""
+    from tomoportal.cli.copick.from_portal import command as from_portal
+
+    code: int = context.invoke(from_portal, datasets=dataset_ids, overlay=overlay, output=output, force=force)
+    return code

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 __all__ = [
     "chosen_runs",
     "config_option",
+    "debug_option",
     "dry_run_option",
     "json_option",
     "open_project",
@@ -45,9 +46,6 @@ def _debug(context: click.Context, parameter: click.Parameter, value: bool) -> N
 
 def config_option(function: _Command) -> _Command:
     """``-c/--config`` (or COPICK_CONFIG) as ``config``, and ``--debug``."""
-    function = click.option(
-        "--debug/--no-debug", default=False, expose_value=False, callback=_debug, help="Log everything."
-    )(function)
     return click.option(
         "-c",
         "--config",
@@ -55,6 +53,12 @@ def config_option(function: _Command) -> _Command:
         metavar="FILE",
         callback=_given_config,
         help="The project's config [default: $COPICK_CONFIG].",
+    )(debug_option(function))
+
+
+def debug_option(function: _Command) -> _Command:
+    return click.option(
+        "--debug/--no-debug", default=False, expose_value=False, callback=_debug, help="Log everything."
     )(function)
 
 

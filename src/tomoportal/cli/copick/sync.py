@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from tomoportal.cli.copick.options import (
+    debug_option,
     dry_run_option,
     json_option,
     open_project,
@@ -42,7 +43,7 @@ def _options(function: _Command) -> _Command:
             click.option("--exist-ok/--no-exist-ok", default=False, help="Replace what the target has already."),
             workers_option("--max-workers", default=4),
             click.option("--log/--no-log", default=False, expose_value=False, help="Understood; progress is shown."),
-            click.option("--debug/--no-debug", default=False, expose_value=False, help="Understood."),
+            debug_option,
             dry_run_option,
             json_option,
         ]

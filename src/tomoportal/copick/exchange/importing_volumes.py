@@ -27,6 +27,7 @@ from tomoportal.copick.runs import CopickRun
 from tomoportal.copick.segmentations import CopickSegmentation
 from tomoportal.copick.tasks import Action, Task, refuse
 from tomoportal.copick.tomograms import CopickTomogram
+from tomoportal.copick.volumes import ALL, StoredVolume
 from tomoportal.copick.zarr_folders import ZarrFolder
 from tomoportal.errors import AnnotationError, Problem, TomoportalError
 from tomoportal.formats.omezarr.array import read_document
@@ -105,7 +106,10 @@ def _tomogram(
     spacing = spacing_of(volume, size)
     volume.close()
     known = _known_tomogram(root.get_run(file.run), spacing, tomo_type)
+    what = f"{file.run} {tomo_type}@{spacing:g}"
     if known is not None and not options.overwrite:
+        if _is_stored(known, file.path, options):  # an interrupted addition is continued
+            return Task("keep", what, file.run, lambda: None, str(file.path))
         raise AnnotationError(
             f"{file.run} has a tomogram {tomo_type}@{spacing} already.", fix="use another --tomo-type, or --overwrite"
         )
@@ -121,7 +125,25 @@ def _tomogram(
             source.close()
 
     action: Action = "create" if known is None else "replace"
-    return Task(action, f"{file.run} {tomo_type}@{spacing:g}", file.run, store, str(file.path))
+    return Task(action, what, file.run, store, str(file.path))
+
+
+def _is_stored(known: StoredVolume, path: Path, options: VolumeOptions) -> bool:
+    """Whether the finest level has the voxels of a file; looked at slab by slab."""
+    order, flipped = axes_of(options.transpose, options.flip)
+    volume = OrientedVolume(open_file(path, options.file_type), order, flipped)
+    try:
+        array = known._folder.array("0")
+        if array.shape != volume.shape:
+            return False
+        step = array.chunks[0]
+        for start in range(0, volume.shape[0], step):
+            stored = known._folder.read("0", (slice(start, start + step), ALL, ALL))
+            if not np.array_equal(stored, volume.read(start, min(start + step, volume.shape[0])).astype(array.dtype)):
+                return False
+        return True
+    finally:
+        volume.close()
 
 
 def _known_tomogram(run: CopickRun | None, spacing: float, tomo_type: str) -> CopickTomogram | None:
@@ -181,6 +203,8 @@ def _segmentation(root: CopickRoot, file: RunFile, names: tuple[str, str, str, s
     known = _known_segmentation(root.get_run(file.run), spacing, names)
     uri = f"{name}:{user}/{session}@{spacing:g}" + ("" if kind == "binary" else f"?{kind}=true")
     if known is not None and not options.overwrite:
+        if kind != "panoptic" and _is_stored(known, file.path, options):
+            return Task("keep", f"{file.run} {uri}", file.run, lambda: None, str(file.path))
         raise AnnotationError(f"{file.run} has {uri} already.", fix="use another --session-id, or --overwrite")
 
     def store() -> None:
