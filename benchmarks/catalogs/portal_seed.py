@@ -46,6 +46,8 @@ def seed(catalog: Catalog, scale: int) -> dict[str, int]:
                 flush()
         flush()
         catalog.set_info(connection, "data_version", str(scale))
+        catalog.summaries.count_again(connection)
+        catalog.set_info(connection, "summary", catalog.summaries.stamp(str(scale)))
     catalog.database.settle(catalog.tables.metadata)
     return counts
 

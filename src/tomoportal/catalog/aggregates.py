@@ -12,6 +12,7 @@ from graphql import FieldNode
 from tomoportal.catalog.dialect import Part, Sql
 from tomoportal.catalog.filters import children_of, conditions, deeper
 from tomoportal.catalog.statement import Source, conjunction
+from tomoportal.catalog.summaries import is_summarised, summary_select
 from tomoportal.errors import QueryError
 from tomoportal.model.entities import Entity, Field, Relation
 
@@ -86,7 +87,21 @@ class _Aggregate:
         )
         text = self.dialect.text([*outside, "}"])
         empty = f" WHERE {self.alias}.n > 0" if parent is not None and not self.keys else ""
-        return [Sql(f"(SELECT {text} FROM ({self._select(rows)}) {self.alias}{empty})", nested=True)]
+        select = self._select(rows)
+        if not rows and not self.joins and set(self.functions) <= {"count(*)"} and len(self.keys) <= 1:
+            self.statement.summarised = (select, self._summary())
+        return [Sql(f"(SELECT {text} FROM ({select}) {self.alias}{empty})", nested=True)]
+
+    def _summary(self) -> str | None:
+        """The same from the counts on record, if those have the column."""
+        names = [column.name for column in self.compiler.graph.columns[self.entity.name]]
+        columns = [name for name in names if self.base[name] in self.keys]
+        if len(columns) != len(self.keys):
+            return None
+        column = columns[0] if columns else None
+        if column is not None and not is_summarised(self.entity, column):
+            return None
+        return summary_select(self.entity.table, column, [f"f{index}" for index in range(len(self.functions))])
 
     def _select(self, rows: list[str]) -> str:
         columns = [f"{expression} AS {name}" for expression, name in self.keys.items()]

@@ -133,28 +133,31 @@ class _Source:
     viewer: Viewer
     deadline: Deadline
     known: AnswerCache
-    version: str | None = None
+    version: tuple[str, bool] | None = None
+    """Of the data, and whether the counts on record belong to it."""
 
     def parts(self, plan: Plan) -> Iterator[bytes]:
         """JSON of a root field. Aggregates, which read whole tables for a short answer, are kept."""
         if plan.many:
             yield b"["
             comma = b""
-            for batch in self._rows(plan):
+            for batch in self._rows(plan, plan.sql):
                 yield comma + b",".join(batch)
                 comma = b","
             yield b"]"
             return
         if self.version is None:
-            self.version = self.catalog.info(self.connection, "data_version") or "0"
+            self.version = self.catalog.data_version(self.connection)
+        version, summarised = self.version
         values = orjson.dumps([plan.parameters, self.addresses], option=orjson.OPT_SORT_KEYS)
-        question = (self.version, self.viewer, plan.sql, values)
-        yield self.known.get(question, lambda: b"".join(batch[0] for batch in self._rows(plan)))
+        question = (version, self.viewer, plan.sql, values)
+        sql = plan.quick if summarised and plan.quick is not None else plan.sql
+        yield self.known.get(question, lambda: b"".join(batch[0] for batch in self._rows(plan, sql)))
 
-    def _rows(self, plan: Plan) -> Iterator[list[bytes]]:
+    def _rows(self, plan: Plan, sql: str) -> Iterator[list[bytes]]:
         database = self.catalog.database
         try:
-            yield from database.rows(self.connection, plan.sql, {**plan.parameters, **self.addresses})
+            yield from database.rows(self.connection, sql, {**plan.parameters, **self.addresses})
         except database.errors as error:
             if (trouble := database.trouble(error)) is not None:
                 raise trouble from error

@@ -16,6 +16,7 @@ from tomoportal.catalog.dialect import Dialect
 from tomoportal.catalog.graph import Graph
 from tomoportal.catalog.migrations import HEAD, is_older, revision_of, stamp, upgrade
 from tomoportal.catalog.search import create_search
+from tomoportal.catalog.summaries import Summaries
 from tomoportal.catalog.tables import Tables
 from tomoportal.catalog.visibility import Viewer
 from tomoportal.errors import CatalogError, SettingsError
@@ -50,6 +51,7 @@ class Catalog:
         self.url = database.url
         self.graph = Graph()
         self.tables = Tables(self.graph)
+        self.summaries = Summaries(self.graph, self.tables)
 
     @property
     def dialect(self) -> Dialect:
@@ -143,7 +145,7 @@ class Catalog:
         from tomoportal.catalog.browse.reading import Reader
 
         with self.read() as connection:
-            yield Reader(connection, self.tables, self.graph, viewer)
+            yield Reader(connection, self, viewer)
 
     @contextmanager
     def write(self) -> Iterator[Connection]:
@@ -161,6 +163,17 @@ class Catalog:
         """One of the catalog's own facts."""
         table = self.tables.info
         return connection.execute(select(table.c.value).where(table.c.key == key)).scalar()
+
+    def data_version(self, connection: Connection) -> tuple[str, bool]:
+        """The version of the data, and whether the counts of ``summaries`` belong to it."""
+        table = self.tables.info
+        found = dict(
+            connection.execute(
+                select(table.c.key, table.c.value).where(table.c.key.in_(("data_version", "summary")))
+            ).all()
+        )
+        version = found.get("data_version") or "0"
+        return version, found.get("summary") == self.summaries.stamp(version)
 
     def set_info(self, connection: Connection, key: str, value: str) -> None:
         table = self.tables.info

@@ -14,6 +14,7 @@ from sqlalchemy import Connection, bindparam, select
 from tomoportal.catalog.catalog import Catalog
 from tomoportal.catalog.ids import IdBook
 from tomoportal.catalog.mapping.rows import Key, Sheet
+from tomoportal.catalog.summaries import Summaries
 from tomoportal.catalog.tables import OWN_COLUMNS
 
 __all__ = ["Changes"]
@@ -31,6 +32,7 @@ class Changes:
         self._catalog = catalog
         self._connection = connection
         self._tables = catalog.tables.in_order()
+        self._summaries = Summaries(catalog.graph, catalog.tables)
         entities = catalog.graph.entities
         self._references = {
             entity.table: tuple((f.name, entities[f.references].table) for f in entity.fields if f.references)
@@ -55,7 +57,12 @@ class Changes:
         """Write the rows of a unit; ``known``: the catalog may hold rows of it. Returns the digest of its rows."""
         rows = self._stored(sheet, book)
         before = self._existing(sheet.unit) if known else {}
-        self._delete({table: set(old) - set(rows.get(table, {})) for table, old in before.items()})
+        self._delete(
+            {
+                table: {number: row for number, row in old.items() if number not in rows.get(table, {})}
+                for table, old in before.items()
+            }
+        )
         for table in self._tables:
             old = before.get(table.name, {})
             changed = []
@@ -63,6 +70,8 @@ class Changes:
                 if number not in old:
                     self._insert(table.name, row)
                 elif old[number] != row:
+                    self._summaries.count(table.name, [old[number]], -1)
+                    self._summaries.count(table.name, [row])
                     names = [column.name for column in table.columns]
                     changed.append({"_id": number, **dict(zip(names[1:], row[1:], strict=True))})
             if changed:
@@ -78,16 +87,18 @@ class Changes:
     def remove(self, unit: str) -> None:
         """Remove all rows of a unit."""
         self.flush()
-        self._delete({table: set(rows) for table, rows in self._existing(unit).items()})
+        self._delete(self._existing(unit))
 
     def flush(self) -> None:
         """Write what is waiting, parents before children."""
         for table in self._tables:
             if rows := self._new.pop(table.name, None):
+                self._summaries.count(table.name, rows)
                 self._catalog.database.insert(self._connection, table, rows)
         if self._sources:
             self._catalog.database.insert(self._connection, self._catalog.tables.source, self._sources)
             self._sources = []
+        self._summaries.write(self._connection)
         self._waiting = 0
 
     def _insert(self, table: str, row: _Stored) -> None:
@@ -105,10 +116,11 @@ class Changes:
                 found[table.name] = by_id
         return found
 
-    def _delete(self, numbers: dict[str, set[int]]) -> None:
+    def _delete(self, rows: dict[str, dict[int, _Stored]]) -> None:
         for table in reversed(self._tables):
-            if gone := numbers.get(table.name):
+            if gone := rows.get(table.name):
                 self.removed[table.name] += len(gone)
+                self._summaries.count(table.name, list(gone.values()), -1)
                 self._connection.execute(
                     table.delete().where(table.c.id == bindparam("_id")), [{"_id": number} for number in sorted(gone)]
                 )

@@ -39,12 +39,16 @@ Path = tuple[str | int, ...]
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """A statement for one root field; ``many``: one row per item of a list, else one row with the value."""
+    """A statement for one root field; ``many``: one row per item of a list, else one row with the value.
+
+    ``quick`` says the same from the counts of ``summaries``, where those have it.
+    """
 
     key: str
     sql: str
     parameters: dict[str, object]
     many: bool
+    quick: str | None = None
 
 
 class Compiler:
@@ -74,7 +78,9 @@ class Compiler:
         entity, is_aggregate = self.graph.roots[nodes[0].name.value]
         compile_field = self._root_aggregate if is_aggregate else self._root_list
         sql = self.located(nodes, (key,), lambda: compile_field(entity, nodes, (key,)))
-        return Plan(key, sql, self.statement.parameters, many=not is_aggregate)
+        plain, summary = self.statement.summarised or ("", None)
+        quick = sql.replace(plain, summary) if is_aggregate and summary is not None else None
+        return Plan(key, sql, self.statement.parameters, many=not is_aggregate, quick=quick)
 
     def _root_list(self, entity: Entity, nodes: Sequence[FieldNode], path: Path) -> str:
         arguments = self.request.arguments("Query", nodes[0])

@@ -160,6 +160,8 @@ class _Indexer:
     def _depositions(self) -> set[str]:
         """Read all depositions; returns the units of those that left the archive, to be removed last."""
         with self.catalog.write() as connection:
+            if not self.catalog.data_version(connection)[1]:
+                self.catalog.summaries.count_again(connection)
             known = self._known(connection, _DEPOSITIONS)
             before = self._ids(connection, "deposition")
             changes = Changes(self.catalog, connection)
@@ -214,6 +216,7 @@ class _Indexer:
                 forget(connection, "dataset", owner)
             for unit in sorted(depositions):
                 forget(connection, "deposition", unit.rpartition("/")[2])
+            changes.flush()
             self._note(changes)
             self._set_version(connection)
 
@@ -408,6 +411,7 @@ class _Indexer:
         for unit, content in connection.execute(select(table.c.unit, table.c.content).order_by(table.c.unit)):
             state.update(f"{unit}\t{content}\n".encode())
         version = state.hexdigest()[:16]
-        if self.catalog.info(connection, "data_version") != version:
+        if self.catalog.data_version(connection) != (version, True):
             self.catalog.set_info(connection, "data_version", version)
+            self.catalog.set_info(connection, "summary", self.catalog.summaries.stamp(version))
         return version

@@ -50,6 +50,8 @@ class Statement:
         self.dialect = dialect
         self.variant = variant
         self.parameters: dict[str, object] = {}
+        self.summarised: tuple[str, str | None] | None = None
+        """A part of the statement that counts a whole table, and what finds the same in the counts on record."""
         self._viewer = viewer
         self._rule = rule
         self._aliases = 0

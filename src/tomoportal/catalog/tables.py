@@ -29,10 +29,11 @@ from tomoportal.catalog import graph as _graph
 from tomoportal.catalog.timestamps import Timestamp
 from tomoportal.model.entities import Entity, Field
 
-__all__ = ["INFO", "OWN_COLUMNS", "SOURCE", "Tables"]
+__all__ = ["INFO", "OWN_COLUMNS", "SOURCE", "SUMMARY", "Tables"]
 
 INFO = "catalog_info"
 SOURCE = "catalog_source"
+SUMMARY = "catalog_summary"
 
 OWN_COLUMNS = ("id", "natural_key", "unit", "document", "extra")
 """Columns that every entity has and that no document gives; the id stands first, the others last."""
@@ -87,6 +88,15 @@ class Tables:
             Column("content", _TEXT, nullable=False),
             Column("size", BigInteger, nullable=False),
             Column("problems", _TEXT, nullable=False),
+        )
+        # How many rows have a value: "annotation.object_name", 0, "membrane" -> 12; see ``summaries``.
+        self.summary = Table(
+            SUMMARY,
+            self.metadata,
+            Column("place", _TEXT, primary_key=True),
+            Column("missing", Integer, primary_key=True, autoincrement=False),
+            Column("value", _TEXT, primary_key=True),
+            Column("number", BigInteger, nullable=False),
         )
         self._entities = {entity.table: _table(entity, graph, self.metadata) for entity in graph.entities.values()}
 

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import ColumnElement, Connection, Select, Table, UnaryExpression, func, select, text
 from sqlalchemy.sql import operators
 
-from tomoportal.catalog.graph import Graph
-from tomoportal.catalog.tables import Tables
 from tomoportal.catalog.visibility import Viewer, visible
+
+if TYPE_CHECKING:
+    from tomoportal.catalog.catalog import Catalog
 
 __all__ = ["PER_PAGE", "Listing", "Reader", "Row", "grouped"]
 
@@ -39,11 +40,13 @@ class Listing:
 class Reader:
     """Selects rows as dictionaries by field name, never showing what the viewer may not see."""
 
-    def __init__(self, connection: Connection, tables: Tables, graph: Graph, viewer: Viewer) -> None:
+    def __init__(self, connection: Connection, catalog: Catalog, viewer: Viewer) -> None:
         self.connection = connection
-        self.tables = tables
-        self.graph = graph
+        self.tables = catalog.tables
+        self.graph = catalog.graph
         self.viewer = viewer
+        self._catalog = catalog
+        self._summarised: bool | None = None
 
     def table(self, entity: str) -> Table:
         return self.tables[self.graph.entities[entity].table]
@@ -77,8 +80,17 @@ class Reader:
         return found[0] if found else None
 
     def count(self, entity: str, *where: ColumnElement[bool]) -> int:
+        if not where and not self.allowed(entity) and self._has_counts():
+            summary = self.tables.summary
+            total = select(summary.c.number).where(summary.c.place == self.table(entity).name)
+            return int(self.connection.execute(total).scalar() or 0)
         statement = select(func.count()).select_from(self.table(entity)).where(*where, *self.allowed(entity))
         return int(self.connection.execute(statement).scalar_one())
+
+    def _has_counts(self) -> bool:
+        if self._summarised is None:
+            _, self._summarised = self._catalog.data_version(self.connection)
+        return self._summarised
 
     def all(self, statement: Select[Any]) -> list[Any]:
         return list(self.connection.execute(statement))
