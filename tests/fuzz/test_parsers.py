@@ -14,6 +14,8 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+import h5py
+import numpy as np
 import pytest
 import yaml
 from hypothesis import HealthCheck, given, settings
@@ -26,10 +28,14 @@ from tomoportal.archive.references import viewer_sources
 from tomoportal.archive.verification.acquisition import parse_angles, parse_mdoc
 from tomoportal.archive.verification.alignments import parse_alignment_file
 from tomoportal.archive.verification.pictures import picture_size
+from tomoportal.copick.pick_documents import read_picks
+from tomoportal.copick.portal.points import read_portal_points
 from tomoportal.errors import TomoportalError
 from tomoportal.formats.captions import read_captions
-from tomoportal.formats.keyphotos import cut_key_photos
+from tomoportal.formats.copick_csv import copick_csv_poses
+from tomoportal.formats.keyphotos import cut_key_photos, open_picture
 from tomoportal.formats.mdoc import read_mdoc
+from tomoportal.formats.meshes.hff import hff_mesh
 from tomoportal.formats.omezarr.description import load_document
 from tomoportal.formats.tilt_angles import read_tilt_angles
 from tomoportal.formats.xml_attributes import read_elements
@@ -50,12 +56,26 @@ MDOC = (
     b"SubFramePath = X:\\a\\b.tif\nDateTime = 06-Jun-23  12:00:00\n"
 )
 CAPTIONS = b'{"captions": [{"id": 0, "text": "a cell"}], "objects": [{"id": 0, "annotation_label": 1, "text": "x"}]}'
+PICKS = (
+    b'{"pickable_object_name": "ribosome", "user_id": "u", "session_id": "1", "run_name": "TS_1", "unit": "angstrom",'
+    b' "points": [{"location": {"x": 1.0, "y": 2.0, "z": 3.0}, "transformation_": null, "instance_id": 0}]}'
+)
 XML = b'<?xml version="1.0"?><objlist><object x="1" y="2" z="3" class_label="1"/></objlist>'
 
 
 def _png() -> bytes:
     stream = io.BytesIO()
     Image.new("L", (40, 30), 100).save(stream, "PNG")
+    return stream.getvalue()
+
+
+def _hff() -> bytes:
+    stream = io.BytesIO()
+    with h5py.File(stream, "w") as file:
+        group = file.create_group("segment_list/0")
+        group["biological_annotation/name"] = "a"
+        group["mesh_list/0/vertices/data"] = np.eye(3)
+        group["mesh_list/0/triangles/data"] = np.array([[0, 1, 2]])
     return stream.getvalue()
 
 
@@ -96,7 +116,18 @@ TARGETS: dict[str, tuple[Callable[[bytes, str], object], tuple[bytes, ...]]] = {
         lambda data, name: (read_captions(data, name, kind="captions"), read_captions(data, name, kind="objects")),
         (CAPTIONS,),
     ),
+    "copick/pick_documents.read_picks": (read_picks, (PICKS,)),
+    "copick/portal/points.read_portal_points": (
+        lambda data, name: [read_portal_points(data, 10.0, name, oriented=oriented) for oriented in (False, True)],
+        (
+            b'{"type": "orientedPoint", "location": {"x": 1.5, "y": 2, "z": 3},'
+            b' "xyz_rotation_matrix": [[1, 0, 0], [0, 1, 0], [0, 0, 1]]}\n',
+        ),
+    ),
+    "formats/copick_csv.copick_csv_poses": (copick_csv_poses, (b"run_name,x,y,z\nTS_1,1.0,2.0,3.5\n",)),
+    "formats/keyphotos.open_picture": (open_picture, (_png(),)),
     "formats/keyphotos.cut_key_photos": (cut_key_photos, (_png(),)),
+    "formats/meshes/hff.hff_mesh": (hff_mesh, (_hff(),)),
     "formats/mdoc.read_mdoc": (read_mdoc, (MDOC,)),
     "formats/omezarr/description.load_document": (load_document, (b'{"zarr_format": 2, "multiscales": [{}]}',)),
     "formats/tilt_angles.read_tilt_angles": (read_tilt_angles, (b"-60.0\n-57.0 # second\n",)),
@@ -118,7 +149,7 @@ ELSEWHERE = {
         " points_csv pytom_xml rows star tardis tomotwin xml_attributes"
     ),
     "formats/test_imod.py": "imod",
-    "formats/test_meshes.py": "meshes/__init__ meshes/glb meshes/hff meshes/obj meshes/ply meshes/stl meshes/vtk",
+    "formats/test_meshes.py": "meshes/__init__ meshes/glb meshes/obj meshes/ply meshes/stl meshes/vtk",
     "formats/test_ndjson.py": "ndjson",
     "formats/test_mrc.py": "mrc",
     "formats/test_em.py": "em",
@@ -208,7 +239,7 @@ def test_fuzz_nesting_without_end(target: str, opening: bytes) -> None:
 def _parsers() -> set[str]:
     """Every public function of these rooms whose first argument is the bytes of a file."""
     found = set()
-    for room in ("formats", "ingest", "archive"):
+    for room in ("formats", "ingest", "archive", "copick"):
         for path in sorted((SOURCE / room).rglob("*.py")):
             for node in ast.parse(path.read_text()).body:
                 if not isinstance(node, ast.FunctionDef) or node.name.startswith(("_", "is_")) or not node.args.args:
