@@ -272,7 +272,7 @@ def test_dose_rate_zero_is_an_error(raw: Path, edit: Edit, plan_of: Planner) -> 
 
 def test_ids_that_contradict_each_other(raw: Path, edit: Edit, plan_of: Planner) -> None:
     config = edit(raw, lambda c: c["datasets"][0].update(sources=[{"literal": {"value": ["10002"]}}]))
-    assert "dataset_identifier 10001 is not the dataset's folder 10002" in _refused(plan_of, config)
+    assert "dataset_identifier 10001 is not the dataset 10002" in _refused(plan_of, config)
 
 
 # --- what exists already

@@ -331,8 +331,14 @@ def test_rescaled_masks_take_the_tomograms_grid(raw: Path, edit: Edit, ingest: I
     labels = np.zeros((6, 12, 16), np.int8)
     labels[1:4, 2:8, 4:12] = 1
     write_mrc(raw / "masks" / "TS_01_labels.mrc", labels, 2 * SPACING)
-    config = edit(raw, lambda c: c["annotations"][1]["sources"][0]["SemanticSegmentationMask"].update(rescale=True))
-    assert ingest(config, tmp_path / "archive").ok
+
+    def rescale(config: dict[str, Any]) -> None:
+        for entry in config["annotations"]:
+            for source in entry["sources"]:
+                if "SemanticSegmentationMask" in source:
+                    source["SemanticSegmentationMask"]["rescale"] = True
+
+    assert ingest(edit(raw, rescale), tmp_path / "archive").ok
     with mrcfile.open(tmp_path / "archive" / FOLDER / "Annotations/101/membrane-1.0_segmentationmask.mrc") as volume:
         assert np.array_equal(volume.data, labels.repeat(2, 0).repeat(2, 1).repeat(2, 2))
 

@@ -281,6 +281,20 @@ class RunPlan:
         """Sources of a section for this run; see `Planning.entries`."""
         return self.planning.entries(section, scope or self.scope, self.name)
 
+    def one_file(self, section: str, called: str) -> tuple[str, Entry] | None:
+        """The only file of a section for this run, if there is any; several are a problem."""
+        files = {key: entry for entry in self.entries(section) for key in entry.keys}
+        if not files:
+            return None
+        first, *others = sorted(files)
+        if others:
+            self.fail(
+                files[others[0]].source_path,
+                f"{len(files)} {called} for one run: {', '.join(sorted(files))}",
+                "narrow the glob so that it matches one file per run",
+            )
+        return first, files[first]
+
     def fail(self, path: Path | str, what: str, fix: str | None = None) -> NoReturn:
         """Record a problem of this run and stop planning it."""
         self.planning.fail(self.name, path, what, fix)

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 from tomoportal.archive import layout
-from tomoportal.ingest.bench import Bench, Made
 from tomoportal.ingest.plan import Item
 from tomoportal.ingest.planning import Entry, Planning
 from tomoportal.ingest.scope import Scope
-from tomoportal.ingest.steps.pictures import NAMES, context, needs_tomogram, picture_settings, write_pictures
+from tomoportal.ingest.steps.described import early, make, plan_described
+from tomoportal.ingest.steps.pictures import context
 
 __all__ = ["context", "early", "is_reference", "make", "plan"]
 
@@ -47,62 +46,21 @@ def is_reference(planning: Planning, entry: Entry, name: str, deposition_id: int
 def plan(
     planning: Planning, entry: Entry, name: str, scope: Scope, deposition_id: int, stamp: int, runs: list[Item]
 ) -> Item:
-    """The dataset's document; it comes after the previews that may stand in for its key photos."""
+    """The dataset's item; sample parts that the config does not name are said to be not reported."""
     metadata = dict(entry.metadata or {})
-    identifier = metadata.get("dataset_identifier")
-    if name.isascii() and name.isdigit() and identifier != int(name):
-        planning.fail(
-            "",
-            (*entry.path, "metadata", "dataset_identifier"),
-            f"dataset_identifier {identifier} is not the dataset's folder {name}",
-            "write the same number in both places",
-        )
-    pictures = picture_settings(planning, "dataset_keyphotos", scope, runs)
-    targets = {part: layout.dataset_image(name, part + pictures["pictures"][part]["extension"]) for part in NAMES}
-    labels = tuple(item.label for item in runs if item.kind == "key_photos")
-    return Item(
-        kind=KIND,
-        place=("dataset", name),
-        deposition_id=deposition_id,
-        identity="dataset",
-        title=metadata.get("dataset_title") or name,
-        sources=tuple(dict.fromkeys(one["source"] for one in pictures["pictures"].values() if "source" in one)),
-        outputs=tuple(targets.values()),
-        document=layout.dataset_document(name),
-        config_path=f"datasets[{entry.index}]",
-        settings={
-            "metadata": metadata,
-            "targets": targets,
-            **pictures,
-            "deposition_id": deposition_id,
-            "stamp": stamp,
-            "origin": {"config": planning.config.digest, "maps": dict(planning.maps.digests)},
-        },
-        after=labels if needs_tomogram(pictures) else (),
-        derives_from=labels[:1] if needs_tomogram(pictures) else (),
-    )
-
-
-def make(item: Item, bench: Bench) -> Made:
-    """Copy the key photos and write the document."""
-    photos, warnings = write_pictures(item, bench, item.settings["targets"])
-    return Made(_document(item, photos), tuple(warnings))
-
-
-def early(item: Item) -> Mapping[str, Any]:
-    """The document before there are tomograms to take pictures from."""
-    return _document(item, dict.fromkeys(NAMES))
-
-
-def _document(item: Item, photos: Mapping[str, str | None]) -> dict[str, Any]:
-    settings = item.settings
-    metadata = dict(settings["metadata"])
     for part, default in _PARTS.items():
         known = metadata.get(part) or {}
         metadata[part] = {**default, **{key: value for key, value in known.items() if value is not None}}
-    return {
-        **metadata,
-        "key_photos": dict(photos),
-        "deposition_id": settings["deposition_id"],
-        "last_updated_at": settings["stamp"],
-    }
+    return plan_described(
+        planning,
+        entry,
+        KIND,
+        name,
+        metadata,
+        scope=scope,
+        deposition_id=deposition_id,
+        stamp=stamp,
+        runs=runs,
+        document=layout.dataset_document(name),
+        image=lambda file: layout.dataset_image(name, file),
+    )

@@ -23,13 +23,10 @@ _IDENTIFIER = 100
 
 def plan(run: RunPlan) -> None:
     """One item per run; several tables for one run are a problem."""
-    files = {key: entry for entry in run.entries("identified_objects") for key in entry.keys}
-    if not files:
+    found = run.one_file("identified_objects", "tables of objects")
+    if found is None:
         return
-    first, *others = sorted(files)
-    entry = files[first]
-    if others:
-        run.fail(files[others[0]].source_path, f"{len(files)} tables of objects for one run", "narrow the glob to one")
+    first, entry = found
     run.add(
         Item(
             kind=KIND,

@@ -16,16 +16,10 @@ VERSION = 1
 
 def plan(run: RunPlan) -> None:
     """The mdoc of the run; a second one is a problem, since both would have one name."""
-    files = {key: entry for entry in run.entries("collection_metadata") for key in entry.keys}
-    if not files:
+    found = run.one_file("collection_metadata", "mdoc files")
+    if found is None:
         return
-    first, *others = sorted(files)
-    if others:
-        run.fail(
-            files[others[0]].source_path,
-            f"{len(files)} mdoc files for one run: {', '.join(sorted(files))}",
-            "narrow the glob so that it matches one file per run",
-        )
+    first, entry = found
     target = layout.mdoc(run.dataset, run.run)
     run.mdoc = run.add(
         Item(
@@ -35,7 +29,7 @@ def plan(run: RunPlan) -> None:
             title=first.rpartition("/")[2],
             sources=(first,),
             outputs=(target,),
-            config_path=f"collection_metadata[{files[first].index}]",
+            config_path=f"collection_metadata[{entry.index}]",
             needs=run.needs,
         )
     )
