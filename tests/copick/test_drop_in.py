@@ -84,7 +84,7 @@ except ValueError as error:
     assert "TOMOPORTAL_AS_COPICK" in python(code, PYTHONPATH=str(tmp_path))
 
 
-def test_importing_is_cheap_and_touches_no_logger() -> None:
+def test_c70_c84_importing_is_cheap_and_touches_no_logger() -> None:
     code = """
 import logging, sys
 handler = logging.NullHandler()
@@ -102,7 +102,7 @@ print(light, heavy)
     assert python(code) == "[] []"
 
 
-def test_meshes_zarr_and_other_stores_say_what_is_missing(tmp_path: Path, make_config) -> None:
+def test_c85_meshes_zarr_and_other_stores_say_what_is_missing(tmp_path: Path, make_config) -> None:
     code = f"""
 import sys
 for name in ("zarr", "trimesh", "fsspec"):

@@ -168,7 +168,7 @@ class CopickConfig(BaseModel):
 
     ROOT: ClassVar[str] = ""
     """The class that opens the project: ``module:name`` below this room."""
-    OURS: ClassVar[tuple[str, ...]] = ("strict", "history")
+    OURS: ClassVar[tuple[str, ...]] = ("strict", "history", "compact")
     """Keys that upstream does not know; written only where they are set."""
 
     name: str | None = "CoPick"
@@ -184,6 +184,8 @@ class CopickConfig(BaseModel):
     """Ours: refuse names that upstream would alter, duplicates and unknown keys instead of warning."""
     history: int | None = Field(default=None, ge=0)
     """Ours: how many previous versions of a document are kept (20 if not given)."""
+    compact: bool | None = None
+    """Ours: write picks without blanks and line ends, in about a third of the space."""
 
     _source: str | None = PrivateAttr(default=None)
 

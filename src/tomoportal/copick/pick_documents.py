@@ -372,8 +372,10 @@ _PLAIN_POINT = _POINT % ("%s", "%s", "%s", "", *chain.from_iterable(_IDENTITY), 
 _FULL_POINT = _POINT % ("%s", "%s", "%s", "", *["%s"] * 16, "%s", "%s", "")
 
 
-def write_picks(table: PickTable, fields: dict[str, Any]) -> bytes:
-    """The document as upstream writes it: 4 blanks deep, every number on a line of its own."""
+def write_picks(table: PickTable, fields: dict[str, Any], *, compact: bool = False) -> bytes:
+    """The document as upstream writes it: 4 blanks deep, every number on a line of its own; or without any blanks."""
+    if compact:
+        return _written_compactly(table, fields)
     keys = [key for key in _Document.__struct_fields__ if key == "points" or key in fields]
     keys += [key for key in fields if key not in _KEYS]
     parts = []
@@ -384,6 +386,26 @@ def write_picks(table: PickTable, fields: dict[str, Any]) -> bytes:
             text = json.dumps(fields[key], indent=4).replace("\n", "\n    ")
             parts.append(f"    {json.dumps(key)}: {text}")
     return ("{\n" + ",\n".join(parts) + "\n}").encode()
+
+
+def _written_compactly(table: PickTable, fields: dict[str, Any]) -> bytes:
+    columns = zip(
+        table.positions.tolist(), table.all_transforms().tolist(), table.all_ids().tolist(),
+        table.all_scores().tolist(), table.extras or ({},) * table.count, strict=True,
+    )  # fmt: skip
+    points = [
+        {
+            "location": {"x": x, "y": y, "z": z, **extra.get("location", {})},
+            "transformation_": matrix,
+            "instance_id": identity,
+            "score": score,
+            **{key: value for key, value in extra.items() if key != "location"},
+        }
+        for (x, y, z), matrix, identity, score, extra in columns
+    ]
+    document: dict[str, Any] = {"points": points, **fields}
+    keys = [*(key for key in _Document.__struct_fields__ if key in document), *(set(fields) - _KEYS)]
+    return json.dumps({key: document[key] for key in dict.fromkeys([*keys, *fields])}, separators=(",", ":")).encode()
 
 
 def _points_text(table: PickTable) -> str:

@@ -259,7 +259,8 @@ class CopickPicks(RunDocument):
             if self._saved and not overwrite and self._is_saved(table, fields):
                 return
             try:
-                self._write(write_picks(table, fields), overwrite=overwrite)
+                compact = bool(self.run.root.config.compact)
+                self._write(write_picks(table, fields, compact=compact), overwrite=overwrite)
             except ConflictError:
                 if not merge:
                     raise
