@@ -20,6 +20,7 @@ from tomoportal.catalog.dialect import Dialect, Part
 from tomoportal.catalog.filters import children_of, conditions
 from tomoportal.catalog.graph import Graph
 from tomoportal.catalog.ordering import order_terms
+from tomoportal.catalog.search_field import search_sql
 from tomoportal.catalog.selection import Request
 from tomoportal.catalog.statement import LimitError, Source, Statement, conjunction
 from tomoportal.catalog.variants import DEFAULT, Variant
@@ -75,7 +76,11 @@ class Compiler:
     def root(self, key: str, nodes: Sequence[FieldNode]) -> Plan:
         """Plan of one root field. Raises ``GraphQLError`` with its path."""
         self.statement = Statement(self.graph, self.dialect, self._viewer, self._rule, self.variant)
-        entity, is_aggregate = self.graph.roots[nodes[0].name.value]
+        name = nodes[0].name.value
+        if name == "search":
+            sql = self.located(nodes, (key,), lambda: search_sql(self, nodes, (key,)))
+            return Plan(key, sql, self.statement.parameters, many=False)
+        entity, is_aggregate = self.graph.roots[name]
         compile_field = self._root_aggregate if is_aggregate else self._root_list
         sql = self.located(nodes, (key,), lambda: compile_field(entity, nodes, (key,)))
         plain, summary = self.statement.summarised or ("", None)

@@ -21,6 +21,7 @@ MAX_LOGIC = 8
 _FALSE, _TRUE, _UNKNOWN = "1=0", "1=1", "NULL"
 _COMPARISONS = {"_eq": "=", "_neq": "<>", "_gt": ">", "_gte": ">=", "_lt": "<", "_lte": "<="}
 _LOGIC = {"_and", "_or", "_not"}
+_CHAIN = 32
 
 
 def deeper(budget: int, steps: int) -> int:
@@ -86,21 +87,26 @@ def _combined(statement: Statement, source: Source, wire: str, operands: Any, pl
     if operands is None:
         form = "a filter" if wire == "_not" else "a list of filters"
         raise QueryError(f"{place.path}.{wire} is null; give {form}, or leave it out")
-    statement.count()
     if wire == "_not":
+        statement.count()
         inner = _conditions(statement, source, operands, place.inside("_not"))
-        return [f"NOT ({' AND '.join(inner) or _TRUE})"]
-    found: Sequence[list[str]] = [
-        _conditions(statement, source, operand, place.inside(f"{wire}[{index}]"))
-        for index, operand in enumerate(operands)
-    ]
+        return [f"NOT ({_joined(inner, 'AND') or _TRUE})"]
+    found: list[str] = []
+    for index, operand in enumerate(operands):
+        statement.count()
+        each = _conditions(statement, source, operand, place.inside(f"{wire}[{index}]"))
+        found.append(f"({_joined(each, 'AND') or _TRUE})")
     if wire == "_and":
-        return [condition for each in found for condition in each]
-    return [f"({' OR '.join(_both(each) for each in found) or _FALSE})"]
+        return [f"({_joined(found, 'AND') or _TRUE})"]
+    return [f"({_joined(found, 'OR') or _FALSE})"]
 
 
-def _both(each: list[str]) -> str:
-    return each[0] if len(each) == 1 else f"({' AND '.join(each) or _TRUE})"
+def _joined(conditions: Sequence[str], operator: str) -> str:
+    """Conditions as a balanced tree: databases limit how deep an expression may be, and a chain is as deep as long."""
+    if len(conditions) <= _CHAIN:
+        return f" {operator} ".join(conditions)
+    middle = len(conditions) // 2
+    return f"({_joined(conditions[:middle], operator)}) {operator} ({_joined(conditions[middle:], operator)})"
 
 
 def children_of(statement: Statement, parent: Source, relation: Relation, child: Source) -> list[str]:

@@ -38,6 +38,7 @@ from graphql import (
 from tomoportal.catalog.graph import Graph, count_columns, min_max_columns, numerical_columns
 from tomoportal.catalog.ordering import DIRECTIONS
 from tomoportal.catalog.scalars import date_time
+from tomoportal.catalog.search_rows import KINDS
 from tomoportal.catalog.variants import DEFAULT, Variant
 from tomoportal.model.entities import ENUMS, Entity, Field, Relation
 
@@ -111,12 +112,36 @@ class _Builder:
                 GraphQLNonNull(self.objects[f"{entity.name}Aggregate"]), where
             )
             mutation |= self._mutations(entity)
+        if self.extended:
+            query["search"] = self._search()
         types: list[GraphQLNamedType] = [*self.objects.values(), *self.inputs.values()]
         return GraphQLSchema(
             GraphQLObjectType("Query", query),
             GraphQLObjectType("Mutation", mutation),
             types=types,
             directives=[*(one for one in specified_directives if one is not GraphQLDeprecatedDirective), _deprecated()],
+        )
+
+    def _search(self) -> GraphQLField:
+        edge = GraphQLObjectType(
+            "SearchEdge",
+            {
+                "cursor": GraphQLField(GraphQLNonNull(GraphQLString)),
+                "node": GraphQLField(GraphQLNonNull(self.interface)),
+                "score": GraphQLField(GraphQLNonNull(GraphQLInt), description="Higher for better hits."),
+            },
+        )
+        connection = GraphQLObjectType("SearchConnection", self._connection(edge, self.interface))
+        kinds = GraphQLList(GraphQLNonNull(_enum("EntityType", KINDS)))
+        return GraphQLField(
+            GraphQLNonNull(connection),
+            {
+                "text": GraphQLArgument(GraphQLNonNull(GraphQLString)),
+                "types": _null_default(kinds),
+                "first": _null_default(GraphQLInt),
+                "after": _null_default(GraphQLString),
+            },
+            description="Everything in which all words of the text occur, or whose id it is, best first.",
         )
 
     def _add(self, entity: Entity) -> None:
@@ -363,5 +388,7 @@ def _matrix() -> GraphQLList[Any]:
     return GraphQLList(GraphQLNonNull(GraphQLList(GraphQLNonNull(GraphQLFloat))))
 
 
-def _null_default(kind: GraphQLScalarType | GraphQLEnumType | GraphQLInputObjectType) -> GraphQLArgument:
+def _null_default(
+    kind: GraphQLScalarType | GraphQLEnumType | GraphQLInputObjectType | GraphQLList[Any],
+) -> GraphQLArgument:
     return GraphQLArgument(kind, default=GraphQLDefaultInput(None))

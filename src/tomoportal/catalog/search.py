@@ -1,7 +1,7 @@
 """Full-text search over titles, descriptions, authors, organisms, objects and ids.
 
-One row per dataset and deposition, written by ``index``; every word of a question must occur, the last letters of a
-word may be missing, case and accents do not matter.
+One entry per dataset and deposition, written by ``index``; those of other entities are in ``search_rows``. Every word
+of a question must occur, the last letters of a word may be missing, case and accents do not matter.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from sqlalchemy import Connection, select
 
 from tomoportal.catalog.search_index import search_index
+from tomoportal.catalog.search_rows import create_rows, forget_rows, refresh_rows
 from tomoportal.catalog.tables import Tables
 from tomoportal.catalog.visibility import ANYONE, Viewer, visible
 from tomoportal.model.ids import format_id
@@ -34,6 +35,7 @@ class Hit:
 def create_search(connection: Connection) -> None:
     """Make the search index if there is none."""
     search_index(connection).create(connection)
+    create_rows(connection)
 
 
 def search(
@@ -52,7 +54,7 @@ def search(
         owner = f"SELECT 1 FROM {name} owner WHERE owner.id = {{number}} / 2 AND ({rule})"
         if kind in (None, name):
             arms.append(f"({{number}} % 2 = {remainder}{'' if rule is None else f' AND EXISTS ({owner})'})")
-    found = search_index(conn).find(conn, words, " OR ".join(arms) or "1=0", limit)
+    found = search_index(conn).find(conn, words, f"{{number}} > 0 AND ({' OR '.join(arms) or '1=0'})", limit)
     names = {remainder: name for name, remainder in _KINDS.items()}
     return [Hit(names[number % 2], number // 2, rank) for number, rank in found]
 
@@ -90,6 +92,7 @@ def refresh_dataset(connection: Connection, tables: Tables, number: int) -> None
         row["dataset_publications"],
         row["related_database_entries"],
     ]
+    refresh_rows(connection, tables, "dataset", number)
     _write(connection, "dataset", number, row["title"], names, ids, [*described, *sorted(set(objects)), *runs])
 
 
@@ -107,13 +110,15 @@ def refresh_deposition(connection: Connection, tables: Tables, number: int) -> N
         row["deposition_publications"],
         row["related_database_entries"],
     ]
+    refresh_rows(connection, tables, "deposition", number)
     _write(connection, "deposition", number, row["title"], names, ids, [row["description"], row["tag"]])
 
 
 def forget(connection: Connection, kind: str, number: int | str) -> None:
     """Remove the search row of a dataset or deposition."""
     if str(number).isdigit():
-        search_index(connection).remove(connection, _number(kind, int(number)))
+        search_index(connection).remove(connection, [_number(kind, int(number))])
+        forget_rows(connection, kind, int(number))
 
 
 def _texts(
@@ -136,7 +141,7 @@ def _write(
     text: list[str | None],
 ) -> None:
     entry = (title, "\n".join(names), "\n".join(filter(None, ids)), "\n".join(filter(None, text)))
-    search_index(connection).write(connection, _number(kind, number), entry)
+    search_index(connection).write(connection, {_number(kind, number): entry})
 
 
 def _number(kind: str, number: int) -> int:

@@ -9,27 +9,37 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol
 
 from sqlalchemy import Connection, text
 
-__all__ = ["Entry", "SearchIndex", "search_index"]
+__all__ = ["WORD", "Entry", "SearchIndex", "search_index", "search_index_of"]
 
 _TABLE = "catalog_search"
 _WEIGHTS = (10.0, 5.0, 8.0, 1.0)
 """Of title, names, ids and text."""
+_COLUMNS = ("title", "names", "ids", "text")
 
 Entry = tuple[str, str, str, str]
 """Title, names, ids, text."""
+
+WORD = re.compile(r"[^\W_]+")
+"""A word of a question, as the databases split texts."""
 
 
 class SearchIndex(Protocol):
     """One entry per number."""
 
+    def matches(self, word: str, bind: Callable[[object], str]) -> list[tuple[str, int]]:
+        """SELECTs of the ``number`` of each entry with a word that begins so, and what a match there counts.
+
+        For words that :data:`WORD` finds.
+        """
+
     def create(self, connection: Connection) -> None: ...
-    def write(self, connection: Connection, number: int, entry: Entry) -> None: ...
-    def remove(self, connection: Connection, number: int) -> None: ...
+    def write(self, connection: Connection, entries: Mapping[int, Entry]) -> None: ...
+    def remove(self, connection: Connection, numbers: Sequence[int]) -> None: ...
 
     def find(self, connection: Connection, words: Sequence[str], where: str, limit: int) -> list[tuple[int, float]]:
         """Numbers and ranks (smaller is better), best first; ``where`` is a condition on the number ``{number}``."""
@@ -37,7 +47,12 @@ class SearchIndex(Protocol):
 
 def search_index(connection: Connection) -> SearchIndex:
     """The search of the connection's database."""
-    return _Tsvector() if connection.dialect.name == "postgresql" else _Fts5()
+    return search_index_of(connection.dialect.name)
+
+
+def search_index_of(database: str) -> SearchIndex:
+    """The search of ``sqlite`` or ``postgresql``."""
+    return _Tsvector() if database == "postgresql" else _Fts5()
 
 
 class _Fts5:
@@ -47,13 +62,21 @@ class _Fts5:
             " tokenize='unicode61 remove_diacritics 2', prefix='2 3')"
         )
 
-    def write(self, connection: Connection, number: int, entry: Entry) -> None:
-        connection.exec_driver_sql(
-            f"INSERT INTO {_TABLE} (rowid, title, names, ids, text) VALUES (?, ?, ?, ?, ?)", (number, *entry)
-        )
+    def write(self, connection: Connection, entries: Mapping[int, Entry]) -> None:
+        if entries:
+            connection.exec_driver_sql(
+                f"INSERT INTO {_TABLE} (rowid, title, names, ids, text) VALUES (?, ?, ?, ?, ?)",
+                [(number, *entry) for number, entry in entries.items()],
+            )
 
-    def remove(self, connection: Connection, number: int) -> None:
-        connection.exec_driver_sql(f"DELETE FROM {_TABLE} WHERE rowid = ?", (number,))
+    def matches(self, word: str, bind: Callable[[object], str]) -> list[tuple[str, int]]:
+        questions = [f'{column} : "{word}" *' for column in _COLUMNS]
+        texts = [f"SELECT rowid AS number FROM {_TABLE} WHERE {_TABLE} MATCH {bind(text)}" for text in questions]
+        return [(text, int(weight)) for text, weight in zip(texts, _WEIGHTS, strict=True)]
+
+    def remove(self, connection: Connection, numbers: Sequence[int]) -> None:
+        if numbers:
+            connection.exec_driver_sql(f"DELETE FROM {_TABLE} WHERE rowid = ?", [(number,) for number in numbers])
 
     def find(self, connection: Connection, words: Sequence[str], where: str, limit: int) -> list[tuple[int, float]]:
         question = " ".join(f'"{word}"*' for word in words)
@@ -66,7 +89,6 @@ class _Fts5:
         return [(number, rank) for number, rank in rows]
 
 
-_TOKEN = re.compile(r"[^\W_]+")
 _LAST_POSITION = 16_383
 _LONGEST_TOKEN = 500
 _LABELS = "ACBD"
@@ -82,14 +104,25 @@ class _Tsvector:
         )
         connection.exec_driver_sql(f"CREATE INDEX IF NOT EXISTS {_TABLE}_words ON {_TABLE} USING gin (words)")
 
-    def write(self, connection: Connection, number: int, entry: Entry) -> None:
-        connection.execute(
-            text(f"INSERT INTO {_TABLE} (number, words) VALUES (:number, CAST(:words AS tsvector))"),
-            {"number": number, "words": _vector(entry)},
-        )
+    def write(self, connection: Connection, entries: Mapping[int, Entry]) -> None:
+        if entries:
+            connection.execute(
+                text(f"INSERT INTO {_TABLE} (number, words) VALUES (:number, CAST(:words AS tsvector))"),
+                [{"number": number, "words": _vector(entry)} for number, entry in entries.items()],
+            )
 
-    def remove(self, connection: Connection, number: int) -> None:
-        connection.execute(text(f"DELETE FROM {_TABLE} WHERE number = :number"), {"number": number})
+    def matches(self, word: str, bind: Callable[[object], str]) -> list[tuple[str, int]]:
+        words = _tokens(word)
+        found = []
+        for label, weight in zip(_LABELS, _WEIGHTS, strict=True):
+            question = bind(" <-> ".join(f"'{one}':*{label}" for one in words))
+            found.append((f"SELECT number FROM {_TABLE} WHERE words @@ CAST({question} AS tsquery)", int(weight)))
+        return found
+
+    def remove(self, connection: Connection, numbers: Sequence[int]) -> None:
+        if numbers:
+            gone = [{"number": number} for number in numbers]
+            connection.execute(text(f"DELETE FROM {_TABLE} WHERE number = :number"), gone)
 
     def find(self, connection: Connection, words: Sequence[str], where: str, limit: int) -> list[tuple[int, float]]:
         phrases = [tokens for word in words if (tokens := _tokens(word))]
@@ -110,7 +143,7 @@ class _Tsvector:
 def _tokens(words: str) -> list[str]:
     folded = unicodedata.normalize("NFKD", words.lower())
     plain = "".join(character for character in folded if not unicodedata.combining(character))
-    return [token[:_LONGEST_TOKEN] for token in _TOKEN.findall(plain)]
+    return [token[:_LONGEST_TOKEN] for token in WORD.findall(plain)]
 
 
 def _vector(entry: Entry) -> str:

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 __all__ = ["HEAD", "REVISION_TABLE", "downgrade", "is_older", "read_again", "revision_of", "stamp", "upgrade"]
 
-HEAD = "0002"
+HEAD = "0003"
 """The newest revision: the version of the tables that this program needs."""
 
 REVISION_TABLE = "catalog_revision"
