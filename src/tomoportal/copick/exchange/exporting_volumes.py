@@ -24,8 +24,9 @@ from tomoportal.copick.zarr_folders import ZarrFolder
 from tomoportal.errors import AnnotationError, FormatError
 from tomoportal.formats.meshes import read_mesh
 from tomoportal.formats.meshes.output import MESH_WRITERS
+from tomoportal.formats.spool import spooled
 from tomoportal.formats.volume_output import TiffCompression, write_em, write_mrc, write_tiff
-from tomoportal.formats.volumes import ArrayVolume, Volume, Voxels
+from tomoportal.formats.volumes import ArrayVolume, Chunked, Volume, Voxels
 from tomoportal.storage import Store, open_store
 
 __all__ = ["VolumeExport", "plan_meshes_export", "plan_segmentations_export", "plan_tomograms_export"]
@@ -74,6 +75,8 @@ class _FolderVolume:
         self.dtype = array.dtype.newbyteorder("=")
         self.voxel_size = (voxel_size, voxel_size, voxel_size)
         self.name = folder.where
+        depth, height, width = array.chunks[-3:]
+        self.chunks = (depth, height, width)
         self._folder, self._level = folder, str(level)
 
     def read(self, z0: int, z1: int, y0: int = 0, y1: int | None = None, x0: int = 0, x1: int | None = None) -> Voxels:
@@ -170,6 +173,14 @@ def _ending(export: VolumeExport) -> str:
 
 
 def _write(volume: Volume, store: Store, key: str, export: VolumeExport, spacing: float) -> None:
+    source = spooled(volume, workers=os.cpu_count() or 1)  # each chunk is decoded once
+    try:
+        _write_file(source, store, key, export, spacing)
+    finally:
+        source.close()
+
+
+def _write_file(volume: Volume, store: Store, key: str, export: VolumeExport, spacing: float) -> None:
     if export.output_format == "mrc":
         write_mrc(volume, store, key, voxel_spacing=spacing)
     elif export.output_format == "em":
@@ -179,7 +190,7 @@ def _write(volume: Volume, store: Store, key: str, export: VolumeExport, spacing
 
 
 class _Typed:
-    """A volume in another type that holds all its values."""
+    """A stored volume in another type that holds all its values."""
 
     value_offset = 0
 
@@ -187,6 +198,7 @@ class _Typed:
         self._volume, self.dtype = volume, dtype
         self.shape, self.voxel_size, self.name = volume.shape, volume.voxel_size, volume.name
         self.notes, self.mapped = volume.notes, volume.mapped
+        self.chunks = volume.chunks if isinstance(volume, Chunked) else volume.shape
 
     def read(self, z0: int, z1: int, y0: int = 0, y1: int | None = None, x0: int = 0, x1: int | None = None) -> Voxels:
         return self._volume.read(z0, z1, y0, y1, x0, x1).astype(self.dtype, copy=False)
@@ -197,8 +209,9 @@ class _Typed:
 
 def _floats(volume: Volume, output_format: str) -> Volume:
     """Tomograms are written as float32, unless their own type goes into the file."""
-    held = {"mrc": ("int8", "int16", "uint16"), "em": ("int8", "int16")}.get(output_format, (volume.dtype.name,))
-    return volume if volume.dtype.name in held else _Typed(volume, np.dtype(np.float32))
+    held = {"mrc": ("int8", "int16", "uint16", "float32"), "em": ("int8", "int16", "float32")}
+    is_held = volume.dtype.name in held.get(output_format, (volume.dtype.name,))
+    return volume if is_held else _Typed(volume, np.dtype(np.float32))
 
 
 def _labels(volume: Volume, output_format: str) -> Volume:
