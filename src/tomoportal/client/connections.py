@@ -13,7 +13,7 @@ from urllib.request import getproxies, proxy_bypass
 
 __all__ = ["Connections", "Reply"]
 
-_KEPT = 8
+_KEPT = 32
 
 
 @dataclass(frozen=True, slots=True)

@@ -88,7 +88,7 @@ class Endpoint:
             except (OSError, HTTPException) as error:
                 lasting = isinstance(error, (socket.gaierror, ssl.SSLError)) and not isinstance(error, TimeoutError)
                 if delay is None or lasting:
-                    raise self._unreachable(error, passing=not lasting) from error
+                    raise self._unreachable(error) from error
             else:
                 if reply.status not in _PASSING or delay is None:
                     return reply
@@ -130,14 +130,14 @@ class Endpoint:
         data: dict[str, Any] = found["data"]
         return data
 
-    def _unreachable(self, error: Exception, *, passing: bool) -> PortalError:
+    def _unreachable(self, error: Exception) -> PortalError:
         reason = str(error) or type(error).__name__
         found = PortalError(
             f"the portal cannot be reached: {reason}",
             where=self.url,
             fix="check the address and the network; HTTPS_PROXY and HTTP_PROXY name a proxy if one is needed",
         )
-        found.passing = passing
+        found.passing = not isinstance(error, ssl.SSLCertVerificationError)
         return found
 
     def _refused(self, errors: Any) -> PortalError:

@@ -227,7 +227,7 @@ class CopickPicks(RunDocument):
                     "the file's name counts; the next save corrects the content",
                 )
             fields[name] = told
-        self._meta = CopickPicksFile.model_validate({**fields, "unit": fields.get("unit") or "angstrom", "points": []})
+        self._meta = type(self._meta).model_validate({**fields, "unit": fields.get("unit") or "angstrom", "points": []})
         bad = non_rigid(document.table)
         if len(bad):
             self._report(f"{len(bad)} transformations are no rotations, the first of point {bad[0]}", "save rigid ones")
@@ -342,7 +342,7 @@ class CopickPicks(RunDocument):
         if self._etag is not None:
             self.load()
         self._table, self._points, self._loaded = document.table, None, True
-        known = CopickPicksFile.model_validate({**self._fields(), **document.fields, "points": []})
+        known = type(self._meta).model_validate({**self._fields(), **document.fields, "points": []})
         self._meta = known
         self.store(allow_non_rigid=True)
 

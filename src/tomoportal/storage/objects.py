@@ -1,4 +1,4 @@
-"""Stores on object storage, by obstore: S3 and what speaks it, files behind a web server, and memory for tests."""
+"""Stores on object storage, by obstore: S3 and what speaks it, and memory for tests."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from urllib.parse import parse_qsl, urlsplit
 
 import obstore
 from obstore import exceptions
-from obstore.store import HTTPStore, MemoryStore, S3Store
+from obstore.store import MemoryStore, S3Store
 
 from tomoportal.errors import ConflictError, NotFoundError, StorageError
 from tomoportal.storage.base import LOCK_TIMEOUT, Folder, Lock, Reading, Stat, Store, Writer
@@ -23,7 +23,7 @@ from tomoportal.storage.keys import behind, check_key, check_prefix, join, just_
 from tomoportal.storage.leases import lease
 from tomoportal.storage.owners import new_token
 
-__all__ = ["ObjectStore", "http_store", "memory_store", "s3_store"]
+__all__ = ["ObjectStore", "memory_store", "s3_store"]
 
 _PART_SIZE = 8 * 1024 * 1024
 _PARTS_IN_FLIGHT = 4
@@ -59,11 +59,6 @@ def s3_store(url: str, *, read_only: bool = False) -> ObjectStore:
     return ObjectStore(remote, url, check_prefix(parts.path.strip("/")), read_only=read_only)
 
 
-def http_store(url: str) -> ObjectStore:
-    """The files below an http or https address, to be read: most web servers do not list them."""
-    return ObjectStore(HTTPStore.from_url(url, client_options={"allow_http": True}), url, "", read_only=True)
-
-
 def memory_store(*, read_only: bool = False) -> ObjectStore:
     """An empty store in the memory of this process."""
     return ObjectStore(MemoryStore(), "memory://", "", read_only=read_only)
@@ -80,7 +75,7 @@ class ObjectStore(Store):
         self._conditional: bool | None = None
 
     def __reduce__(self) -> tuple[object, ...]:
-        if self.url == "memory://":
+        if not self.url.startswith("s3://"):
             raise StorageError("a store in memory cannot be sent to another process", where=self.url)
         return _reopen, (self.url, self.read_only)
 
@@ -357,7 +352,7 @@ def _arriving(key: str, found: Any) -> Iterator[bytes]:
 
 
 def _reopen(url: str, read_only: bool) -> ObjectStore:
-    return s3_store(url, read_only=read_only) if url.startswith("s3://") else http_store(url)
+    return s3_store(url, read_only=read_only)
 
 
 @contextmanager

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import threading
-from urllib.parse import quote, unquote, urlencode, urlsplit
+from urllib.parse import quote, unquote, urlsplit
 
 from tomoportal.copick.portal.config import PortalSettings
+from tomoportal.copick.portal.web import WebStore, bucket_address
 from tomoportal.copick.sources import Source
 from tomoportal.errors import FormatError
 from tomoportal.storage import Store, open_store
@@ -54,14 +55,11 @@ class PortalFiles:
             return self._sources[base]
 
     def _open(self, base: str) -> Store:
-        scheme = base.partition("://")[0]
-        if scheme in ("http", "https"):
-            from tomoportal.storage.objects import http_store
-
-            return http_store(base)
-        if scheme == "s3":
-            options = {"anonymous": "true", "endpoint": self._settings.s3_endpoint}
-            base += "?" + urlencode({name: value for name, value in options.items() if value})
+        scheme, separator, rest = base.partition("://")
+        if separator and scheme in ("http", "https"):
+            return WebStore(base)
+        if separator and scheme == "s3" and base != self._settings.files_root:
+            return WebStore(bucket_address(rest, self._settings.s3_endpoint))
         return open_store(base, read_only=True, follow_links=True)
 
     def file_system(self, source: Source) -> tuple[str, dict[str, object]]:
