@@ -696,6 +696,8 @@ def test_picks_are_brought_to_another_project(run: Run, project: Path, target: P
     assert (blocked.code, "another one already" in blocked.err) == (1, True)
     assert run(*sync, "--target-objects", "ribosome:r80s", "--exist-ok").code == 0
     assert len(opened(target).get_run("A").get_picks()[0].points) == 5  # type: ignore[union-attr]
+    one = run("sync", "picks", "--target-config", target, "--target-runs", "TS_001:B,TS_002:B")
+    assert (one.code, "would become this one" in one.err) == (1, True)
     assert run("sync", "picks", "--target-config", target, "--source-runs", "TS_404").code == 1
     assert run("sync", "picks", "--target-config", target, "--target-runs", "TS_001").code == 2
 

@@ -134,6 +134,19 @@ def _taken() -> AnnotationError:
     return AnnotationError("The target has another one already.", fix="say --exist-ok to replace it")
 
 
+def _distinct(tasks: Sequence[Task]) -> list[Task]:
+    """Of two things that would become one in the target, only the first is copied; the other fails."""
+    seen: set[str] = set()
+    found = []
+    for task in tasks:
+        if task.what in seen:
+            error = AnnotationError("Two things of the source would become this one.", fix="correct the maps of names")
+            task = _blocked(task.what, task.run, error)
+        seen.add(task.what)
+        found.append(task)
+    return found
+
+
 def plan_documents_sync(sync: Sync, kind: str) -> list[Task]:
     """``kind`` is picks or meshes."""
     objects = _Objects(sync)
@@ -145,7 +158,7 @@ def plan_documents_sync(sync: Sync, kind: str) -> list[Task]:
             for each in documents
             if sync.has(each.pickable_object_name, each.user_id)
         ]
-    return [*objects.tasks(), *tasks]
+    return [*objects.tasks(), *_distinct(tasks)]
 
 
 def _document(sync: Sync, objects: _Objects, source: RunDocument, target_run: str, kind: str) -> Task:
@@ -186,7 +199,7 @@ def plan_segmentations_sync(sync: Sync, kinds: Collection[str] = ("binary", "mul
             wanted = each.segmentation_type in kinds and sync.has(each.name, each.user_id)
             if wanted and sync.is_sized(each.voxel_size):
                 tasks.append(_segmentation(sync, objects, each, target_run))
-    return [*objects.tasks(), *tasks]
+    return [*objects.tasks(), *_distinct(tasks)]
 
 
 def _segmentation(sync: Sync, objects: _Objects, source: CopickSegmentation, target_run: str) -> Task:
@@ -257,7 +270,7 @@ def plan_tomograms_sync(sync: Sync) -> list[Task]:
                 for tomogram in spacing.tomograms
                 if sync.has(tomogram.tomo_type, None) and sync.is_sized(spacing.voxel_size)
             ]
-    return tasks
+    return _distinct(tasks)
 
 
 def _tomogram(sync: Sync, source: Any, target_run: str) -> Task:
