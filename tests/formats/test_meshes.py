@@ -26,6 +26,7 @@ from tomoportal.formats.meshes import (
     placed,
     read_mesh,
     simplified,
+    surface_size,
     write_glb,
 )
 from tomoportal.formats.meshes.mesh import fans
@@ -349,7 +350,7 @@ def test_meshes_are_placed_as_single_vertices_would_be() -> None:
         np.testing.assert_array_equal(mesh.faces[12 * copy : 12 * copy + 12], CUBE.faces + 8 * copy)
 
 
-@pytest.mark.parametrize("most", [50, 500, 2000])
+@pytest.mark.parametrize("most", [100, 500, 2000])
 def test_fewer_triangles_keep_the_shape(most: int) -> None:
     mesh = mask_surface(_ball(15))
     assert mesh is not None
@@ -364,3 +365,10 @@ def test_fewer_triangles_keep_the_shape(most: int) -> None:
 def test_a_mesh_that_cannot_be_simpler_stays() -> None:
     cube = Mesh(np.asarray(CUBE.vertices, float), np.asarray(CUBE.faces, np.int64))
     assert len(simplified(cube, 1).faces) == 12
+
+
+@given(st.integers(0, 2**18 - 1))
+def test_the_size_of_a_surface_is_known_beforehand(bits: int) -> None:
+    mask = np.array([bits >> bit & 1 for bit in range(18)], bool).reshape(2, 3, 3)
+    mesh = mask_surface(mask)
+    assert surface_size(mask) == (0 if mesh is None else len(mesh.faces))

@@ -154,6 +154,11 @@ def test_a_large_mask_is_drawn_from_a_lower_level(
     coarse, _ = _segment(portal, source, 7)
     assert len(coarse) < len(fine) / 2
     np.testing.assert_allclose(coarse.mean(axis=0), fine.mean(axis=0), atol=0.75)
+    rough = 12 * len(fine)  # of the finest level too many triangles, of the next not
+    monkeypatch.setattr("tomoportal.server.viewer.meshes._MOST_VOXELS", 10**9)
+    monkeypatch.setattr("tomoportal.server.viewer.meshes._ROUGHEST", rough // 8)
+    monkeypatch.setattr("tomoportal.server.viewer.meshes.__version__", "nothing yet")
+    assert len(_segment(portal, source, 7)[0]) == len(coarse)
     monkeypatch.setattr("tomoportal.server.viewer.meshes._MOST_VOXELS", 10)
     monkeypatch.setattr("tomoportal.server.viewer.meshes.__version__", "nor is this")
     assert portal.get(f"{source}/7").status_code == 404

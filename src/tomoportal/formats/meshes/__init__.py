@@ -13,7 +13,7 @@ from tomoportal.formats.meshes.obj import obj_mesh
 from tomoportal.formats.meshes.placing import placed, simplified
 from tomoportal.formats.meshes.ply import ply_mesh
 from tomoportal.formats.meshes.stl import stl_mesh
-from tomoportal.formats.meshes.surface import mask_surface
+from tomoportal.formats.meshes.surface import mask_surface, surface_size
 from tomoportal.formats.meshes.vtk import vtk_mesh
 
 __all__ = [
@@ -31,6 +31,7 @@ __all__ = [
     "read_mesh",
     "simplified",
     "stl_mesh",
+    "surface_size",
     "vtk_mesh",
     "write_glb",
 ]

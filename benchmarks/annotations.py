@@ -1,6 +1,9 @@
-"""A label volume 630×630×184 → masks as MRC + OME-Zarr: CPU seconds and peak memory, and ten masks from one source.
+"""Annotations as ingestion makes them: CPU seconds and peak memory.
 
-    python benchmarks/mask.py [--repeat N] [--output FILE]
+A label volume 630×630×184 → masks as MRC + OME-Zarr, also ten masks from one source; 20,000 oriented points of a star
+file and of a copick file → ndjson, and the layers that the viewer reads.
+
+    python benchmarks/annotations.py [--repeat N] [--output FILE]
 
 Every run is a process of its own; the fastest of N counts. Memory is anonymous memory above that of the imports.
 """
@@ -32,6 +35,13 @@ from tomoportal.formats import (
     open_omezarr,
     semantic_mask,
 )
+from tomoportal.formats.meshes import mask_surface, placed, simplified
+from tomoportal.formats.ndjson import write_points
+from tomoportal.formats.neuroglancer import annotation_layer, write_mesh_layer, write_point_layer
+from tomoportal.formats.point_formats import PointRequest, read_point_file
+from tomoportal.formats.points import VoxelPoints
+from tomoportal.formats.rotations import from_relion_angles
+from tomoportal.formats.star import read_star
 from tomoportal.storage import open_store
 
 CACHE = Path(__file__).parent / ".cache"
@@ -44,8 +54,13 @@ RUNS = {
     "ten-apart": "ten semantic masks, source opened ten times",
     "ten-zarr": "ten semantic masks of an OME-Zarr, source shared",
     "ten-zarr-apart": "ten semantic masks of an OME-Zarr, source opened ten times",
+    "points-star": "20,000 oriented points of a RELION 4 star file → ndjson",
+    "points-copick": "20,000 oriented points of a copick file → ndjson",
+    "points-star-layer": "the same star file → ndjson and the viewer's layer",
+    "mesh-layer": "a mesh of 2,500 triangles at 200 oriented points → the viewer's layer",
 }
-SECONDS, MEGABYTES = {"semantic": 0.6}, 300
+SECONDS, MEGABYTES = {"semantic": 0.6, "points-star": 0.3, "points-copick": 0.3}, 300
+POINTS = 20_000
 
 
 def source() -> Path:
@@ -90,19 +105,85 @@ def anonymous() -> float:
     raise OSError("this kernel does not tell anonymous memory")
 
 
+def points_source(name: str) -> bytes:
+    """The same particles as a star file of RELION 4, or as a copick file."""
+    rng = np.random.default_rng(0)
+    places, angles = rng.uniform(0, 600, (POINTS, 3)).round(3), rng.uniform(-180, 180, (POINTS, 3)).round(3)
+    if name == "copick":
+        transformations = np.zeros((POINTS, 4, 4))
+        transformations[:, :3, :3], transformations[:, 3, 3] = from_relion_angles(angles), 1
+        rows = zip((places * 10).tolist(), transformations.tolist(), strict=True)
+        points = [
+            {"location": dict(zip("xyz", place, strict=True)), "transformation_": matrix} for place, matrix in rows
+        ]
+        return json.dumps({"pickable_object_name": "particle", "points": points}).encode()
+    columns = (
+        "TomoName",
+        "CoordinateX",
+        "CoordinateY",
+        "CoordinateZ",
+        "AngleRot",
+        "AngleTilt",
+        "AnglePsi",
+        "OpticsGroup",
+    )
+    lines = ["data_optics", "", "loop_", "_rlnOpticsGroup", "_rlnImagePixelSize", "1 10.0", "", "data_particles", ""]
+    lines += ["loop_", *(f"_rln{column}" for column in columns)]
+    for place, angle in zip(places.tolist(), angles.tolist(), strict=True):
+        lines.append(" ".join(map(str, ("TS_1", *place, *angle, 1))))
+    return "\n".join([*lines, ""]).encode()
+
+
+def points(name: str, data: bytes, folder: Path) -> None:
+    """What the step of ingestion does with a source of points."""
+    _, kind, *layer = name.split("-")
+    request = PointRequest(
+        shape="OrientedPoint",
+        filter_value="TS_1" if kind == "star" else None,
+        binning=1.0 if kind == "star" else 10.0,
+        voxel_spacing=10.0,
+        volume_shape=(600, 600, 600),
+    )
+    if kind == "star":
+        found = read_point_file("relion4_star", read_star(data, name), name, request)
+    else:
+        found = read_point_file("copick", data, name, request)
+    assert len(found) == POINTS
+    store = open_store(folder)
+    store.put("points.ndjson", write_points(found))
+    if layer:
+        made = annotation_layer(found, voxel_spacing=10.0, object_name="particle", color="#ff0000", shape=(600,) * 3)
+        write_point_layer(store, "layer", made)
+
+
+def mesh(folder: Path) -> None:
+    """What ingestion does with ``mesh_source_path``."""
+    grid = np.ogrid[-20:21, -20:21, -20:21]
+    template = mask_surface(sum(axis**2 for axis in grid) <= 300)
+    assert template is not None
+    rng = np.random.default_rng(0)
+    where = VoxelPoints(rng.uniform(0, 600, (200, 3)), from_relion_angles(rng.uniform(-180, 180, (200, 3))))
+    write_mesh_layer(open_store(folder), "layer", placed(simplified(template, 2500), where), "particle")
+
+
 def run(name: str, folder: Path) -> dict[str, float]:
+    data = points_source(name.split("-")[1]) if name.startswith("points") else b""
     base, peak, done = anonymous(), [0.0], threading.Event()
 
     def watch() -> None:
         while not done.wait(0.005):
             peak[0] = max(peak[0], anonymous())
 
-    watcher = threading.Thread(target=watch)
+    watcher = threading.Thread(target=watch, daemon=True)
     watcher.start()
     cpu, wall = time.process_time(), time.perf_counter()
     store, is_zarr = open_store(folder, create=True), "zarr" in name
     if name == "semantic":
         convert(semantic_mask(open_source(is_zarr=False), label=3), store, "a", "semantic_mask")
+    elif name.startswith("points"):
+        points(name, data, folder)
+    elif name == "mesh-layer":
+        mesh(folder)
     elif name == "instance":
         convert(instance_mask(open_source(is_zarr=False)), store, "a", "instance_mask")
     elif name.endswith("apart"):
@@ -137,7 +218,7 @@ def main() -> None:
         f"{os.cpu_count()} × {platform.machine()}, Python {platform.python_version()}, NumPy {np.__version__};"
         f" fastest of {options.repeat}; `jobs=1`.",
         "",
-        "| int16 630×630×184 → MRC + OME-Zarr | CPU s | wall s | peak MB | goal |",
+        "| int16 630×630×184 → MRC + OME-Zarr; points; meshes | CPU s | wall s | peak MB | goal |",
         "|---|---|---|---|---|",
     ]
     for name, title in RUNS.items():
