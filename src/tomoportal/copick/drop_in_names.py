@@ -25,7 +25,10 @@ _CURVES: Final = (
     "check_curve", "control_points_from_polyline", "curve_anchors", "curve_is_current", "distances_to_polyline",
     "evaluate_curve", "median_spacing", "reverse_knots",
 )  # fmt: skip
-_OPENING: Final = _names("opening", "from_file", "from_string", "new_config")
+_OPENING: Final = {
+    **_names("opening", "from_file", "from_string", "new_config"),
+    **_names("portal.opening", "from_czcdp_datasets"),
+}
 _MODELS: Final[Names] = {
     **{f"Copick{name}": (home, f"Copick{name}") for name, home in _HOME.items()},
     **_names("runs", "CopickRunMeta"),
@@ -78,9 +81,10 @@ _UTIL: Final[dict[str, Names]] = {
             "segmentation_type_query",
         ),
     },
-    "copick.util.sync": _names(
-        "operations.options", "ensure_pickable_objects", "parse_dataset_ids", "parse_list", "parse_mapping"
-    ),
+    "copick.util.sync": {
+        **_names("operations.options", "ensure_pickable_objects", "parse_dataset_ids", "parse_list", "parse_mapping"),
+        **_names("portal.opening", "create_dataportal_config"),
+    },
     "copick.util.uri": {
         **_names(
             "uri", "get_copick_objects_by_type", "parse_copick_uri", "resolve_copick_objects", "serialize_copick_uri",
@@ -132,6 +136,27 @@ _CLI: Final[dict[str, Names]] = {
         "resolve_tomogram_uri",
     ),
 }  # fmt: skip
+_PORTAL: Final[dict[str, Names]] = {
+    "copick.impl.cryoet_data_portal": {
+        **_names("portal.root", "CopickRootCDP"),
+        **_names("portal.runs", "CopickRunCDP", "CopickRunMetaCDP"),
+        **_names(
+            "portal.images", "CopickTomogramCDP", "CopickTomogramMetaCDP", "CopickVoxelSpacingCDP",
+            "CopickVoxelSpacingMetaCDP",
+        ),
+        **_names(
+            "portal.annotations", "CopickMeshCDP", "CopickPicksCDP", "CopickPicksFileCDP", "CopickSegmentationCDP",
+            "CopickSegmentationMetaCDP",
+        ),
+        **_names("objects", CopickObjectCDP="CopickObject"),
+        **_names("features", CopickFeaturesCDP="CopickFeatures"),
+        **_names("portal.config", "CopickConfigCDP"),
+        **_names("portal.rows", "PortalAnnotationMeta", "PortalObject", "PortalTomogramMeta"),
+        **_names("portal.naming", "camel"),
+        **_names("portal.tables", "SHAPE_TYPES"),
+    },
+    "copick.util.portal": _names("portal.opening", "objects_from_datasets"),
+}  # fmt: skip
 MODULES: Final[dict[str, Names]] = {
     "copick": {**_OPENING, "COPICK_TYPES": ("", "COPICK_TYPES"), "__version__": ("", "__version__")},
     "copick.models": _MODELS,
@@ -146,5 +171,6 @@ MODULES: Final[dict[str, Names]] = {
     },
     **_CLI,
     **_OPS,
+    **_PORTAL,
     **_UTIL,
 }

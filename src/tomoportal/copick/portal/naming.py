@@ -22,9 +22,9 @@ _RADIUS: Final = 50.0  # Å, of objects: portals do not say how large they are
 _POINTS: Final = {"Point", "OrientedPoint", "InstanceSegmentation"}
 
 
-def camel(text: str) -> str:
+def camel(s: str) -> str:
     """``Fourier_Space`` → ``fourierSpace``, ``IsoNet 2`` → ``isonet2``."""
-    joined = re.sub(r"[_\-]+", " ", text).title().replace(" ", "")
+    joined = re.sub(r"[_\-]+", " ", s).title().replace(" ", "")
     return joined[:1].lower() + joined[1:]
 
 
