@@ -23,6 +23,7 @@ from tomoportal.errors import CatalogError
 __all__ = ["Answer", "Answering", "Prepared", "SeveralErrors", "formatted"]
 
 _PIECE = 1 << 18  # bytes; the database's rows are joined until they are as many
+_WHOLE = 1 << 20  # bytes; smaller answers are not handed over in pieces
 
 _REASONS: Mapping[Reason | None, str] = {
     Reason.DEEP: "The selection is nested too deeply for this database; ask for fewer relations at once",
@@ -92,10 +93,13 @@ class Answering:
             first = next(pieces)
         if not in_pieces:
             return Answer(200, b"".join([first, *pieces]), complete=complete)
-        second = next(pieces, None)
-        if second is None:
-            return Answer(200, first, complete=complete)
-        return Answer(200, first + second, complete=complete, rest=pieces)
+        held, size = [first], len(first)
+        for piece in pieces:
+            held.append(piece)
+            size += len(piece)
+            if size >= _WHOLE:
+                return Answer(200, b"".join(held), complete=complete, rest=pieces)
+        return Answer(200, b"".join(held), complete=complete)
 
     def _pieces(
         self, prepared: Prepared, bases: Bases, viewer: Viewer, deadline: Deadline

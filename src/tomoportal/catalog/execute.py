@@ -101,7 +101,7 @@ class GraphQL:
         """Answer one request. Errors are part of the answer; ``queries_only`` refuses mutations (GET). With
         ``extended`` the request may use what our schema has beyond the public portal's (``variants``).
 
-        ``in_pieces`` leaves what follows the first half megabyte to ``Answer.rest``. ``deadline`` replaces the limit of
+        ``in_pieces`` leaves what follows the first megabyte to ``Answer.rest``. ``deadline`` replaces the limit of
         the service; whoever has it may stop the request. Raises :class:`CatalogError` if the database cannot be used.
         """
         text = self._text(query, EXTENDED if extended else DEFAULT)

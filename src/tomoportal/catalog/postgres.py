@@ -214,7 +214,8 @@ def _engine(url: URL, options: str, isolation: Any) -> Engine:
         url.set(drivername="postgresql+psycopg").difference_update_query(["options"]),
         connect_args={"options": f"{given} {_OPTIONS}{options}".strip(), "fallback_application_name": "tomoportal"},
         isolation_level=isolation,
-        pool_size=4,
+        # As many as a server has threads stay open: making one takes as long as ten questions.
+        pool_size=16,
         max_overflow=16,
     )
 

@@ -22,7 +22,7 @@ __all__ = ["Statements"]
 
 _KEPT = 100  # prepared statements of a connection
 _WORTH_PREPARING = 3  # uses
-_ROWS = 32  # of one piece; rows of lists in lists may have a megabyte each
+_ROWS = 64  # of one piece; rows of lists in lists may have a megabyte each
 _PIECES_FROM = 170000  # version of libpq that can cut an answer into pieces of several rows
 
 _PLACEHOLDER = re.compile(r"%(?:%|\((\w+)\)s)")

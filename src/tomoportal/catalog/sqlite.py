@@ -187,7 +187,7 @@ def _connection(uri: str, pragmas: tuple[str, ...]) -> sqlite3.Connection:
 
 def _engine(connect: Callable[[], sqlite3.Connection], begin: str) -> Engine:
     engine = create_engine(
-        "sqlite://", creator=connect, poolclass=QueuePool, pool_size=4, max_overflow=60, pool_reset_on_return=None
+        "sqlite://", creator=connect, poolclass=QueuePool, pool_size=16, max_overflow=64, pool_reset_on_return=None
     )
 
     @event.listens_for(engine, "begin")

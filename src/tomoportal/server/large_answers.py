@@ -148,11 +148,12 @@ class LargeAnswer:
 
     def _pieces(self) -> Generator[bytes, None, None]:
         packer = self._packer
+        first, self._first = self._first, b""
         if packer is None:
-            yield self._first
+            yield first
             yield from self._rest
             return
-        yield packer.compress(self._first)
+        yield packer.compress(first)
         for piece in self._rest:
             yield packer.compress(piece)
         yield packer.flush()
