@@ -19,9 +19,13 @@ from tomoportal.model.entities import Entity, Field, Relation
 if TYPE_CHECKING:
     from tomoportal.catalog.compiler import Compiler
 
-__all__ = ["NO_FUNCTIONS", "aggregate_parts"]
+__all__ = ["MAX_COLUMNS", "MAX_JOINS", "NO_FUNCTIONS", "aggregate_parts"]
 
 NO_FUNCTIONS = "No aggregate functions selected"
+MAX_COLUMNS = 500
+"""Most functions and group keys of one aggregate."""
+MAX_JOINS = 30
+"""Most relations that one ``groupBy`` goes through."""
 
 _STATISTICS = {"sum": "sum", "avg": "avg", "stddev": "stddev_samp", "variance": "var_samp"}
 _EXTREMES = {"min", "max"}
@@ -104,6 +108,10 @@ class _Aggregate:
         return summary_select(self.entity.table, column, [f"f{index}" for index in range(len(self.functions))])
 
     def _select(self, rows: list[str]) -> str:
+        if len(self.keys) + len(self.functions) > MAX_COLUMNS:
+            raise QueryError(f"{self.place} has more than {MAX_COLUMNS} functions and group keys")
+        if len(self.joins) > MAX_JOINS:
+            raise QueryError(f"{self.place}: groupBy goes through more than {MAX_JOINS} relations")
         columns = [f"{expression} AS {name}" for expression, name in self.keys.items()]
         columns += [f"{expression} AS f{index}" for index, expression in enumerate(self.functions)]
         columns.append("count(*) AS n")

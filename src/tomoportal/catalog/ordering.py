@@ -11,7 +11,10 @@ from tomoportal.catalog.statement import Source, Statement, conjunction
 from tomoportal.errors import QueryError
 from tomoportal.model.entities import Entity, Field, Relation
 
-__all__ = ["DIRECTIONS", "Key", "order_keys", "order_terms"]
+__all__ = ["DIRECTIONS", "MAX_KEYS", "Key", "order_keys", "order_terms"]
+
+MAX_KEYS = 64
+"""Most keys of one order."""
 
 DIRECTIONS: Mapping[str, str] = {
     "asc": "ASC NULLS LAST",
@@ -60,6 +63,8 @@ def order_keys(
     found: list[Key] = []
     for index, keys in enumerate(order_by or ()):
         found += _keys(statement, source, keys, budget, f"{path}[{index}]", "")
+        if len(found) > MAX_KEYS:
+            raise QueryError(f"{path} has more than {MAX_KEYS} keys")
     last = statement.graph.member(source.entity, "id")
     assert isinstance(last, Field)
     return [*found, Key("id", last, source.id, "asc")]

@@ -12,7 +12,7 @@ from tomoportal.catalog.visibility import Rule, Viewer
 from tomoportal.errors import QueryError
 from tomoportal.model.entities import Entity, Field
 
-__all__ = ["MAX_PARTS", "LimitError", "Source", "Statement", "conjunction"]
+__all__ = ["MAX_PARTS", "MAX_VALUES", "LimitError", "Source", "Statement", "conjunction"]
 
 
 class LimitError(QueryError):
@@ -21,6 +21,9 @@ class LimitError(QueryError):
 
 MAX_PARTS = 5_000
 """Most tables and fields in one statement; the site's largest operation needs a few hundred."""
+
+MAX_VALUES = 30_000
+"""Most values in the filters of one statement; a list counts as one, but not a list of numbers with decimals."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +64,8 @@ class Statement:
         """Add a value to the parameters; returns its placeholder. Raises :class:`QueryError` for half a character."""
         if isinstance(value, str) and not value.isascii() and not _is_text(value):
             raise QueryError("a text holds half of a surrogate pair, which is no character")
+        if len(self.parameters) == MAX_VALUES:
+            raise LimitError(f"The filters of one root field hold more than {MAX_VALUES} values; ask in parts")
         name = f"p{len(self.parameters)}"
         self.parameters[name] = self.dialect.value(value)
         return self.dialect.placeholder(name)
@@ -94,7 +99,7 @@ class Statement:
         self._parts += 1
         if self._parts > MAX_PARTS:
             raise LimitError(
-                f"The request is too large: one root field may ask for at most {MAX_PARTS} fields and tables"
+                f"The request is too large: one root field may ask for at most {MAX_PARTS} fields, tables and filters"
             )
 
 
