@@ -11,10 +11,12 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from tomoportal.archive import Archive
 from tomoportal.archive.verify import verify
+from tomoportal.testing.sources import SHAPE, SPACING, write_mrc
 
 Digests = Callable[[Path], dict[str, str]]
 
@@ -116,7 +118,13 @@ def driver(one_run: Path) -> Iterator[_Driver]:
     driver.close()
 
 
-def _check_interrupted(archive: Path) -> set[str]:
+OUTDATED = {
+    "V305",  # an annotation went, and the viewer's file of its tomogram is made anew after it
+}
+"""What it may say in addition when a correction was interrupted."""
+
+
+def _check_interrupted(archive: Path, allowed: set[str]) -> set[str]:
     """Look at what a killed ingestion left: without the right to write, and then (in a copy) with it."""
     told = set()
     if archive.is_dir():
@@ -125,23 +133,30 @@ def _check_interrupted(archive: Path) -> set[str]:
         for opened in (Archive.open(archive, read_only=True), Archive.open(copy)):
             found = verify(opened)
             rules = {one.rule for one in found}
-            assert rules <= {*UNFINISHED, MDOC_BY_ANGLE}, [one for one in found if one.rule not in UNFINISHED]
+            assert rules <= {*allowed, MDOC_BY_ANGLE}, [one for one in found if one.rule not in allowed]
             told |= rules
         assert "V503" not in rules, "with the right to write publications are finished"
         shutil.rmtree(copy)
     return told
 
 
-def _kill_at(points: Iterable[int], driver: _Driver, tmp_path: Path, tree: Digests) -> set[str]:
-    """Kill at each point, verify, run again, compare; returns what `verify` had to say about the interrupted states."""
+def _kill_at(
+    points: Iterable[int], driver: _Driver, tmp_path: Path, tree: Digests, former: Path | None = None
+) -> set[str]:
+    """Kill at each point, verify, run again, compare; returns what `verify` had to say about the interrupted states.
+
+    ``former`` is the archive that there was before, if any.
+    """
     expected = tree(tmp_path / "undisturbed")
     told = set()
     for point in points:
         archive = tmp_path / "killed"
+        if former is not None:
+            shutil.copytree(former, archive)
         status, _ = driver.run(point, archive)
         assert os.WIFSIGNALED(status), point
         assert os.WTERMSIG(status) == signal.SIGKILL
-        told |= _check_interrupted(archive)
+        told |= _check_interrupted(archive, UNFINISHED | (OUTDATED if former else set()))
         assert driver.run(0, archive)[0] == 0, point
         assert tree(archive) == expected, point
         assert not list(archive.glob(".tomoportal/staging/*")), point
@@ -164,6 +179,57 @@ def test_killed_at_any_change_of_the_file_system(driver: _Driver, tmp_path: Path
     assert status == 0
     told = _kill_at(range(1, changes + 1, int(os.environ.get("CRASH_STRIDE", "29"))), driver, tmp_path, tree)
     assert told >= UNFINISHED  # the matrix reaches every kind of interruption
+
+
+def _corrected(raw: Path) -> None:
+    """New contents for something of every kind, and a label fewer, so that items are replaced and one goes."""
+    rng = np.random.default_rng(7)
+    write_mrc(raw / "tomograms/TS_01.rec", rng.normal(size=SHAPE).astype(np.float32), SPACING)
+    write_mrc(raw / "coarse/TS_01.mrc", rng.normal(size=(6, 12, 16)).astype(np.float32), 2 * SPACING)
+    labels = np.zeros(SHAPE, np.int8)
+    labels[2:9, 6:18, 8:24] = 1
+    write_mrc(raw / "masks/TS_01_labels.mrc", labels, SPACING)
+    for name, old, new in (
+        ("stacks/TS_01.mdoc", "ExposureTime = 1.5", "ExposureTime = 1.6"),
+        ("stacks/TS_01.xtilt", "0.10", "0.20"),
+        ("stacks/TS_01_ctf.txt", "19000.0", "18000.0"),
+        ("meshes/TS_01.obj", "v 9.0", "v 8.0"),
+        ("objects.csv", "elongated", "round"),
+        ("captions/TS_01_each.json", "round", "flat"),
+        ("config.yaml", "Sample dataset", "Another dataset"),
+        ("config.yaml", "K2 SUMMIT", "K3"),
+    ):
+        text = (raw / name).read_text()
+        assert old in text, name
+        (raw / name).write_text(text.replace(old, new))
+    (raw / "points/TS_01.csv").write_text("3,3,3\n")
+    (raw / "frames/TS_01_000.tif").write_bytes((raw / "frames/TS_01_001.tif").read_bytes())
+    (raw / "photos/preview.png").write_bytes((raw / "photos/deposition_big.png").read_bytes())
+
+
+def _prepared_correction(one_run: Path, driver: _Driver, tmp_path: Path) -> int:
+    """An archive of the sources as they were (`former`), and of the corrected ones on top; the number of changes."""
+    assert driver.run(0, tmp_path / "former")[0] == 0
+    _corrected(one_run.parent)
+    shutil.copytree(tmp_path / "former", tmp_path / "undisturbed")
+    status, changes = driver.run(0, tmp_path / "undisturbed")
+    assert status == 0
+    return changes
+
+
+def test_killed_while_a_correction_arrives(one_run: Path, driver: _Driver, tmp_path: Path, tree: Digests) -> None:
+    """F1, F4: what was published is replaced item by item, and each is the old one or the new one."""
+    changes = _prepared_correction(one_run, driver, tmp_path)
+    _kill_at([changes // 3, 2 * changes // 3], driver, tmp_path, tree, tmp_path / "former")
+
+
+@pytest.mark.slow
+def test_killed_at_any_change_while_a_correction_arrives(
+    one_run: Path, driver: _Driver, tmp_path: Path, tree: Digests
+) -> None:
+    changes = _prepared_correction(one_run, driver, tmp_path)
+    points = range(1, changes + 1, int(os.environ.get("CRASH_STRIDE", "29")))
+    _kill_at(points, driver, tmp_path, tree, tmp_path / "former")
 
 
 def test_killed_twice_in_a_row(driver: _Driver, tmp_path: Path, tree: Digests) -> None:
