@@ -4,14 +4,7 @@ from __future__ import annotations
 
 import click
 
-from tomoportal.cli.copick.options import (
-    config_option,
-    dry_run_option,
-    json_option,
-    open_project,
-    perform_tasks,
-    workers_option,
-)
+from tomoportal.cli.copick.bundles import Work, work_options
 
 __all__ = ["command"]
 
@@ -26,10 +19,7 @@ __all__ = ["command"]
 @click.option("--segmentations", multiple=True, metavar="URI")
 @click.option("--tomograms", multiple=True, metavar="URI")
 @click.option("--features", multiple=True, metavar="URI")
-@workers_option("--max-workers", default=8)
-@config_option
-@dry_run_option
-@json_option
+@work_options("--max-workers", default=8)
 def command(
     target_dir: str,
     run_names: str,
@@ -40,10 +30,7 @@ def command(
     segmentations: tuple[str, ...],
     tomograms: tuple[str, ...],
     features: tuple[str, ...],
-    workers: int,
-    config: str,
-    dry_run: bool,
-    as_json: bool,
+    work: Work,
 ) -> int:
     """Put links to chosen parts of a project into a folder, in copick's layout.
 
@@ -52,7 +39,7 @@ def command(
     from tomoportal.copick.deposit import plan_deposit
 
     tasks = plan_deposit(
-        open_project(config),
+        work.project(),
         target_dir,
         {
             "picks": picks,
@@ -65,4 +52,4 @@ def command(
         run_name_prefix=run_name_prefix,
         run_name_regex=run_name_regex,
     )
-    return perform_tasks(tasks, "deposit", workers=workers, dry_run=dry_run, as_json=as_json)
+    return work.perform(tasks, "deposit")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from tomoportal.cli.copick.options import config_option, dry_run_option, json_option, open_project, perform_tasks
+from tomoportal.cli.copick.bundles import Work, one_work_option
 
 __all__ = ["command"]
 
@@ -22,15 +22,13 @@ _create = click.option("--create/--no-create", default=True, help="Make what is 
 @click.argument("name")
 @_overwrite
 @_create
-@config_option
-@dry_run_option
-@json_option
-def run(name: str, overwrite: bool, create: bool, config: str, dry_run: bool, as_json: bool) -> int:
+@one_work_option
+def run(name: str, overwrite: bool, create: bool, work: Work) -> int:
     """Make the run NAME."""
     from tomoportal.copick.creation import plan_run
 
-    tasks = plan_run(open_project(config), name, exist_ok=overwrite)
-    return perform_tasks(tasks, "new", workers=1, dry_run=dry_run, as_json=as_json)
+    tasks = plan_run(work.project(), name, exist_ok=overwrite)
+    return work.perform(tasks, "new")
 
 
 @command.command(name="voxelspacing")
@@ -38,17 +36,13 @@ def run(name: str, overwrite: bool, create: bool, config: str, dry_run: bool, as
 @click.option("--run", "run_name", required=True, metavar="NAME", help="The run that it belongs to.")
 @_overwrite
 @_create
-@config_option
-@dry_run_option
-@json_option
-def voxelspacing(
-    voxel_spacing: float, run_name: str, overwrite: bool, create: bool, config: str, dry_run: bool, as_json: bool
-) -> int:
+@one_work_option
+def voxelspacing(voxel_spacing: float, run_name: str, overwrite: bool, create: bool, work: Work) -> int:
     """Make the voxel spacing VOXEL_SPACING (Å) of a run."""
     from tomoportal.copick.creation import plan_voxel_spacing
 
-    tasks = plan_voxel_spacing(open_project(config), run_name, voxel_spacing, exist_ok=overwrite, create=create)
-    return perform_tasks(tasks, "new", workers=1, dry_run=dry_run, as_json=as_json)
+    tasks = plan_voxel_spacing(work.project(), run_name, voxel_spacing, exist_ok=overwrite, create=create)
+    return work.perform(tasks, "new")
 
 
 @command.command(name="picks")
@@ -56,20 +50,16 @@ def voxelspacing(
 @click.option("--out-user", default="copick", show_default=True, metavar="NAME", help="The user or tool.")
 @click.option("--out-session", default="0", show_default=True, metavar="NAME", help="The session.")
 @click.option("--overwrite/--no-overwrite", default=False, help="Empty picks that are there already.")
-@config_option
-@dry_run_option
-@json_option
+@one_work_option
 def picks(
     particle_name: str,
     out_user: str,
     out_session: str,
     overwrite: bool,
-    config: str,
-    dry_run: bool,
-    as_json: bool,
+    work: Work,
 ) -> int:
     """Make empty picks of one object in every run; picks that are there stay as they are."""
     from tomoportal.copick.creation import plan_empty_picks
 
-    tasks = plan_empty_picks(open_project(config), particle_name, out_user, out_session, overwrite=overwrite)
-    return perform_tasks(tasks, "new picks", workers=4, dry_run=dry_run, as_json=as_json)
+    tasks = plan_empty_picks(work.project(), particle_name, out_user, out_session, overwrite=overwrite)
+    return work.perform(tasks, "new picks")

@@ -4,14 +4,7 @@ from __future__ import annotations
 
 import click
 
-from tomoportal.cli.copick.options import (
-    config_option,
-    dry_run_option,
-    json_option,
-    open_project,
-    perform_tasks,
-    workers_option,
-)
+from tomoportal.cli.copick.bundles import Work, work_options
 
 __all__ = ["command"]
 
@@ -21,19 +14,13 @@ __all__ = ["command"]
 @click.argument("uri")
 @click.option("-r", "--run", "run_name", metavar="NAME", help="Only in this run.")
 @click.option("--force", is_flag=True, help="Also for URIs that are patterns.")
-@workers_option("--workers", "-w", default=8)
-@config_option
-@dry_run_option
-@json_option
+@work_options("--workers", "-w", default=8)
 def command(
     object_type: str,
     uri: str,
     run_name: str | None,
     force: bool,
-    workers: int,
-    config: str,
-    dry_run: bool,
-    as_json: bool,
+    work: Work,
 ) -> int:
     """Remove picks, meshes, segmentations, tomograms or feature maps by URI.
 
@@ -41,5 +28,5 @@ def command(
     """
     from tomoportal.copick.transfer import plan_removal
 
-    tasks = plan_removal(open_project(config), object_type, uri, run_name=run_name, force=force or dry_run)
-    return perform_tasks(tasks, "rm", workers=workers, dry_run=dry_run, as_json=as_json)
+    tasks = plan_removal(work.project(), object_type, uri, run_name=run_name, force=force or work.dry_run)
+    return work.perform(tasks, "rm")

@@ -41,40 +41,23 @@ def _options(function: _Command) -> _Command:
     return function
 
 
-@command.command(name="picks")
-@_options
-@click.option("--object-name", multiple=True, metavar="NAME", help="Only this object; may be repeated.")
-def picks(config: str, run_names: tuple[str, ...], object_name: tuple[str, ...], **given: Any) -> int:
-    """Count picks, by run, user, session and object."""
-    from tomoportal.copick.statistics import picks_stats
+def _documents(kind: str, groups: str) -> None:
+    """The command for picks or meshes, whose counts are functions of one form."""
 
-    found = picks_stats(
-        open_project(config),
-        chosen_runs(run_names),
-        given["user_id"],
-        given["session_id"],
-        object_name,
-        workers=_workers(given),
-    )
-    return _show(found, given, "Picks")
+    def count(config: str, run_names: tuple[str, ...], object_name: tuple[str, ...], **given: Any) -> int:
+        from tomoportal.copick import statistics
+
+        counted: Callable[..., dict[str, Any]] = getattr(statistics, f"{kind}_stats")
+        runs, root = chosen_runs(run_names), open_project(config)
+        found = counted(root, runs, given["user_id"], given["session_id"], object_name, workers=_workers(given))
+        return _show(found, given, kind.capitalize())
+
+    of_object = click.option("--object-name", multiple=True, metavar="NAME", help="Only this object; may be repeated.")
+    command.command(name=kind, help=f"Count {kind}, by {groups}.")(_options(of_object(count)))
 
 
-@command.command(name="meshes")
-@_options
-@click.option("--object-name", multiple=True, metavar="NAME", help="Only this object; may be repeated.")
-def meshes(config: str, run_names: tuple[str, ...], object_name: tuple[str, ...], **given: Any) -> int:
-    """Count meshes, by user, session and object."""
-    from tomoportal.copick.statistics import meshes_stats
-
-    found = meshes_stats(
-        open_project(config),
-        chosen_runs(run_names),
-        given["user_id"],
-        given["session_id"],
-        object_name,
-        workers=_workers(given),
-    )
-    return _show(found, given, "Meshes")
+_documents("picks", "run, user, session and object")
+_documents("meshes", "user, session and object")
 
 
 @command.command(name="segmentations")

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from tomoportal.cli.copick.options import config_option, dry_run_option, json_option, open_project, perform_tasks
+from tomoportal.cli.copick.bundles import Work, one_work_option
 
 __all__ = ["command"]
 
@@ -35,9 +35,7 @@ __all__ = ["command"]
 @click.option("--volume-format", type=click.Choice(["mrc", "zarr", "map"]), help="[default: by what it holds]")
 @click.option("--voxel-size", type=float, metavar="Å", help="Of the density map.")
 @click.option("--exist-ok/--no-exist-ok", default=False, help="Change an object that is there already.")
-@config_option
-@dry_run_option
-@json_option
+@one_work_option
 def command(
     name: str,
     object_type: str,
@@ -56,9 +54,7 @@ def command(
     volume_format: str | None,
     voxel_size: float | None,
     exist_ok: bool,
-    config: str,
-    dry_run: bool,
-    as_json: bool,
+    work: Work,
 ) -> int:
     """Add an object that can be annotated to the config."""
     from tomoportal.copick.exchange.importing_objects import parse_color, parse_metadata, plan_object
@@ -68,8 +64,8 @@ def command(
     if filament and object_type != "filament":
         raise click.UsageError("--polar, --helical-rise and --helical-twist need --object-type filament")
     tasks = plan_object(
-        open_project(config),
-        config,
+        work.project(),
+        work.config,
         name,
         object_type != "segmentation",
         fields={
@@ -88,4 +84,4 @@ def command(
         voxel_size=voxel_size,
         exist_ok=exist_ok,
     )
-    return perform_tasks(tasks, "object", workers=1, dry_run=dry_run, as_json=as_json)
+    return work.perform(tasks, "object")

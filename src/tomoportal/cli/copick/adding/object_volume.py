@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from tomoportal.cli.copick.options import config_option, dry_run_option, json_option, open_project, perform_tasks
+from tomoportal.cli.copick.bundles import Work, one_work_option
 
 __all__ = ["command"]
 
@@ -16,22 +16,18 @@ __all__ = ["command"]
 @click.option("--volume-path", required=True, type=click.Path(exists=True), metavar="FILE", help="The density map.")
 @click.option("--volume-format", type=click.Choice(["mrc", "zarr"]), help="[default: by what it holds]")
 @click.option("--voxel-size", type=float, metavar="Å", help="Instead of the one in the header.")
-@config_option
-@dry_run_option
-@json_option
+@one_work_option
 def command(
     object_name: str,
     volume_path: str,
     volume_format: str | None,
     voxel_size: float | None,
-    config: str,
-    dry_run: bool,
-    as_json: bool,
+    work: Work,
 ) -> int:
     """Give an object its density map."""
     from tomoportal.copick.exchange.importing_objects import plan_object_volume
 
     tasks = plan_object_volume(
-        open_project(config), object_name, Path(volume_path), volume_format=volume_format, voxel_size=voxel_size
+        work.project(), object_name, Path(volume_path), volume_format=volume_format, voxel_size=voxel_size
     )
-    return perform_tasks(tasks, "map", workers=1, dry_run=dry_run, as_json=as_json)
+    return work.perform(tasks, "map")

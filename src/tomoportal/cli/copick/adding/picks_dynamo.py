@@ -4,49 +4,36 @@ from __future__ import annotations
 
 import click
 
-from tomoportal.cli.copick.adding.options import id_options, write_options
-from tomoportal.cli.copick.options import open_project, perform_tasks
+from tomoportal.cli.copick.adding.numbered import add_numbered
+from tomoportal.cli.copick.adding.options import Target, target_options
+from tomoportal.cli.copick.bundles import Work, work_options
 
 __all__ = ["command"]
+
+_FILE = click.Path(exists=True, dir_okay=False)
 
 
 @click.command(name="picks-dynamo")
 @click.argument("path")
 @click.option("--object-name", required=True, metavar="NAME", help="The object that was picked.")
 @click.option("--voxel-size", required=True, type=float, metavar="Å", help="Of the voxels that the file counts.")
-@click.option("--index-map", type=click.Path(exists=True, dir_okay=False), help="Lines of number and run.")
-@click.option("--tomolist", type=click.Path(exists=True, dir_okay=False), help="Dynamo's list of tomograms.")
-@id_options
-@write_options
+@click.option("--index-map", type=_FILE, help="Lines of number and run.")
+@click.option("--tomolist", type=_FILE, help="Dynamo's list of tomograms.")
+@target_options
+@work_options("--max-workers", default=4)
 def command(
     path: str,
     object_name: str,
     voxel_size: float,
     index_map: str | None,
     tomolist: str | None,
-    user_id: str,
-    session_id: str,
-    config: str,
-    overwrite: bool,
-    create: bool,
-    workers: int,
-    dry_run: bool,
-    as_json: bool,
+    target: Target,
+    work: Work,
 ) -> int:
     """Add picks of many tomograms from Dynamo tables."""
-    from tomoportal.copick.exchange.importing import PicksTarget, plan_picks_of_many_runs
     from tomoportal.copick.exchange.index_maps import read_index_map, read_tomolist, tomolist_runs
-    from tomoportal.copick.exchange.particle_files import ReadOptions
 
     if (index_map is None) == (tomolist is None):
         raise click.UsageError("give exactly one of --index-map and --tomolist")
     numbers = read_index_map(index_map) if index_map else tomolist_runs(read_tomolist(str(tomolist)))
-    tasks = plan_picks_of_many_runs(
-        open_project(config),
-        path,
-        PicksTarget(object_name, user_id, session_id, overwrite, create),
-        file_type="dynamo",
-        options=ReadOptions(voxel_size),
-        index_map=numbers,
-    )
-    return perform_tasks(tasks, "picks", workers=workers, dry_run=dry_run, as_json=as_json)
+    return add_numbered(path, "dynamo", object_name, voxel_size, numbers, target, work)

@@ -4,46 +4,32 @@ from __future__ import annotations
 
 import click
 
-from tomoportal.cli.copick.adding.options import id_options, write_options
-from tomoportal.cli.copick.options import open_project, perform_tasks
+from tomoportal.cli.copick.adding.numbered import add_numbered
+from tomoportal.cli.copick.adding.options import Target, target_options
+from tomoportal.cli.copick.bundles import Work, work_options
 
 __all__ = ["command"]
+
+_FILE = click.Path(exists=True, dir_okay=False)
 
 
 @click.command(name="picks-stopgap")
 @click.argument("path")
 @click.option("--object-name", required=True, metavar="NAME", help="The object that was picked.")
 @click.option("--voxel-size", required=True, type=float, metavar="Å", help="Of the voxels that the file counts.")
-@click.option(
-    "--index-map", required=True, type=click.Path(exists=True, dir_okay=False), help="Lines of number and run."
-)
-@id_options
-@write_options
+@click.option("--index-map", required=True, type=_FILE, help="Lines of number and run.")
+@target_options
+@work_options("--max-workers", default=4)
 def command(
     path: str,
     object_name: str,
     voxel_size: float,
     index_map: str,
-    user_id: str,
-    session_id: str,
-    config: str,
-    overwrite: bool,
-    create: bool,
-    workers: int,
-    dry_run: bool,
-    as_json: bool,
+    target: Target,
+    work: Work,
 ) -> int:
     """Add picks of many tomograms from STOPGAP motivelists."""
-    from tomoportal.copick.exchange.importing import PicksTarget, plan_picks_of_many_runs
     from tomoportal.copick.exchange.index_maps import read_index_map
-    from tomoportal.copick.exchange.particle_files import ReadOptions
 
-    tasks = plan_picks_of_many_runs(
-        open_project(config),
-        path,
-        PicksTarget(object_name, user_id, session_id, overwrite, create),
-        file_type="stopgap",
-        options=ReadOptions(voxel_size),
-        index_map=read_index_map(index_map),
-    )
-    return perform_tasks(tasks, "picks", workers=workers, dry_run=dry_run, as_json=as_json)
+    numbers = read_index_map(index_map)
+    return add_numbered(path, "stopgap", object_name, voxel_size, numbers, target, work)

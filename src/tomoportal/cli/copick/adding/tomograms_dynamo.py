@@ -4,48 +4,30 @@ from __future__ import annotations
 
 import click
 
-from tomoportal.cli.copick.adding.options import chunk_shape, pyramid_options, volume_options, write_options
-from tomoportal.cli.copick.options import open_project, perform_tasks
+from tomoportal.cli.copick.adding.options import Pyramids, Volumes, pyramid_options, volume_options
+from tomoportal.cli.copick.bundles import Work, work_options
 
 __all__ = ["command"]
 
+_FILE = click.Path(exists=True, dir_okay=False)
+
 
 @click.command(name="tomograms-dynamo")
-@click.option("--tomolist", required=True, type=click.Path(exists=True, dir_okay=False), help="Number and file.")
-@click.option(
-    "--index-map", type=click.Path(exists=True, dir_okay=False), help="Number and run [default: the files' names]."
-)
-@click.option("--tomo-type", default="wbp", show_default=True, metavar="NAME", help="How the tomograms were made.")
-@write_options
-@volume_options
+@click.option("--tomolist", required=True, type=_FILE, help="Lines of number and file.")
+@click.option("--index-map", type=_FILE, help="Lines of number and run [default: the files' names].")
 @pyramid_options
-def command(
-    tomolist: str,
-    index_map: str | None,
-    tomo_type: str,
-    config: str,
-    overwrite: bool,
-    create: bool,
-    workers: int,
-    dry_run: bool,
-    as_json: bool,
-    file_type: str | None,
-    voxel_size: float | None,
-    transpose: str | None,
-    flip: str | None,
-    chunk_size: str,
-    pyramid_levels: int,
-    create_pyramid: bool,
-) -> int:
+@volume_options
+@work_options("--max-workers", default=4)
+def command(tomolist: str, index_map: str | None, pyramids: Pyramids, volumes: Volumes, work: Work) -> int:
     """Add the tomograms of Dynamo's list of tomograms."""
-    from tomoportal.copick.exchange.importing_volumes import Pyramid, VolumeOptions, plan_tomograms_of
+    from tomoportal.copick.exchange.importing_volumes import plan_tomograms_of
     from tomoportal.copick.exchange.tomogram_lists import dynamo_files
 
     tasks = plan_tomograms_of(
-        open_project(config),
+        work.project(),
         dynamo_files(tomolist, index_map),
-        tomo_type,
-        options=VolumeOptions(file_type, voxel_size, transpose, flip, overwrite, create),
-        pyramid=Pyramid(pyramid_levels if create_pyramid else 1, chunk_shape(chunk_size)),
+        pyramids.tomo_type,
+        options=volumes.options(pyramids),
+        pyramid=pyramids.made(),
     )
-    return perform_tasks(tasks, "tomograms", workers=workers, dry_run=dry_run, as_json=as_json)
+    return work.perform(tasks, "tomograms")

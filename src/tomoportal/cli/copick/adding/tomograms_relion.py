@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import click
 
-from tomoportal.cli.copick.adding.options import chunk_shape, pyramid_options, volume_options, write_options
-from tomoportal.cli.copick.options import open_project, perform_tasks
+from tomoportal.cli.copick.adding.options import Pyramids, Volumes, pyramid_options, volume_options
+from tomoportal.cli.copick.bundles import Work, work_options
 
 __all__ = ["command"]
+
+_HALVES = click.Choice(["half1", "half2"])
 
 
 @click.command(name="tomograms-relion")
@@ -15,44 +17,25 @@ __all__ = ["command"]
 @click.option(
     "--base-dir", required=True, type=click.Path(exists=True, file_okay=False), help="Root of the RELION project."
 )
-@click.option("--half", type=click.Choice(["half1", "half2"]), default="half1", show_default=True, help="Which half.")
-@click.option("--tomo-type", default="wbp", show_default=True, metavar="NAME", help="How the tomograms were made.")
-@write_options
-@volume_options
+@click.option("--half", type=_HALVES, default="half1", show_default=True, help="Which half.")
 @pyramid_options
-def command(
-    tomograms_star: str,
-    base_dir: str,
-    half: str,
-    tomo_type: str,
-    config: str,
-    overwrite: bool,
-    create: bool,
-    workers: int,
-    dry_run: bool,
-    as_json: bool,
-    file_type: str | None,
-    voxel_size: float | None,
-    transpose: str | None,
-    flip: str | None,
-    chunk_size: str,
-    pyramid_levels: int,
-    create_pyramid: bool,
-) -> int:
+@volume_options
+@work_options("--max-workers", default=4)
+def command(tomograms_star: str, base_dir: str, half: str, pyramids: Pyramids, volumes: Volumes, work: Work) -> int:
     """Add the reconstructed tomograms of a RELION 5 project.
 
     The run is rlnTomoName, the voxel size that of the tilt series times the binning.
     """
-    from tomoportal.copick.exchange.importing_volumes import Pyramid, VolumeOptions, plan_tomograms_of
+    from tomoportal.copick.exchange.importing_volumes import plan_tomograms_of
     from tomoportal.copick.exchange.tomogram_lists import relion_files
 
     files, sizes = relion_files(tomograms_star, base_dir, half)
     tasks = plan_tomograms_of(
-        open_project(config),
+        work.project(),
         files,
-        tomo_type,
-        options=VolumeOptions(file_type, voxel_size, transpose, flip, overwrite, create),
-        pyramid=Pyramid(pyramid_levels if create_pyramid else 1, chunk_shape(chunk_size)),
+        pyramids.tomo_type,
+        options=volumes.options(pyramids),
+        pyramid=pyramids.made(),
         voxel_sizes=sizes,
     )
-    return perform_tasks(tasks, "tomograms", workers=workers, dry_run=dry_run, as_json=as_json)
+    return work.perform(tasks, "tomograms")

@@ -7,16 +7,8 @@ from typing import Any
 
 import click
 
-from tomoportal.cli.copick.options import (
-    chosen_runs,
-    config_option,
-    dry_run_option,
-    json_option,
-    open_project,
-    perform_tasks,
-    run_names_option,
-    workers_option,
-)
+from tomoportal.cli.copick.bundles import Work, work_options
+from tomoportal.cli.copick.options import chosen_runs, run_names_option
 
 __all__ = ["command"]
 
@@ -61,11 +53,8 @@ _FILE = click.Path(exists=True, dir_okay=False)
     "--half-sets", type=click.Choice(["none", "filament"]), default="none", show_default=True,
     help="STAR: divide whole filaments.",
 )  # fmt: skip
-@workers_option("--max-workers", default=4)
+@work_options("--max-workers", default=4)
 @run_names_option
-@config_option
-@dry_run_option
-@json_option
 def command(
     picks_uri: str,
     output_format: str,
@@ -74,11 +63,8 @@ def command(
     voxel_size: float | None,
     index_map: str | None,
     tomograms_star: str | None,
-    workers: int,
+    work: Work,
     run_names: tuple[str, ...],
-    config: str,
-    dry_run: bool,
-    as_json: bool,
     **star: Any,
 ) -> int:
     """Write picks as RELION, Dynamo, STOPGAP, EM, IMOD, CSV or ndjson files.
@@ -93,7 +79,7 @@ def command(
     if star["layout"] == "import" and output_file is None:
         raise click.UsageError("--star-layout import needs --output-file")
     tasks = plan_picks_export(
-        open_project(config),
+        work.project(),
         PicksExport(
             picks_uri,
             output_format,
@@ -105,4 +91,4 @@ def command(
         output_dir=Path(output_dir) if output_dir else None,
         output_file=Path(output_file) if output_file else None,
     )
-    return perform_tasks(tasks, "export", workers=workers, dry_run=dry_run, as_json=as_json)
+    return work.perform(tasks, "export")

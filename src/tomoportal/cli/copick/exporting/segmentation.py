@@ -7,57 +7,31 @@ from typing import Literal
 
 import click
 
-from tomoportal.cli.copick.options import (
-    chosen_runs,
-    config_option,
-    dry_run_option,
-    json_option,
-    open_project,
-    perform_tasks,
-    run_names_option,
-    workers_option,
-)
+from tomoportal.cli.copick.bundles import Work
+from tomoportal.cli.copick.exporting.options import export_options
+from tomoportal.cli.copick.exporting.volumes import Levels, level_options
+from tomoportal.cli.copick.options import chosen_runs
 
 __all__ = ["command"]
 
 
 @click.command(name="segmentation")
-@click.option(
-    "--segmentation-uri", "uri", required=True, metavar="URI", help="Such as membrane:seg/0@10?multilabel=true."
-)
-@click.option("--output-dir", required=True, type=click.Path(file_okay=False), metavar="FOLDER", help="For the files.")
-@click.option("--output-format", required=True, type=click.Choice(["mrc", "tiff", "zarr", "em"]), help="Of the files.")
-@click.option("--level", type=click.IntRange(min=0), default=0, show_default=True, help="Of the pyramid; 0 is finest.")
-@click.option("--copy-all-levels/--level-only", default=True, help="Zarr: all levels, or --level alone.")
-@click.option(
-    "--compression", type=click.Choice(["lzw", "zlib", "jpeg", "none"]), default="none", show_default=True,
-    help="TIFF: how pages are compressed.",
-)  # fmt: skip
-@click.option(
-    "--channel", type=click.Choice(["label", "instance"]), help="Panoptic: this one [default: one file each]."
-)
-@workers_option("--max-workers", default=4)
-@run_names_option
-@config_option
-@dry_run_option
-@json_option
+@export_options("segmentation", "membrane:seg/0@10?multilabel=true", ["mrc", "tiff", "zarr", "em"])
+@level_options
+@click.option("--channel", type=click.Choice(["label", "instance"]), help="Panoptic: this one [default: each].")
 def command(
     uri: str,
     output_dir: str,
     output_format: str,
-    level: int,
-    copy_all_levels: bool,
-    compression: Literal["lzw", "zlib", "jpeg", "none"],
+    levels: Levels,
     channel: Literal["label", "instance"] | None,
-    workers: int,
     run_names: tuple[str, ...],
-    config: str,
-    dry_run: bool,
-    as_json: bool,
+    work: Work,
 ) -> int:
     """Write segmentations as MRC, TIFF, OME-Zarr or EM files."""
     from tomoportal.copick.exchange.exporting_volumes import VolumeExport, plan_segmentations_export
 
-    export = VolumeExport(uri, output_format, level, copy_all_levels, compression, chosen_runs(run_names), channel)
-    tasks = plan_segmentations_export(open_project(config), export, Path(output_dir))
-    return perform_tasks(tasks, "export", workers=workers, dry_run=dry_run, as_json=as_json)
+    export = VolumeExport(
+        uri, output_format, levels.level, levels.copy_all_levels, levels.compression, chosen_runs(run_names), channel
+    )
+    return work.perform(plan_segmentations_export(work.project(), export, Path(output_dir)), "export")

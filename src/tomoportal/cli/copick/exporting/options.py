@@ -1,0 +1,34 @@
+"""Options that the commands of ``export`` have."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import click
+
+from tomoportal.cli.copick.bundles import work_options
+from tomoportal.cli.copick.options import run_names_option
+
+__all__ = ["export_options"]
+
+
+def export_options(kind: str, example: str, formats: Sequence[str]) -> Callable[[Any], Any]:
+    """``--KIND-uri``, where the files go, their format, which runs; and the project as ``work``."""
+
+    options: list[Callable[[Any], Any]] = [
+        click.option(f"--{kind}-uri", "uri", required=True, metavar="URI", help=f"Such as {example}."),
+        click.option(
+            "--output-dir", required=True, type=click.Path(file_okay=False), metavar="FOLDER", help="For the files."
+        ),
+        click.option("--output-format", required=True, type=click.Choice(formats), help="Of the files."),
+        work_options("--max-workers", default=4),
+        run_names_option,
+    ]
+
+    def decorate(function: Any) -> Any:
+        for option in reversed(options):
+            function = option(function)
+        return function
+
+    return decorate
