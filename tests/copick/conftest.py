@@ -8,13 +8,16 @@ Released plug-ins live in ``.venv-copick-plugins`` (``requirements/copick-plugin
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import os
+import re
 import subprocess
 import sys
 import tempfile
+import urllib.request
 import venv
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,7 +25,10 @@ from typing import Any
 import pytest
 
 import tomoportal.copick as copick
+from tomoportal.archive import Archive
+from tomoportal.server import LiveServer, Settings
 from tomoportal.storage import open_store
+from tomoportal.testing.annotated_archive import write_annotated_dataset
 
 REPOSITORY = Path(__file__).parents[2]
 
@@ -175,3 +181,66 @@ def plugins() -> Upstream:
 def plugin_programs(plugins: Upstream) -> Path:
     """The folder of the plug-ins' programs."""
     return PLUGINS.interpreter().parent
+
+
+# --- a portal
+
+MANY, MANY_RUNS = 10003, 30
+"""The dataset with many runs, each with four annotations of five points and a tomogram."""
+
+
+@pytest.fixture(scope="session")
+def portal_archive(tmp_path_factory: pytest.TempPathFactory) -> Archive:
+    """See ``portal_project.py``, and the dataset with many runs."""
+    path = Path(__file__).with_name("portal_project.py")
+    spec = importlib.util.spec_from_file_location(path.stem, path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    archive: Archive = module.write_portal_archive(tmp_path_factory.mktemp("portal"))
+    write_annotated_dataset(archive, MANY, runs=MANY_RUNS, files=4, points=5)
+    return archive
+
+
+@pytest.fixture(scope="session")
+def portal(portal_archive: Archive) -> Iterator[LiveServer]:
+    with LiveServer(Settings(archive=str(portal_archive.store.local_path("")))) as live:
+        yield live
+
+
+@pytest.fixture
+def portal_root(portal: LiveServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Any]:
+    """Makes roots of projects on the portal, each in a folder of its own unless the same name is given."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.setattr("tomoportal.client.endpoint._DELAYS", (0.01, 0.01, 0.01))
+
+    def made(ids: list[int | str] | None = None, name: str = "project", **changes: Any) -> Any:
+        folder = tmp_path / name
+        path = folder / "config.json"
+        if not path.exists():
+            copick.from_czcdp_datasets(ids or [10001], str(folder / "overlay"), output_path=path, portal_url=portal.url)
+        path.write_text(json.dumps({**json.loads(path.read_text()), **changes}))
+        return copick.from_file(path)
+
+    return made
+
+
+@pytest.fixture
+def asked(portal: LiveServer) -> Callable[[], dict[str, int]]:
+    """How many GraphQL requests the portal answered since the last call, by their status."""
+    before: dict[str, int] = {}
+
+    def count() -> dict[str, int]:
+        with urllib.request.urlopen(f"{portal.url}/metrics") as answer:
+            text = answer.read().decode()
+        total: dict[str, int] = {}
+        for status, number in re.findall(r'requests_total\{route="/graphql",[^}]*status="(\d+)"\} (\d+)', text):
+            total[status] = total.get(status, 0) + int(number)
+        found = {status: number - before.get(status, 0) for status, number in total.items()}
+        before.clear()
+        before.update(total)
+        return {status: number for status, number in found.items() if number}
+
+    count()
+    return count

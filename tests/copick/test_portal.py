@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import os
 import pickle
-import re
 import subprocess
 import sys
-import urllib.request
-from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -23,76 +19,11 @@ from tomoportal.copick.portal import tables
 from tomoportal.copick.portal.naming import camel, described_objects, object_names, tomogram_types
 from tomoportal.copick.portal.root import CopickRootCDP
 from tomoportal.errors import AnnotationError, FormatError, NotFoundError, PortalError, ReadOnlyError
-from tomoportal.server import LiveServer, Settings
-from tomoportal.testing.annotated_archive import OBJECTS, write_annotated_dataset
+from tomoportal.server import LiveServer
+from tomoportal.testing.annotated_archive import OBJECTS
 from tomoportal.testing.sample_archive import SAMPLE_SHAPE, sample_mask
 
-HERE = Path(__file__).parent
 MANY, RUNS = 10003, 30
-
-
-def load(name: str) -> Any:
-    spec = importlib.util.spec_from_file_location(name, HERE / f"{name}.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-@pytest.fixture(scope="module")
-def archive(tmp_path_factory: pytest.TempPathFactory) -> Archive:
-    archive: Archive = load("portal_project").write_portal_archive(tmp_path_factory.mktemp("archive"))
-    write_annotated_dataset(archive, MANY, runs=RUNS, files=4, points=5)
-    return archive
-
-
-@pytest.fixture(scope="module")
-def server(archive: Archive) -> Iterator[LiveServer]:
-    with LiveServer(Settings(archive=str(archive.store.local_path("")))) as live:
-        yield live
-
-
-@pytest.fixture(autouse=True)
-def _environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    monkeypatch.setattr("tomoportal.client.endpoint._DELAYS", (0.01, 0.01, 0.01))
-
-
-@pytest.fixture
-def make(server: LiveServer, tmp_path: Path) -> Callable[..., CopickRootCDP]:
-    """Roots of projects on the server, each in a folder of its own unless the same name is given."""
-
-    def made(ids: list[int | str] | None = None, name: str = "project", **changes: Any) -> CopickRootCDP:
-        folder = tmp_path / name
-        path = folder / "config.json"
-        if not path.exists():
-            copick.from_czcdp_datasets(ids or [10001], str(folder / "overlay"), output_path=path, portal_url=server.url)
-        document = json.loads(path.read_text())
-        path.write_text(json.dumps({**document, **changes}))
-        root = copick.from_file(path)
-        assert isinstance(root, CopickRootCDP)
-        return root
-
-    return made
-
-
-@pytest.fixture
-def asked(server: LiveServer) -> Callable[[], int]:
-    """How many GraphQL requests the server answered since the last call."""
-    before = 0
-
-    def count() -> int:
-        nonlocal before
-        with urllib.request.urlopen(f"{server.url}/metrics") as answer:
-            text = answer.read().decode()
-        lines = re.findall(r'requests_total\{route="/graphql",[^}]*\} (\d+)', text)
-        total = sum(map(int, lines))
-        found, before = total - before, total
-        return found
-
-    count()
-    return count
 
 
 def run_of(root: CopickRootCDP, name: str = "TS_1") -> copick.CopickRun:
@@ -112,44 +43,44 @@ def everything(root: CopickRootCDP) -> list[Any]:
 # --- what is asked
 
 
-def test_c72_opening_asks_nothing_and_all_listings_of_all_runs_three_questions(make: Any, asked: Any) -> None:
-    make([MANY])
+def test_c72_opening_asks_nothing_and_all_listings_of_all_runs_three_questions(portal_root: Any, asked: Any) -> None:
+    portal_root([MANY])
     asked()
-    root = make([MANY], portal_cache=False)
-    assert asked() == 0
+    root = portal_root([MANY], portal_cache=False)
+    assert asked() == {}
     assert len(root.runs) == RUNS
-    assert asked() == 1
+    assert asked() == {"200": 1}
     assert len(everything(root)) == RUNS * 5
-    assert asked() == 2, "one for images, one for annotations, however many runs"
+    assert asked() == {"200": 2}, "one for images, one for annotations, however many runs"
     assert len(root.picks(portal_author_query=["Ada Author"])) == RUNS * 4
-    assert asked() == 1, "all columns of annotations, when somebody asks for one"
+    assert asked() == {"200": 1}, "all columns of annotations, when somebody asks for one"
     assert root.tomograms()[0].meta.portal_metadata.portal_metadata.reconstruction_software == "IMOD"
     assert {each.meta.portal_metadata.portal_metadata.size_x for each in root.tomograms()} == {4}
-    assert asked() == 1
+    assert asked() == {"200": 1}
     everything(root)
-    assert asked() == 0
+    assert asked() == {}
 
 
 def test_c72_large_projects_are_asked_for_in_ranges_at_the_same_time(
-    make: Any, asked: Any, monkeypatch: pytest.MonkeyPatch
+    portal_root: Any, asked: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(tables, "_RUNS_AT_A_TIME", 7)
-    root = make([MANY, 10001], portal_cache=False)
+    root = portal_root([MANY, 10001], portal_cache=False)
     asked()
     assert len(root.runs) == RUNS + 2
     assert len(everything(root)) == RUNS * 5 + 6 + 1 + 2 + 3
-    assert asked() == 1 + 2 * 5  # 32 runs in ranges of 7
+    assert asked() == {"200": 1 + 2 * 5}  # 32 runs in ranges of 7
 
 
-def test_c72_only_the_columns_of_listings_are_asked_for(make: Any) -> None:
-    root = make(portal_cache=False)
+def test_c72_only_the_columns_of_listings_are_asked_for(portal_root: Any) -> None:
+    root = portal_root(portal_cache=False)
     everything(root)
     rows = root._tables.files(root.runs[0].portal_run_id)
     assert set(rows[0]) == {"id", "format", "s3Path", "httpsPath", "tomogramVoxelSpacing", "annotationShape"}
 
 
-def test_c72_getting_one_run_does_not_list_the_others(make: Any) -> None:
-    root = make([MANY])
+def test_c72_getting_one_run_does_not_list_the_others(portal_root: Any) -> None:
+    root = portal_root([MANY])
     run = root.get_run("TS_0003")
     assert run.portal_run_name == "TS_0003"
     assert root._runs is None
@@ -161,8 +92,8 @@ def test_c72_getting_one_run_does_not_list_the_others(make: Any) -> None:
 # --- what is shown
 
 
-def test_runs_have_the_text_of_their_ids_as_names(make: Any) -> None:
-    root = make([10002, 10001])
+def test_runs_have_the_text_of_their_ids_as_names(portal_root: Any) -> None:
+    root = portal_root([10002, 10001])
     assert [(each.portal_run_name, each.portal_dataset_id) for each in root.runs] == [
         ("TS_1", 10001),
         ("Zelle 2 µ", 10001),
@@ -173,27 +104,27 @@ def test_runs_have_the_text_of_their_ids_as_names(make: Any) -> None:
     assert root.get_run("TS_1") is root.runs[0], "of two with the same name the one with the lower id"
 
 
-def test_c76_runs_of_other_datasets_are_refused_and_those_of_the_overlay_listed(make: Any) -> None:
-    others = make([10002], name="other").runs
-    root = make([10001])
+def test_c76_runs_of_other_datasets_are_refused_and_those_of_the_overlay_listed(portal_root: Any) -> None:
+    others = portal_root([10002], name="other").runs
+    root = portal_root([10001])
     assert root.get_run(others[0].name) is None
     assert root.get_run("nothing") is None
     mine = root.new_run("my_run")
     mine.new_picks("membrane", "1", "ada").from_numpy(np.ones((1, 3)))
     assert mine.portal_run_id is None
-    again = make([10001])
+    again = portal_root([10001])
     assert [each.name for each in again.runs][2:] == ["my_run"]
     assert len(again.get_run("my_run").picks) == 1
     with pytest.raises(AnnotationError, match="already exists"):
         root.new_run("TS_1")
-    assert make([10001], runs=["TS_1"]).runs[0].portal_run_name == "TS_1"
-    assert len(make([10001]).runs) == 1
-    assert make([10001]).get_run("Zelle 2 µ") is None
+    assert portal_root([10001], runs=["TS_1"]).runs[0].portal_run_name == "TS_1"
+    assert len(portal_root([10001]).runs) == 1
+    assert portal_root([10001]).get_run("Zelle 2 µ") is None
 
 
-def test_points_are_in_angstrom_with_rotations_and_ids(make: Any) -> None:
+def test_points_are_in_angstrom_with_rotations_and_ids(portal_root: Any) -> None:
     """C78: instance ids are kept, and points that are instances are picks; C9: only oriented ones are trusted."""
-    run = run_of(make())
+    run = run_of(portal_root())
     found = {
         each.meta.portal_metadata.portal_annotation_file.s3_path.rpartition("/")[0][-3:]: each for each in run.picks
     }
@@ -214,15 +145,15 @@ def test_points_are_in_angstrom_with_rotations_and_ids(make: Any) -> None:
     assert all(each.from_tool and not each.from_user and each.read_only for each in run.picks)
 
 
-def test_c79_an_empty_file_of_points_has_no_points(make: Any) -> None:
-    run = run_of(make())
+def test_c79_an_empty_file_of_points_has_no_points(portal_root: Any) -> None:
+    run = run_of(portal_root())
     empty = next(each for each in run.picks if each.meta.portal_metadata.object_id == "PDB-6EK0")
     assert empty.numpy()[0].shape == (0, 3)
     assert empty.points == []
 
 
-def test_c78_meshes_are_in_angstrom_and_instance_masks_keep_their_ids(make: Any) -> None:
-    run = run_of(make())
+def test_c78_meshes_are_in_angstrom_and_instance_masks_keep_their_ids(portal_root: Any) -> None:
+    run = run_of(portal_root())
     (mesh,) = run.meshes
     assert (mesh.pickable_object_name, mesh.user_id, mesh.read_only) == ("membrane", "data-portal", True)
     assert mesh.mesh.bounds.tolist() == [[100, 100, 100], [300, 400, 200]]
@@ -235,11 +166,11 @@ def test_c78_meshes_are_in_angstrom_and_instance_masks_keep_their_ids(make: Any)
     assert instance.instance_ids().tolist() == [5]
     assert instance.voxel_size == 10.0
     assert instance.numpy(x=slice(40, 50), y=40, z=24).tolist() == [5] * 10
-    assert instance.color == make().get_object("cytosolic-ribosome").color
+    assert instance.color == portal_root().get_object("cytosolic-ribosome").color
 
 
-def test_c77_tomogram_types_are_unique_and_the_default_one_keeps_the_plain_name(make: Any) -> None:
-    spacing = run_of(make()).get_voxel_spacing(10)
+def test_c77_tomogram_types_are_unique_and_the_default_one_keeps_the_plain_name(portal_root: Any) -> None:
+    spacing = run_of(portal_root()).get_voxel_spacing(10)
     types = [each.tomo_type for each in spacing.tomograms]
     assert types == ["wbp-raw", f"wbp-raw-{spacing.tomograms[1].meta.portal_tomo_id}"]
     assert spacing.tomograms[0].numpy("2").shape == tuple(-(-size // 4) for size in SAMPLE_SHAPE)
@@ -257,8 +188,8 @@ def test_c77_tomogram_types_are_unique_and_the_default_one_keeps_the_plain_name(
     ]
 
 
-def test_c41_no_type_means_all_types_also_with_a_query(make: Any) -> None:
-    spacing = run_of(make()).get_voxel_spacing(10)
+def test_c41_no_type_means_all_types_also_with_a_query(portal_root: Any) -> None:
+    spacing = run_of(portal_root()).get_voxel_spacing(10)
     assert len(spacing.get_tomograms()) == 2
     assert len(spacing.get_tomograms(portal_meta_query={"processing": "raw"})) == 2
     assert len(spacing.get_tomograms(portal_meta_query={"is_visualization_default": True})) == 1
@@ -266,27 +197,27 @@ def test_c41_no_type_means_all_types_also_with_a_query(make: Any) -> None:
     assert spacing.get_tomograms(portal_author_query=["Nobody"]) == []
 
 
-def test_c38_voxel_sizes_are_equal_to_three_decimals(make: Any) -> None:
-    run = run_of(make())
+def test_c38_voxel_sizes_are_equal_to_three_decimals(portal_root: Any) -> None:
+    run = run_of(portal_root())
     assert run.get_voxel_spacing(10.0004).portal_vs_id == run.voxel_spacings[0].portal_vs_id
     assert run.get_voxel_spacing(10.001) is None
     assert [each.voxel_size for each in run.voxel_spacings] == [10.0, 20.0]
     assert run.voxel_spacings[1].tomograms == []
     new = run.new_voxel_spacing(7.84)
     assert new.portal_vs_id is None
-    assert [each.voxel_size for each in run_of(make()).voxel_spacings] == [7.84, 10.0, 20.0]
+    assert [each.voxel_size for each in run_of(portal_root()).voxel_spacings] == [7.84, 10.0, 20.0]
 
 
-def test_a_query_for_a_column_that_does_not_exist_is_refused(make: Any) -> None:
-    run = run_of(make())
+def test_a_query_for_a_column_that_does_not_exist_is_refused(portal_root: Any) -> None:
+    run = run_of(portal_root())
     with pytest.raises(AnnotationError, match="no column 'object_nam'") as caught:
         run.get_picks(portal_meta_query={"object_nam": "membrane"})
     assert caught.value.fix == "write 'object_name'"
     assert len(run.get_picks(portal_meta_query={"object_name": None})) == len(run.picks), "None asks for nothing"
 
 
-def test_nothing_of_the_portal_can_be_changed(make: Any) -> None:
-    root = make()
+def test_nothing_of_the_portal_can_be_changed(portal_root: Any) -> None:
+    root = portal_root()
     run = run_of(root)
     spacing = run.get_voxel_spacing(10)
     for action in (
@@ -304,16 +235,16 @@ def test_nothing_of_the_portal_can_be_changed(make: Any) -> None:
         with pytest.raises(ReadOnlyError, match="in a read-only source"):
             action()
     assert run.picks[0].history() == []
-    assert len(everything(make())) == len(everything(root))
+    assert len(everything(portal_root())) == len(everything(root))
 
 
-def test_overlay_shadows_the_portal(make: Any) -> None:
+def test_overlay_shadows_the_portal(portal_root: Any) -> None:
     """C27, for somebody who corrects a portal's picks under the same names."""
-    run = run_of(make())
+    run = run_of(portal_root())
     theirs = run.picks[0]
     mine = run.new_picks(theirs.pickable_object_name, theirs.session_id, theirs.user_id, exist_ok=True)
     mine.from_numpy(np.zeros((1, 3)))
-    again = run_of(make())
+    again = run_of(portal_root())
     found = again.get_picks(session_id=theirs.session_id)
     assert [each.read_only for each in found] == [False]
     assert [each.read_only for each in again.get_picks(session_id=theirs.session_id, include_shadowed=True)] == [
@@ -322,16 +253,15 @@ def test_overlay_shadows_the_portal(make: Any) -> None:
     ]
 
 
-def test_c43_objects_and_features_lie_in_the_overlay(make: Any) -> None:
-    root = make()
+def test_c43_objects_and_features_lie_in_the_overlay(portal_root: Any) -> None:
+    root = portal_root()
     ribosome = root.get_object("cytosolic-ribosome")
     assert not ribosome.read_only
     assert not ribosome.has_density_map()
     ribosome.from_numpy(np.ones((3, 3, 3)), 10.0)
     tomogram = run_of(root).get_voxel_spacing(10).tomograms[0]
-    features = tomogram.new_features("sobel")
-    features._folder.make()
-    again = make()
+    tomogram.new_features("sobel")
+    again = portal_root()
     assert again.get_object("cytosolic-ribosome").numpy().sum() == 27
     assert [each.feature_type for each in run_of(again).get_voxel_spacing(10).tomograms[0].features] == ["sobel"]
 
@@ -339,7 +269,7 @@ def test_c43_objects_and_features_lie_in_the_overlay(make: Any) -> None:
 # --- objects
 
 
-def test_c74_labels_and_colours_are_the_same_in_every_process(server: LiveServer, tmp_path: Path) -> None:
+def test_c74_labels_and_colours_are_the_same_in_every_process(portal: LiveServer, tmp_path: Path) -> None:
     code = (
         "import sys, json; from tomoportal.copick import from_czcdp_datasets; from pathlib import Path\n"
         "root = from_czcdp_datasets([10001], sys.argv[2], portal_url=sys.argv[1], output_path=sys.argv[3])\n"
@@ -348,7 +278,7 @@ def test_c74_labels_and_colours_are_the_same_in_every_process(server: LiveServer
     for seed in ("0", "1", "2"):
         path = tmp_path / f"{seed}.json"
         environment = {**os.environ, "PYTHONHASHSEED": seed}
-        subprocess.run([sys.executable, "-c", code, server.url, "overlay", path], check=True, env=environment)
+        subprocess.run([sys.executable, "-c", code, portal.url, "overlay", path], check=True, env=environment)
         texts.add(path.read_text())
     assert len(texts) == 1
     objects = json.loads(texts.pop())["pickable_objects"]
@@ -356,7 +286,7 @@ def test_c74_labels_and_colours_are_the_same_in_every_process(server: LiveServer
     assert [each["label"] for each in objects] == [1, 2, 3, 4]
 
 
-def test_c74_an_object_more_changes_no_other_ones_colour(make: Any) -> None:
+def test_c74_an_object_more_changes_no_other_ones_colour(portal_root: Any) -> None:
     def colours(*identifiers: str) -> dict[str, Any]:
         rows = [{"id": n, "objectId": each, "objectName": each, "annotationPublication": None} for n, each in
                 enumerate(identifiers)]  # fmt: skip
@@ -367,13 +297,13 @@ def test_c74_an_object_more_changes_no_other_ones_colour(make: Any) -> None:
     assert len(set(many.values())) == 4
 
 
-def test_c80_names_are_unique_and_the_most_used_one_counts(make: Any) -> None:
+def test_c80_names_are_unique_and_the_most_used_one_counts(portal_root: Any) -> None:
     names = object_names(
         {("GO:2", "Ribo some"): 1, ("GO:2", "ribo_some!"): 3, ("GO:1", "ribo-some!"): 1, ("GO:3", "?"): 1}
     )
     assert names == {"GO:1": "ribo-some!", "GO:2": "ribo-some!-go-2", "GO:3": "object"}
     assert object_names({("GO:1", "a"): 1}, taken=["a", "a-go-1"]) == {"GO:1": "a-go-1-2"}
-    root = make()
+    root = portal_root()
     assert root.go_map["GO:0022626"] == "cytosolic-ribosome"
     assert root.go_map["PDB-6EK0"] == "cytosolic-ribosome-pdb-6ek0"
     objects = {each.identifier: each for each in root.config.pickable_objects}
@@ -381,7 +311,7 @@ def test_c80_names_are_unique_and_the_most_used_one_counts(make: Any) -> None:
     assert objects["GO:0016020"].is_particle, "one of its annotations is points"
 
 
-def test_objects_take_their_database_ids_from_the_annotations(make: Any) -> None:
+def test_objects_take_their_database_ids_from_the_annotations(portal_root: Any) -> None:
     rows = [
         {"id": 2, "objectId": "GO:1", "objectName": "a", "annotationPublication": "EMD-2, PDB-2BBB"},
         {"id": 1, "objectId": "GO:1", "objectName": "a", "annotationPublication": "10.1101/1, EMPIAR-1,EMD-1"},
@@ -393,22 +323,22 @@ def test_objects_take_their_database_ids_from_the_annotations(make: Any) -> None
     assert not bare.is_particle
 
 
-def test_c83_annotations_of_unlisted_objects_are_reported_or_listed(make: Any) -> None:
-    root = make([MANY])
+def test_c83_annotations_of_unlisted_objects_are_reported_or_listed(portal_root: Any) -> None:
+    root = portal_root([MANY])
     kept = [each.model_dump() for each in root.config.pickable_objects if each.name == "ribosome"]
-    root = make([MANY], pickable_objects=kept)
+    root = portal_root([MANY], pickable_objects=kept)
     assert {each.pickable_object_name for each in root.picks()} == {"ribosome"}
     told = {problem.where.partition(" ")[0]: problem.what for problem in root.problems()}
     assert told == {identifier: f"{RUNS} annotation files of {name} are not listed" for identifier, name in OBJECTS[1:]}
-    root = make([MANY], portal_all_objects=True)
+    root = portal_root([MANY], portal_all_objects=True)
     assert {each.pickable_object_name for each in root.picks()} == {name for _, name in OBJECTS}
     assert root.problems() == []
 
 
-def test_two_objects_with_one_identifier_are_reported(make: Any) -> None:
-    root = make()
+def test_two_objects_with_one_identifier_are_reported(portal_root: Any) -> None:
+    root = portal_root()
     objects = [each.model_dump() for each in root.config.pickable_objects]
-    root = make(pickable_objects=[*objects, {**objects[0], "name": "twin", "label": 9}])
+    root = portal_root(pickable_objects=[*objects, {**objects[0], "name": "twin", "label": 9}])
     (problem,) = root.problems()
     assert "is that of microtubule already, which gets no annotations" in problem.what
 
@@ -417,16 +347,16 @@ def test_two_objects_with_one_identifier_are_reported(make: Any) -> None:
 
 
 def test_c79_a_bad_file_is_reported_and_the_others_stay_readable(
-    make: Any, archive: Archive, request: pytest.FixtureRequest
+    portal_root: Any, portal_archive: Archive, request: pytest.FixtureRequest
 ) -> None:
-    root = make([MANY], portal_cache=False)
+    root = portal_root([MANY], portal_cache=False)
     first, second, third = root.runs[0].picks[:3]
     keys = [each.meta.portal_metadata.s3_path.removeprefix("s3://tomoportal/") for each in (first, second, third)]
     for key in keys:
-        request.addfinalizer(lambda key=key, data=archive.store.get(key): archive.store.put(key, data))
-    archive.store.put(keys[0], b'{"location": {"x": 1, "y": 2, "z": 3}}\n\n{"location": {"x": 1}}')
-    archive.store.put(keys[1], b'{"location": {"x": 1, "y": 2, "z": 3}}')
-    archive.store.delete(keys[2])
+        request.addfinalizer(lambda key=key, data=portal_archive.store.get(key): portal_archive.store.put(key, data))
+    portal_archive.store.put(keys[0], b'{"location": {"x": 1, "y": 2, "z": 3}}\n\n{"location": {"x": 1}}')
+    portal_archive.store.put(keys[1], b'{"location": {"x": 1, "y": 2, "z": 3}}')
+    portal_archive.store.delete(keys[2])
     fine = root.load_points()
     assert len(fine) == RUNS * 4 - 3
     with pytest.raises(FormatError, match="the line is no point") as caught:
@@ -439,8 +369,8 @@ def test_c79_a_bad_file_is_reported_and_the_others_stay_readable(
     assert {problem.where for problem in root.problems()} == {each.path for each in (first, second, third)}
 
 
-def test_c79_a_file_without_voxel_spacing_alone_is_refused(make: Any) -> None:
-    root = make([MANY], portal_cache=False)
+def test_c79_a_file_without_voxel_spacing_alone_is_refused(portal_root: Any) -> None:
+    root = portal_root([MANY], portal_cache=False)
     root._tables.files(root.runs[0].portal_run_id)[1]["tomogramVoxelSpacing"] = None
     first, second, *_ = root.runs[0].picks
     assert len(first.numpy()[0]) == 5
@@ -448,32 +378,32 @@ def test_c79_a_file_without_voxel_spacing_alone_is_refused(make: Any) -> None:
         second.numpy()
 
 
-def test_datasets_that_the_portal_does_not_have(make: Any, server: LiveServer, tmp_path: Path) -> None:
+def test_datasets_that_the_portal_does_not_have(portal_root: Any, portal: LiveServer, tmp_path: Path) -> None:
     with pytest.raises(NotFoundError, match="no dataset 5, 7") as caught:
-        copick.from_czcdp_datasets([10001, 7, "DS-5"], str(tmp_path), portal_url=server.url)
-    assert caught.value.where == f"{server.url}/graphql"
+        copick.from_czcdp_datasets([10001, 7, "DS-5"], str(tmp_path), portal_url=portal.url)
+    assert caught.value.where == f"{portal.url}/graphql"
     assert "address of the portal" in (caught.value.fix or "")
-    root = make(dataset_ids=[5])
+    root = portal_root(dataset_ids=[5])
     with pytest.raises(NotFoundError, match="no dataset 5"):
         root.runs  # noqa: B018
-    root = make(dataset_ids=[5, 10001])
+    root = portal_root(dataset_ids=[5, 10001])
     with pytest.warns(UserWarning, match="no dataset 5"):
         assert len(root.runs) == 2
     assert [problem.what for problem in root.problems()] == ["the portal has no dataset 5"]
 
 
-def test_a_portal_that_is_down_fails_with_the_address_and_the_way_out(make: Any) -> None:
-    root = make(portal_url="http://127.0.0.1:9")
+def test_a_portal_that_is_down_fails_with_the_address_and_the_way_out(portal_root: Any) -> None:
+    root = portal_root(portal_url="http://127.0.0.1:9")
     with pytest.raises(PortalError, match="cannot be reached") as caught:
         root.runs  # noqa: B018
     assert caught.value.where == "http://127.0.0.1:9/graphql"
-    root = make(portal_url="http://127.0.0.1:9", portal_access="s3")
+    root = portal_root(portal_url="http://127.0.0.1:9", portal_access="s3")
     assert root.config.portal_url == "http://127.0.0.1:9"
 
 
-def test_a_wrong_address_is_explained(make: Any, server: LiveServer) -> None:
+def test_a_wrong_address_is_explained(portal_root: Any, portal: LiveServer) -> None:
     with pytest.raises(PortalError, match=r"no GraphQL endpoint: HTTP status 404"):
-        make(portal_url=f"{server.url}/nothing").runs  # noqa: B018
+        portal_root(portal_url=f"{portal.url}/nothing").runs  # noqa: B018
 
 
 # --- other processes
@@ -505,9 +435,9 @@ if __name__ == "__main__":
 """
 
 
-def test_c75_roots_and_entities_can_be_sent_to_worker_processes(make: Any, tmp_path: Path) -> None:
+def test_c75_roots_and_entities_can_be_sent_to_worker_processes(portal_root: Any, tmp_path: Path) -> None:
     """Also to forked ones, as data loaders make them after their parent has read something."""
-    root = make([MANY])
+    root = portal_root([MANY])
     everything(root)
     copy = pickle.loads(pickle.dumps(root))
     assert [each.session_id for each in copy.picks()] == [each.session_id for each in root.picks()]
@@ -532,13 +462,13 @@ def test_c70_projects_on_files_do_not_load_the_portal(tmp_path: Path, make_confi
 # --- copies
 
 
-def test_c9_c12_copies_in_the_overlay_keep_what_the_portal_said(make: Any) -> None:
-    root = make()
+def test_c9_c12_copies_in_the_overlay_keep_what_the_portal_said(portal_root: Any) -> None:
+    root = portal_root()
     theirs = next(each for each in run_of(root).picks if each.meta.portal_metadata.shape_type == "Point")
     mine = run_of(root).new_picks(theirs.pickable_object_name, "1", "ada")
     mine.meta = type(theirs.meta).model_validate({**theirs.meta.model_dump(), "points": theirs.points})
     mine.store()
-    found = run_of(make()).get_picks(user_id="ada")[0]
+    found = run_of(portal_root()).get_picks(user_id="ada")[0]
     assert found.trust_orientation is False
     found.load()
     about = found.meta.portal_metadata
@@ -551,15 +481,15 @@ def test_c9_c12_copies_in_the_overlay_keep_what_the_portal_said(make: Any) -> No
     assert json.loads(Path(found.path).read_text())["portal_metadata"] == document["portal_metadata"]
 
 
-def test_c10_new_picks_say_nothing_about_the_portal_and_upstreams_nulls_survive(make: Any) -> None:
-    run = run_of(make())
+def test_c10_new_picks_say_nothing_about_the_portal_and_upstreams_nulls_survive(portal_root: Any) -> None:
+    run = run_of(portal_root())
     picks = run.new_picks("membrane", "1", "ada")
     picks.from_numpy(np.ones((2, 3)))
     document = json.loads(Path(picks.path).read_text())
     assert "portal_metadata" not in document
     nulls = {"portal_annotation": {"id": None}, "voxel_spacing": None, "portal_author_names": []}
     Path(picks.path).write_text(json.dumps({**document, "portal_metadata": nulls}))
-    again = run_of(make()).get_picks(user_id="ada")[0]
+    again = run_of(portal_root()).get_picks(user_id="ada")[0]
     again.from_numpy(np.zeros((1, 3)))
     assert json.loads(Path(picks.path).read_text())["portal_metadata"] == nulls
     assert not again.meta.portal_metadata

@@ -7,20 +7,16 @@ S3 endpoint (reference copick-portal, 12).
 from __future__ import annotations
 
 import contextlib
-import importlib.util
 import io
 import json
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 import tomoportal.copick as copick
-from tomoportal.server import LiveServer, Settings
-
-HERE = Path(__file__).parent
+from tomoportal.server import LiveServer
 
 # Written for upstream; nothing in it is ours. It cannot read an empty file of points, nor the ids in lines.
 TELL = """
@@ -120,33 +116,17 @@ print(json.dumps(told))
 KNOBS = "import cryoet_data_portal._client\ncryoet_data_portal._client.DEFAULT_URL = sys.argv[1] + '/graphql'\n"
 
 
-def _load(name: str) -> Any:
-    spec = importlib.util.spec_from_file_location(name, HERE / f"{name}.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LiveServer]:
-    archive = _load("portal_project").write_portal_archive(tmp_path_factory.mktemp("archive"))
-    with LiveServer(Settings(archive=str(archive.store.local_path("")))) as live:
-        yield live
-
-
 @pytest.fixture(autouse=True)
-def _environment(server: LiveServer, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setenv("FSSPEC_S3_ENDPOINT_URL", f"{server.url}/s3")
+def _environment(portal: LiveServer, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("FSSPEC_S3_ENDPOINT_URL", f"{portal.url}/s3")
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
 
 
 @pytest.fixture
-def config(server: LiveServer, tmp_path: Path) -> Path:
+def config(portal: LiveServer, tmp_path: Path) -> Path:
     path = tmp_path / "config.json"
     copick.from_czcdp_datasets([10001], str(tmp_path / "overlay"), {"auto_mkdir": True}, output_path=path,
-                               portal_url=server.url)  # fmt: skip
+                               portal_url=portal.url)  # fmt: skip
     return path
 
 
@@ -172,14 +152,14 @@ def on_ours(script: str, **names: Any) -> Any:
     return json.loads(printed.getvalue())
 
 
-def on_upstream(upstream: Any, server: LiveServer, script: str, **names: Any) -> Any:
+def on_upstream(upstream: Any, portal: LiveServer, script: str, **names: Any) -> Any:
     begin = f"import json, sys\n{KNOBS}globals().update(json.loads(sys.argv[2]))\n"
-    return upstream(begin + script, server.url, json.dumps(names))
+    return upstream(begin + script, portal.url, json.dumps(names))
 
 
-def test_a_script_for_upstream_gives_the_same_on_ours(upstream: Any, server: LiveServer, config: Path) -> None:
+def test_a_script_for_upstream_gives_the_same_on_ours(upstream: Any, portal: LiveServer, config: Path) -> None:
     names = {"config": str(config), **sessions(config)}
-    theirs = on_upstream(upstream, server, TELL, **names)
+    theirs = on_upstream(upstream, portal, TELL, **names)
     mine = on_ours(TELL, **names)
     assert sorted(mine) == sorted(theirs)
     for key in theirs:
@@ -188,17 +168,17 @@ def test_a_script_for_upstream_gives_the_same_on_ours(upstream: Any, server: Liv
     assert len([key for key in theirs["1"] if key.startswith(("binary ", "instance "))]) == 2
 
 
-def test_both_write_to_one_overlay_and_nothing_is_doubled(upstream: Any, server: LiveServer, config: Path) -> None:
+def test_both_write_to_one_overlay_and_nothing_is_doubled(upstream: Any, portal: LiveServer, config: Path) -> None:
     names = {"config": str(config), **sessions(config)}
-    on_upstream(upstream, server, WRITE, name="upstream", **names)
+    on_upstream(upstream, portal, WRITE, name="upstream", **names)
     on_ours(WRITE, name="ours", **names)
     mine = on_ours(LIST, **names)
-    assert mine == on_upstream(upstream, server, LIST, **names)
+    assert mine == on_upstream(upstream, portal, LIST, **names)
     assert [each[0] for each in mine[0] if each[0] != "data-portal"] == ["ours", "upstream"]
     assert mine[3] == ["ours", "upstream"]
 
 
-def test_objects_of_datasets_are_those_of_upstream(upstream: Any, server: LiveServer, tmp_path: Path) -> None:
+def test_objects_of_datasets_are_those_of_upstream(upstream: Any, portal: LiveServer, tmp_path: Path) -> None:
     """The same but for labels and colours, which differ from process to process there (C74), and what C80 names."""
     script = """
 import copick
@@ -207,9 +187,9 @@ found = {each.identifier: [each.name, each.is_particle, each.radius, each.pdb_id
          for each in root.config.pickable_objects}
 print(json.dumps([found, root.config.user_id, root.config.dataset_ids]))
 """
-    theirs = on_upstream(upstream, server, script, overlay=str(tmp_path / "a"), output=str(tmp_path / "a.json"))
+    theirs = on_upstream(upstream, portal, script, overlay=str(tmp_path / "a"), output=str(tmp_path / "a.json"))
     root = copick.from_czcdp_datasets(
-        [10002, 10001], str(tmp_path / "b"), user_id="ada", output_path=tmp_path / "b.json", portal_url=server.url
+        [10002, 10001], str(tmp_path / "b"), user_id="ada", output_path=tmp_path / "b.json", portal_url=portal.url
     )
     mine = {
         each.identifier: [each.name, each.is_particle, each.radius, each.pdb_id, each.emdb_id]
@@ -224,16 +204,16 @@ print(json.dumps([found, root.config.user_id, root.config.dataset_ids]))
     assert json.loads((tmp_path / "b.json").read_text()).keys() == {*keys, "portal_url"}
 
 
-def test_upstream_opens_the_config_of_the_command(upstream: Any, server: LiveServer, tmp_path: Path) -> None:
+def test_upstream_opens_the_config_of_the_command(upstream: Any, portal: LiveServer, tmp_path: Path) -> None:
     from tomoportal.cli import main
 
     path = tmp_path / "config.json"
     with pytest.raises(SystemExit) as ended:
         main(["copick", "from-portal", "DS-10001", "--overlay", f"{tmp_path}/overlay", "--output", str(path),
-              "--endpoint", server.url])  # fmt: skip
+              "--endpoint", portal.url])  # fmt: skip
     assert ended.value.code == 0
     told = on_upstream(
-        upstream, server, "import copick\nprint(json.dumps([run.name for run in copick.from_file(config).runs]))",
+        upstream, portal, "import copick\nprint(json.dumps([run.name for run in copick.from_file(config).runs]))",
         config=str(path),
     )  # fmt: skip
     assert told == [run.name for run in copick.from_file(path).runs]
