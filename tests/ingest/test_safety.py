@@ -168,6 +168,7 @@ def test_nothing_is_left_beside_the_archive(
     archive = Archive.open(tmp_path / "archive", create=True)
     report = run_plan(make_plan(config, source, archive), archive, remote)
     assert any(failure.label.startswith("10001/TS_02/") for failure in report.failures)
+    assert used, "the volumes of a remote source lie here while they are converted"
     assert list(scratch.iterdir()) == []
     assert list((tmp_path / "archive/.tomoportal").glob("staging/*")) == []
     for number, value in ((100, 3), (101, 7)):
