@@ -5,7 +5,7 @@ It says everything that is to be done, and each step may be done twice; so whoev
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 import msgspec
@@ -15,6 +15,7 @@ from tomoportal.archive.layout import OWN, Container
 from tomoportal.archive.manifest import ItemRecord, Manifest
 from tomoportal.errors import ArchiveError, NotFoundError, StorageError
 from tomoportal.storage import FileRecord, Lock, Store
+from tomoportal.storage.base import Prepared
 
 __all__ = ["Journal", "apply", "load_manifest", "pending", "resume"]
 
@@ -25,8 +26,8 @@ _VERSION = 1
 class Journal:
     """What one publication does, in this order.
 
-    ``withdraw``: documents that vanish first; ``moves``: files from ``staging`` to their keys; ``deletes``: files that
-    the item no longer has; then the manifest gets ``item`` or loses ``removed``; then ``document`` (key, text).
+    ``withdraw``: documents that vanish first; ``deletes``: files that the item no longer has; ``moves``: files from
+    ``staging`` to their keys; then the manifest gets ``item`` or loses ``removed``; then ``document`` (key, text).
     """
 
     version: int
@@ -77,17 +78,18 @@ def apply(
     ``on_written`` is called once the journal may be there: from then on the staged files are needed.
     """
     lock.check()
-    if journal.staging:
-        store.sync(journal.staging)
     key = layout.journal(container)
-    try:
-        store.put(key, msgspec.json.encode(journal))
-    except StorageError:
-        if store.exists(key):  # a server may fail after it has stored the object
-            on_written()
-        raise
-    on_written()
-    _run(store, container, journal, manifest, lock, [(_staged(journal, each.key), each.key) for each in journal.moves])
+    files = _files(container, journal, manifest)
+    with store.prepare({key: msgspec.json.encode(journal), **files}, near=journal.staging) as prepared:
+        try:
+            prepared.place([key])
+        except StorageError:
+            if store.exists(key):  # a server may fail after it has stored the object
+                on_written()
+            raise
+        on_written()
+        moves = [(_staged(journal, each.key), each.key) for each in journal.moves]
+        _finish(store, container, journal, prepared, files, lock, moves)
 
 
 def resume(store: Store, container: Container, lock: Lock) -> str | None:
@@ -115,7 +117,9 @@ def resume(store: Store, container: Container, lock: Lock) -> str | None:
         journal = _withdrawal(container, journal, manifest)
         store.put(key, msgspec.json.encode(journal))
         moves = []
-    _run(store, container, journal, manifest, lock, moves)
+    files = _files(container, journal, manifest)
+    with store.prepare(files) as prepared:
+        _finish(store, container, journal, prepared, files, lock, moves)
     return "withdrawn" if lost else "finished"
 
 
@@ -133,27 +137,32 @@ def staging_of(store: Store, container: Container) -> str | None:
     return journal.staging.split("/")[2] if journal.staging else None
 
 
-def _run(
+def _files(container: Container, journal: Journal, manifest: Manifest) -> dict[str, bytes]:
+    """What is written last, in this order: the manifest as it will be, and the document."""
+    if journal.removed:
+        manifest.items.pop(journal.removed, None)
+    if journal.item:
+        manifest.items[journal.item.key] = journal.item
+    files = {layout.manifest(container): manifest.dump()}
+    if journal.document:
+        files[journal.document[0]] = journal.document[1].encode()
+    return files
+
+
+def _finish(
     store: Store,
     container: Container,
     journal: Journal,
-    manifest: Manifest,
+    prepared: Prepared,
+    files: Iterable[str],
     lock: Lock,
     moves: list[tuple[str, str]],
 ) -> None:
     if journal.withdraw:
         store.delete_files(journal.withdraw)
-    if moves:
-        store.move_files(moves)
     if journal.deletes:
         store.delete_files(journal.deletes)
-    lock.check()
-    if journal.removed:
-        manifest.items.pop(journal.removed, None)
-    if journal.item:
-        manifest.items[journal.item.key] = journal.item
-    last = [(journal.document[0], journal.document[1].encode())] if journal.document else []
-    store.put_files([(layout.manifest(container), manifest.dump()), *last])
+    prepared.place(list(files), moves=moves, check=lock.check)
     store.delete(layout.journal(container))
     if journal.staging:
         store.delete_tree(journal.staging)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import builtins
 import hashlib
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +15,7 @@ from typing import Protocol
 from tomoportal.errors import NotFoundError, StorageError
 from tomoportal.storage.keys import check_key, check_prefix, join, parent_of
 
-__all__ = ["FileRecord", "Folder", "Lock", "Reading", "Stat", "Store", "SubStore", "Writer", "sha256_of"]
+__all__ = ["FileRecord", "Folder", "Lock", "Prepared", "Reading", "Stat", "Store", "SubStore", "Writer", "sha256_of"]
 
 LOCK_TIMEOUT = 60.0
 """Seconds that :meth:`Store.lock` waits for another holder by default."""
@@ -140,6 +140,40 @@ class Writer(ABC):
 
     @abstractmethod
     def _abort(self) -> None: ...
+
+
+class Prepared:
+    """Small objects on their way; use it as a context manager, so that nothing stays of those that get no name."""
+
+    def __init__(self, store: Store, files: Mapping[str, bytes]) -> None:
+        self._store = store
+        self._files = dict(files)
+
+    def place(
+        self,
+        keys: Sequence[str],
+        *,
+        moves: Sequence[tuple[str, str]] = (),
+        check: Callable[[], None] = lambda: None,
+    ) -> None:
+        """Move objects, call ``check``, then give these keys their content, in this order.
+
+        All of it survives a power cut when this returns.
+        """
+        if moves:
+            self._store.move_files(moves)
+        check()
+        self._store.put_files([(key, self._files.pop(key)) for key in keys])
+
+    def discard(self) -> None:
+        """Forget what got no name."""
+        self._files.clear()
+
+    def __enter__(self) -> Prepared:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.discard()
 
 
 class Store(ABC):
@@ -274,6 +308,15 @@ class Store(ABC):
         """Write small objects, ``(key, data)`` each, in this order; all survive a power cut when it returns."""
         for key, data in files:
             self.put(key, data)
+
+    def prepare(self, files: Mapping[str, bytes], *, near: str | None = None) -> Prepared:
+        """Write small objects that get their names later, so that all of them are flushed at once.
+
+        What lies below the folder ``near`` survives a power cut as well when this returns.
+        """
+        if near is not None:
+            self.sync(near)
+        return Prepared(self, files)
 
     @abstractmethod
     def open_writer(self, key: str, *, durable: bool = True) -> Writer:

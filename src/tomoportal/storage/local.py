@@ -12,18 +12,19 @@ import os
 import shutil
 import stat
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, suppress
 from io import RawIOBase
 from pathlib import Path
 from typing import BinaryIO, TypeVar
 
 from tomoportal.errors import ConflictError, NotFoundError, StorageError
-from tomoportal.storage.base import LOCK_TIMEOUT, Folder, Lock, Stat, Store, Writer
+from tomoportal.storage.base import LOCK_TIMEOUT, Folder, Lock, Prepared, Stat, Store, Writer
 from tomoportal.storage.file_locks import file_lock
 from tomoportal.storage.flush import flush_files, flush_paths
 from tomoportal.storage.keys import check_key, check_prefix, join, parent_of
 from tomoportal.storage.local_listing import TEMPORARY, Listing, stat_of, version_tag
+from tomoportal.storage.local_writing import LocalPrepared, LocalWriter
 from tomoportal.storage.os_errors import explained, file_in_the_way, reading
 from tomoportal.storage.owners import is_abandoned, new_token
 
@@ -201,33 +202,35 @@ class LocalStore(Store):
             return etag
 
     def put_files(self, files: Iterable[tuple[str, bytes]]) -> None:
-        made: list[tuple[str, str]] = []
+        pairs = list(files)
+        with self.prepare(dict(pairs)) as prepared:
+            prepared.place(list(dict(pairs)))
+
+    def prepare(self, files: Mapping[str, bytes], *, near: str | None = None) -> Prepared:
+        aside = self._folder(near) if near is not None and self.is_folder(near) else None
+        prepared = LocalPrepared(self, files)
         try:
-            for key, data in files:
-                path = self._writable(key)
-                with explained(key):
-                    temporary, file = self._create_beside(path)
-                    made.append((temporary, path))
-                    with file:
-                        file.write(data)
-            with explained(key if made else "."):
-                flush_paths(temporary for temporary, _ in made)
-                for temporary, path in made:
-                    self._rename(temporary, path)
-                flush_paths({os.path.dirname(path) for _, path in made})
+            for key, data in files.items():
+                prepared.write(key, self._writable(key), data, aside)
+            with explained(near or "."):
+                if aside is not None:
+                    flush_files(aside)
+                else:
+                    flush_paths(prepared.temporaries)
         except BaseException:
-            for temporary, _ in made:
-                self._forget(temporary)
+            prepared.discard()
             raise
+        return prepared
 
     def open_writer(self, key: str, *, durable: bool = True) -> Writer:
         path = self._writable(key)
         with explained(key):
             temporary, file = self._create_beside(path)
-        return _LocalWriter(self, key, path, temporary, file, durable)
+        return LocalWriter(self, key, path, temporary, file, durable)
 
-    def _create_beside(self, path: str) -> tuple[str, BinaryIO]:
-        folder = os.path.dirname(path)
+    def _create_beside(self, path: str, folder: str | None = None) -> tuple[str, BinaryIO]:
+        """A file that is to become ``path``, in its folder or another one of the same file system."""
+        folder = folder or os.path.dirname(path)
         if os.path.isdir(path):
             raise IsADirectoryError(errno.EISDIR, "is a folder", path)
         temporary = f"{folder}/{TEMPORARY}{new_token()}"
@@ -369,14 +372,19 @@ class LocalStore(Store):
         return True
 
     def move_files(self, pairs: Iterable[tuple[str, str]]) -> None:
+        targets = self._move_all(pairs)
+        with explained(parent_of(targets[-1]) if targets else "."):
+            flush_paths({os.path.dirname(path) for path in targets})
+
+    def _move_all(self, pairs: Iterable[tuple[str, str]]) -> builtins.list[str]:
+        """Move files; returns the paths of what has a new place, whose folders are to be flushed."""
         files = dict(pairs)
         targets: list[str] = []
         for start, end, keys in _common_folders(files):
             for key in self._move_tree(start, end, keys, targets):
                 del files[key]
         targets.extend(self._move_file(source, target) for source, target in files.items())
-        with explained(parent_of(targets[-1]) if targets else "."):
-            flush_paths({os.path.dirname(path) for path in targets})
+        return targets
 
     def _move_tree(
         self, start: str, end: str, keys: builtins.list[str], targets: builtins.list[str]
@@ -388,8 +396,9 @@ class LocalStore(Store):
         """
         path = self._writable(end)
         if not os.path.lexists(path):
-            whole = set(keys) == {stat.key for stat in self.list(start)}
-            if not whole or not self._move_folder(self._writable(start), path, end):
+            source = self._writable(start)
+            there = {f"{start}{folder[len(source) :]}/{name}" for folder, _, names in os.walk(source) for name in names}
+            if there != set(keys) or not self._move_folder(source, path, end):  # nobody's temporary file goes along
                 return []
             targets.append(path)
             return keys
@@ -435,35 +444,6 @@ class LocalStore(Store):
         if self.read_only:
             raise StorageError("the store was opened read-only", where=name, fix="open it without read_only")
         return file_lock(self._path(f"{_OWN}/locks/{check_key(name)}.lock"), name, timeout)
-
-
-class _LocalWriter(Writer):
-    def __init__(self, store: LocalStore, key: str, path: str, temporary: str, file: BinaryIO, durable: bool) -> None:
-        super().__init__(key)
-        self._store, self._path, self._temporary, self._file, self._durable = store, path, temporary, file, durable
-
-    def _write(self, view: memoryview) -> None:
-        with explained(self.key):
-            self._file.write(view)
-
-    def _commit(self) -> None:
-        with explained(self.key):
-            try:
-                with self._file:
-                    self._file.flush()
-                    if self._durable:
-                        os.fsync(self._file.fileno())
-                self._store._rename(self._temporary, self._path)
-            except BaseException:
-                self._store._forget(self._temporary)
-                raise
-            if self._durable:
-                flush_paths([os.path.dirname(self._path)])
-
-    def _abort(self) -> None:
-        with suppress(OSError):  # a full disk refuses the rest of the buffer, too
-            self._file.close()
-        self._store._forget(self._temporary)
 
 
 def _reopen(root: str, read_only: bool, follow_links: bool) -> LocalStore:

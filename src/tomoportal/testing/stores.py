@@ -413,6 +413,19 @@ class StoreTests:
             store.put_files([("a/2", b""), ("a/../3", b"")])
         assert "a/3" not in _keys(store)
 
+    def test_prepared_files_appear_when_they_are_placed(self, store: Store) -> None:
+        store.put("staging/x/1", b"1", durable=False)
+        store.put("a/old", b"old")
+        with store.prepare({"a/old": b"new", "b/c/2": b"2", "d/3": b"3"}, near="staging") as prepared:
+            assert _keys(store) == ["a/old", "staging/x/1"]
+            assert store.get("a/old") == b"old"
+            prepared.place(["b/c/2"])
+            assert _keys(store) == ["a/old", "b/c/2", "staging/x/1"]
+            moved: list[list[str]] = []
+            prepared.place(["a/old"], moves=[("staging/x/1", "m/x/1")], check=lambda: moved.append(_keys(store)))
+        assert moved == [["a/old", "b/c/2", "m/x/1"]]
+        assert {key: store.get(key) for key in _keys(store)} == {"a/old": b"new", "b/c/2": b"2", "m/x/1": b"1"}
+
     def test_many_files_move_and_vanish_at_once(self, store: Store) -> None:
         keys = [f"x/{number % 3}/{number}" for number in range(40)]
         for key in keys:

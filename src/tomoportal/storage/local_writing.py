@@ -1,0 +1,100 @@
+"""Files on their way into a folder: written under temporary names, flushed, renamed."""
+
+from __future__ import annotations
+
+import errno
+import os
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from functools import partial
+from typing import TYPE_CHECKING, BinaryIO
+
+from tomoportal.storage.base import Prepared, Writer
+from tomoportal.storage.flush import flush_paths
+from tomoportal.storage.os_errors import explained
+
+if TYPE_CHECKING:
+    from tomoportal.storage.local import LocalStore
+
+__all__ = ["LocalPrepared", "LocalWriter"]
+
+
+class LocalWriter(Writer):
+    def __init__(self, store: LocalStore, key: str, path: str, temporary: str, file: BinaryIO, durable: bool) -> None:
+        super().__init__(key)
+        self._store, self._path, self._temporary, self._file, self._durable = store, path, temporary, file, durable
+
+    def _write(self, view: memoryview) -> None:
+        with explained(self.key):
+            self._file.write(view)
+
+    def _commit(self) -> None:
+        with explained(self.key):
+            try:
+                with self._file:
+                    self._file.flush()
+                    if self._durable:
+                        os.fsync(self._file.fileno())
+                self._store._rename(self._temporary, self._path)
+            except BaseException:
+                self._store._forget(self._temporary)
+                raise
+            if self._durable:
+                flush_paths([os.path.dirname(self._path)])
+
+    def _abort(self) -> None:
+        with suppress(OSError):  # a full disk refuses the rest of the buffer, too
+            self._file.close()
+        self._store._forget(self._temporary)
+
+
+class LocalPrepared(Prepared):
+    """Temporary files, flushed together by :meth:`LocalStore.prepare`."""
+
+    def __init__(self, store: LocalStore, files: Mapping[str, bytes]) -> None:
+        super().__init__(store, files)
+        self._local = store
+        self._paths: dict[str, tuple[str, str]] = {}
+
+    @property
+    def temporaries(self) -> list[str]:
+        """Paths of the files that have no name yet."""
+        return [temporary for temporary, _ in self._paths.values()]
+
+    def write(self, key: str, path: str, data: bytes, folder: str | None) -> None:
+        """Write the file that becomes ``path``, in ``folder`` (its own without one)."""
+        with explained(key):
+            temporary, file = self._local._create_beside(path, folder)
+            self._paths[key] = temporary, path
+            with file:
+                file.write(data)
+
+    def place(
+        self,
+        keys: Sequence[str],
+        *,
+        moves: Sequence[tuple[str, str]] = (),
+        check: Callable[[], None] = lambda: None,
+    ) -> None:
+        changed = {os.path.dirname(path) for path in self._local._move_all(moves)} if moves else set()
+        check()
+        for key in keys:
+            temporary, path = self._paths[key]
+            with explained(key):
+                try:
+                    self._local._in_folder(os.path.dirname(path), partial(self._local._rename, temporary, path))
+                except OSError as error:
+                    if error.errno != errno.EXDEV:
+                        raise
+                    self._local.put(key, self._files[key])  # its folder is on another file system
+                    continue
+            del self._paths[key]
+            changed.add(os.path.dirname(path))
+        with explained(keys[-1] if keys else "."):
+            flush_paths(changed)
+
+    def discard(self) -> None:
+        super().discard()
+        for temporary in self.temporaries:
+            self._local._forget(temporary)
+        self._paths.clear()
