@@ -418,6 +418,18 @@ def test_points_without_orientation_are_not_trusted(run: Run, project: Path, tmp
     assert (ran.code, "--voxel-size" in ran.err) == (1, True)
 
 
+def test_a_plain_table_is_in_voxels_only_if_that_is_said(run: Run, project: Path, tmp_path: Path) -> None:
+    (tmp_path / "TS_001.csv").write_text("x,y,z\n1,2,3\n")
+    add = ("add", "picks", "TS_001.csv", "--object-name", "ribosome")
+    unclear = run(*add, "--voxel-size", "10")
+    assert (unclear.code, "csv_plain" in unclear.err) == (1, True)
+    assert run(*add).code == 0
+    assert run(*add, "--voxel-size", "10", "--file-type", "csv_plain", "--session-id", "2").code == 0
+    (tmp_path / "TS_002.csv").write_text("1,2,3\n")
+    assert run("add", "picks", "TS_002.csv", "--object-name", "ribosome", "--voxel-size", "10").code == 0
+    assert [each.numpy()[0][0].tolist() for each in opened(project).picks()] == [[1, 2, 3], [10, 20, 30], [10, 20, 30]]
+
+
 def test_bad_picks_leave_no_trace(run: Run, project: Path, tmp_path: Path) -> None:
     (tmp_path / "TS_001.csv").write_text("x,y,z\n1,2,3\n")
     (tmp_path / "TS_002.csv").write_text("x,y,z\n1,2,nan\n")

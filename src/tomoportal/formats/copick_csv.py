@@ -17,16 +17,31 @@ from tomoportal.errors import FormatError
 from tomoportal.formats.poses import Poses
 from tomoportal.formats.rows import finite, whole
 
-__all__ = ["copick_csv_poses", "is_copick_csv", "write_copick_csv"]
+__all__ = ["copick_csv_poses", "has_header", "is_copick_csv", "is_whole_csv", "write_copick_csv"]
 
 _PLACE = ("x", "y", "z")
 _TRANSFORM = tuple(f"transform_{row}{column}" for row in range(4) for column in range(4))
 
 
+def _first_line(data: bytes) -> list[str]:
+    lines = data[:10_000].decode("utf-8-sig", "replace").splitlines()[:1]
+    return [cell.strip() for cell in lines[0].split(",")] if lines else []
+
+
 def is_copick_csv(data: bytes) -> bool:
     """Whether the first line names columns x, y and z."""
-    header = data[:10_000].decode("utf-8-sig", "replace").splitlines()[:1]
-    return bool(header) and set(_PLACE) <= {cell.strip() for cell in header[0].split(",")}
+    return set(_PLACE) <= set(_first_line(data))
+
+
+def is_whole_csv(data: bytes) -> bool:
+    """Whether the table says more than x, y and z: a run or a transformation, which no other program writes so."""
+    return bool({"run_name", _TRANSFORM[0]} & set(_first_line(data)))
+
+
+def has_header(data: bytes) -> bool:
+    """Whether the first line holds words instead of numbers."""
+    cells = _first_line(data)
+    return bool(cells) and finite(cells[0]) is None
 
 
 def copick_csv_poses(data: bytes, name: str) -> dict[str, Poses]:

@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from tomoportal.copick.exchange.index_maps import read_bytes
 from tomoportal.errors import FormatError
-from tomoportal.formats.copick_csv import copick_csv_poses, is_copick_csv
+from tomoportal.formats.copick_csv import copick_csv_poses, has_header, is_copick_csv, is_whole_csv
 from tomoportal.formats.dynamo import dynamo_poses
 from tomoportal.formats.imod_model import imod_poses
 from tomoportal.formats.motivelist import motivelist_poses
@@ -121,6 +121,12 @@ def read_particles(path: Path, file_type: str, options: ReadOptions, *, run: str
         }
         return Particles({}, numbered[file_type](), oriented=True)
     if file_type == "csv":
+        if options.voxel_size is not None and not is_whole_csv(data):
+            raise FormatError(
+                "The table names x, y and z, which are Å in copick's tables, but a voxel size is given.",
+                where=name,
+                fix="leave --voxel-size out, or say --file-type csv_plain if the numbers are voxels",
+            )
         return Particles(copick_csv_poses(data, name), {}, oriented=b"transform_00" in data[:1000])
     if file_type == "star":
         return _relion(read_star(data, name), options, run)
@@ -163,7 +169,10 @@ def _relion(star: StarFile, options: ReadOptions, run: str) -> Particles:
 
 def _registered(file_type: str, data: bytes, name: str, options: ReadOptions, run: str) -> Particles:
     """As ingestion reads it; of the shapes that the format has the first that the file can fill."""
-    known = POINT_FORMATS[_REGISTERED[file_type]]
+    kind = _REGISTERED[file_type]
+    if kind == "csv" and has_header(data):
+        kind = "csv_with_header"
+    known = POINT_FORMATS[kind]
     source: Any = read_star(data, name) if known.star else data
     shapes = [options.shape] if options.shape else [shape for shape in _BEST if shape in known.shapes]
     last: FormatError | None = None
