@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from tomoportal.copick.meshes import CopickMesh, CopickMeshMeta
     from tomoportal.copick.names import sanitize_name
     from tomoportal.copick.objects import CopickObject
-    from tomoportal.copick.opening import from_file, from_string, new_config
+    from tomoportal.copick.opening import from_croissant, from_file, from_string, new_config
     from tomoportal.copick.picks import CopickPicks, PickArrays, PicksDifference
     from tomoportal.copick.points import CopickLocation, CopickPicksFile, CopickPoint
     from tomoportal.copick.portal.opening import from_czcdp_datasets
@@ -62,7 +62,7 @@ _HOMES = {
     "meshes": ("CopickMesh", "CopickMeshMeta"),
     "names": ("sanitize_name",),
     "objects": ("CopickObject",),
-    "opening": ("from_file", "from_string", "new_config"),
+    "opening": ("from_croissant", "from_file", "from_string", "new_config"),
     "picks": ("CopickPicks", "PickArrays", "PicksDifference"),
     "points": ("CopickLocation", "CopickPicksFile", "CopickPoint"),
     "portal.opening": ("from_czcdp_datasets",),
@@ -122,6 +122,7 @@ __all__ = [
     "Version",
     "__version__",
     "expand_output_uri",
+    "from_croissant",
     "from_czcdp_datasets",
     "from_file",
     "from_string",

@@ -32,7 +32,11 @@ COPICK_METADATA_NAMESPACE: Final = "copick"
 FILAMENT_METADATA_KEY: Final = "filament"
 RESERVED_NAME_SUFFIXES: Final = ("-multilabel",)
 _TYPES: Final = "'filesystem', 'cryoet_data_portal', and 'mlcroissant'"
-_HOMES: Final = {"filesystem": "config:CopickConfigFSSpec", "cryoet_data_portal": "portal.config:CopickConfigCDP"}
+_HOMES: Final = {
+    "filesystem": "config:CopickConfigFSSpec",
+    "cryoet_data_portal": "portal.config:CopickConfigCDP",
+    "mlcroissant": "croissant.root:CopickConfigMLCroissant",
+}
 _HINT: Final = "Use copick.escape.sanitize_name() to clean it."
 _COMMENTS: Final = re.compile(r'("(?:[^"\\\n]|\\.)*")|//[^\n]*|/\*.*?\*/', re.DOTALL)
 _TRAILING_COMMAS: Final = re.compile(r'("(?:[^"\\\n]|\\.)*")|,(?=\s*[}\]])', re.DOTALL)
@@ -258,12 +262,6 @@ def load_config(text: str, where: str = "config") -> CopickConfig:
 
 def _class_of(kind: str, where: str) -> type[CopickConfig]:
     """The config class of a back end, whose module is loaded when a project of that type is opened (C70)."""
-    if kind == "mlcroissant":
-        raise AnnotationError(
-            f"projects of the type {kind!r} cannot be opened by this version",
-            where=where,
-            fix="open a project of the type 'filesystem', or install a newer tomoportal",
-        )
     if kind not in _HOMES:
         raise AnnotationError(f"Unknown config_type: {kind}. Supported types are {_TYPES}.", where=where)
     module, _, name = _HOMES[kind].partition(":")

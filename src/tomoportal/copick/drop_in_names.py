@@ -26,7 +26,7 @@ _CURVES: Final = (
     "evaluate_curve", "median_spacing", "reverse_knots",
 )  # fmt: skip
 _OPENING: Final = {
-    **_names("opening", "from_file", "from_string", "new_config"),
+    **_names("opening", "from_croissant", "from_file", "from_string", "new_config"),
     **_names("portal.opening", "from_czcdp_datasets"),
 }
 _MODELS: Final[Names] = {
@@ -94,6 +94,9 @@ _UTIL: Final[dict[str, Names]] = {
         **_names("uri_expansion", "expand_output_uri"),
     },
 }  # fmt: skip
+_CROISSANT: Final = (
+    "CROISSANT_CONTEXT", "CSV_SCHEMA", "RECORDSET_ORDER", "SPLITS_RECORDSET_ID", "STANDARD_SPLIT_URIS",
+)  # fmt: skip
 _OPS: Final[dict[str, Names]] = {
     "copick.ops": {},
     "copick.ops._markdown": _names(
@@ -104,6 +107,11 @@ _OPS: Final[dict[str, Names]] = {
         "operations.adding", "add_features", "add_object", "add_object_volume", "add_run", "add_tomogram",
         "add_voxelspacing", "get_or_create_run", "get_or_create_voxelspacing",
     ),
+    "copick.ops.croissant": {
+        **_names("croissant.exporting", "append_croissant", "export_croissant"),
+        **_names("croissant.splits", "set_splits"),
+        **_names("croissant.schema", "CONFORMS_TO", *_CROISSANT),
+    },
     "copick.ops.get": _names(
         "operations.getting", "get_features", "get_meshes", "get_picks", "get_runs", "get_segmentations",
         "get_tomograms", "get_voxelspacings",
@@ -165,6 +173,12 @@ MODULES: Final[dict[str, Names]] = {
         **{f"Copick{name}FSSpec": (home, f"Copick{name}") for name, home in _HOME.items()},
         **_names("config", "CopickConfigFSSpec"),
         **_names("annotation_lists", "query_filament_files"),
+    },
+    "copick.impl.mlcroissant": {
+        **{f"Copick{name}MLC": (home, f"Copick{name}") for name, home in _HOME.items() if name != "Filaments"},
+        **_names("croissant.root", "CopickConfigMLCroissant", "CopickRootMLC", "CopickRunMLC"),
+        **_names("croissant.index", "CroissantIndex"),
+        **_names("croissant.schema", *_CROISSANT, "schema_field", "segmentation_recordset"),
     },
     "copick.impl.overlay": {
         f"Copick{name}Overlay": (home, f"Copick{name}") for name, home in _HOME.items() if name != "Root"

@@ -14,7 +14,7 @@ from tomoportal.copick.root import CopickRoot
 from tomoportal.errors import NotFoundError
 from tomoportal.storage import Store, open_store
 
-__all__ = ["from_file", "from_string", "new_config", "open_project", "read_config", "write_config"]
+__all__ = ["from_croissant", "from_file", "from_string", "new_config", "open_project", "read_config", "write_config"]
 
 
 def from_string(data: str) -> CopickRoot:
@@ -25,6 +25,36 @@ def from_string(data: str) -> CopickRoot:
 def from_file(path: str | os.PathLike[str]) -> CopickRoot:
     """The project of a config file: a local path, or any address."""
     return open_project(load_config(read_config(os.fspath(path)), os.fspath(path)))
+
+
+def from_croissant(
+    croissant_url: str,
+    overlay_root: str | None = None,
+    croissant_base_url: str | None = None,
+    overlay_fs_args: dict[str, Any] | None = None,
+    croissant_fs_args: dict[str, Any] | None = None,
+    static_fs_args: dict[str, Any] | None = None,
+    output_path: str | os.PathLike[str] | None = None,
+) -> CopickRoot:
+    """The project that a Croissant manifest describes, with an overlay for changes if one is given.
+
+    The config is written to ``output_path`` if that is given.
+    """
+    from tomoportal.copick.croissant.root import CopickConfigMLCroissant, CopickRootMLC
+
+    config = CopickConfigMLCroissant(
+        pickable_objects=[],
+        croissant_url=croissant_url,
+        croissant_base_url=croissant_base_url,
+        overlay_root=overlay_root,
+        overlay_fs_args=overlay_fs_args or {},
+        croissant_fs_args=croissant_fs_args or {},
+        static_fs_args=static_fs_args or {},
+    )
+    root = CopickRootMLC(config)
+    if output_path is not None:
+        root.save_config(output_path)
+    return root
 
 
 def open_project(config: CopickConfig) -> CopickRoot:

@@ -1,0 +1,159 @@
+"""Projects whose config names a manifest (``config_type`` ``mlcroissant``)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any, ClassVar, Literal
+
+from pydantic import Field
+
+from tomoportal.copick.config import CopickConfig, PickableObject
+from tomoportal.copick.croissant.index import CroissantIndex
+from tomoportal.copick.croissant.store import CroissantSource
+from tomoportal.copick.root import CopickRoot, Place
+from tomoportal.copick.runs import CopickRun, CopickRunMeta
+from tomoportal.copick.sources import Source, open_source
+from tomoportal.errors import UnknownNameError
+
+__all__ = ["CopickConfigMLCroissant", "CopickRootMLC", "CopickRunMLC"]
+
+
+class CopickConfigMLCroissant(CopickConfig):
+    """A manifest at ``croissant_url``. With an overlay it is only read (mode B), else changes go into it (mode A)."""
+
+    ROOT: ClassVar[str] = "croissant.root:CopickRootMLC"
+
+    config_type: Literal["mlcroissant"] = "mlcroissant"
+    croissant_url: str
+    croissant_base_url: str | None = None
+    overlay_root: str | None = None
+    overlay_fs_args: dict[str, Any] | None = Field(default_factory=dict)
+    croissant_fs_args: dict[str, Any] | None = Field(default_factory=dict)
+    static_fs_args: dict[str, Any] | None = Field(default_factory=dict)
+
+
+class CopickRunMLC(CopickRun):
+    """A run of a manifest; its split can be set."""
+
+    root: CopickRootMLC
+
+    @property
+    def split(self) -> str | None:
+        """The split that the run belongs to: train, val, test, …"""
+        return self.root.index.get_split(self.name)
+
+    @split.setter
+    def split(self, value: str | None) -> None:
+        self.root._writable_index().set_split(self.name, value)
+
+
+class CopickRootMLC(CopickRoot):
+    """A project of a manifest. What the manifest says of the project's config counts."""
+
+    config: CopickConfigMLCroissant
+
+    def __init__(self, config: CopickConfigMLCroissant) -> None:
+        self.index = CroissantIndex.from_url(
+            config.croissant_url,
+            base_url_override=config.croissant_base_url,
+            fs_args=config.croissant_fs_args,
+            static_fs_args=config.static_fs_args,
+        )
+        known = self.index.config_block
+        for key in ("name", "description", "version", "user_id", "session_id"):
+            if known.get(key) is not None:
+                setattr(config, key, known[key])
+        if not config.pickable_objects:
+            objects = known.get("pickable_objects") or ()
+            config.pickable_objects = [PickableObject.model_validate(each) for each in objects]
+        super().__init__(config)
+
+    @property
+    def mode(self) -> str:
+        """``"A"``: changes go into the manifest; ``"B"``: into an overlay."""
+        return "B" if self.config.overlay_root else "A"
+
+    def _open(self) -> None:
+        static = CroissantSource.of_index(self.index, read_only=self.mode == "B" or self._is_anonymous)
+        self._static: Source | None = None
+        if self.config.overlay_root:
+            self._overlay = open_source(self.config.overlay_root, self.config.overlay_fs_args, read_only=False)
+            self._static = static
+        else:
+            self._overlay = static
+        self.static_is_overlay = self._static is None
+        self._sources = (self._overlay,) if self._static is None else (self._static, self._overlay)
+
+    @property
+    def _is_anonymous(self) -> bool:
+        return bool(self.index.static_fs_args.get("anon"))
+
+    def _places(self) -> tuple[Place, Place | None]:
+        base = (self.index.base_url, self.index.static_fs_args)
+        if self.config.overlay_root:
+            return (self.config.overlay_root, self.config.overlay_fs_args), base
+        return base, None
+
+    def _run_factory(self) -> tuple[type[CopickRun], type[CopickRunMeta]]:
+        return CopickRunMLC, CopickRunMeta
+
+    def refresh(self) -> None:
+        """Read the manifest again, and forget every list."""
+        self.index.reload()
+        super().refresh()
+
+    # --- the tables
+
+    def _writable_index(self) -> CroissantIndex:
+        if self.mode == "B" or self._is_anonymous:
+            self._source_of_manifest().refuse_if_read_only("change the manifest")
+        return self.index
+
+    def _source_of_manifest(self) -> Source:
+        return self._static or self._overlay
+
+    def sync(self) -> None:
+        """Write the changes of the tables that :meth:`batch` held back."""
+        self.index.commit()
+
+    @contextmanager
+    def batch(self) -> Iterator[CopickRootMLC]:
+        """Write the tables once, at the end of the ``with`` block."""
+        self.index.defer_commit()
+        try:
+            yield self
+        finally:
+            self.index.resume_commit()
+
+    @property
+    def splits(self) -> dict[str, list[str]]:
+        """Split → its runs."""
+        return self.index.get_all_splits()
+
+    def get_runs_in_split(self, split_name: str) -> list[CopickRun]:
+        """The runs of a split, sorted by name."""
+        found = [self.get_run(run) for run in self.splits.get(split_name, [])]
+        return [run for run in found if run is not None]
+
+    def set_splits(self, mapping: Mapping[str, Any], *, clear_existing: bool = False) -> None:
+        """Give runs their splits: split → runs. Raises :class:`AnnotationError` for runs that are unknown or in two."""
+        from tomoportal.copick.croissant.splits import checked_splits
+
+        index = self._writable_index()
+        wanted = checked_splits(index.runs_by_name, mapping)
+        with self.batch():
+            if clear_existing:
+                self.clear_splits()
+            for run, split in wanted.items():
+                index.set_split(run, split)
+
+    def clear_splits(self, runs: list[str] | None = None) -> None:
+        """Take runs, or all of them, out of their splits."""
+        index = self._writable_index()
+        known = index.runs_by_name
+        for run in known if runs is None else runs:
+            if run not in known:
+                raise UnknownNameError(f"Run '{run}' is not in the Croissant index.", fix="correct the name")
+            if index.get_split(run) is not None:
+                index.clear_split(run)
