@@ -207,7 +207,7 @@ def convert(volume: Any, store: Any, name: str, kind: Any) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--repeat", type=int, default=3)
-    parser.add_argument("--output", type=Path)
+    parser.add_argument("--output", type=Path, default=Path(__file__).parent / "results" / "annotations.md")
     parser.add_argument("--run", nargs=2, metavar=("NAME", "FOLDER"), help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.run:
@@ -215,6 +215,8 @@ def main() -> None:
         return
     zarr_source()
     lines = [
+        "# Annotations",
+        "",
         f"{os.cpu_count()} × {platform.machine()}, Python {platform.python_version()}, NumPy {np.__version__};"
         f" fastest of {options.repeat}; `jobs=1`.",
         "",
@@ -236,8 +238,7 @@ def main() -> None:
         lines.append(f"| {title} | {best['cpu']:.2f} | {best['wall']:.2f} | {memory:.0f} | {goal} |")
     text = "\n".join(lines) + "\n"
     print(text)
-    if options.output:
-        options.output.write_text(text)
+    options.output.write_text(text)
 
 
 if __name__ == "__main__":

@@ -206,3 +206,26 @@ def test_objects_of_a_run_have_colours_of_their_own(raw: Path, edit: Edit, inges
     points, lines, membrane, vesicle = colors()
     assert points == lines
     assert len({points, membrane, vesicle}) == 3
+
+
+def test_surfaces_of_masks_on_demand(raw: Path, edit: Edit, ingest: Ingest, tmp_path: Path) -> None:
+    """``--meshes``: the mask's layer gets its surface, for viewers without our server; nothing else is made anew."""
+    config = edit(raw, _only(1))
+    assert ingest(config, tmp_path / "archive").ok
+    folder = tmp_path / "archive" / LAYERS / "100-membrane-1.0_segmentationmask"
+    assert not folder.exists()
+    report = ingest(config, tmp_path / "archive", meshes=True)
+    assert {result.label.split("/")[2] for result in report.results if result.outcome == "replaced"} == {
+        "annotation",
+        "viewer_config",
+        "key_photos",
+    }
+    vertices, _ = _fragment(folder)
+    # The mask is the box 3…8, 6…17, 8…23 (z, y, x); voxels reach half a voxel further.
+    np.testing.assert_allclose([vertices.min(axis=0), vertices.max(axis=0)], [(7.5, 5.5, 2.5), (23.5, 17.5, 8.5)])
+    _, mask = _state(tmp_path / "archive")
+    assert [source["url"].partition("://")[0] for source in mask["source"]] == ["zarr", "precomputed"]
+    assert mask["source"][1]["url"] == f"precomputed://archive://{LAYERS}/100-membrane-1.0_segmentationmask/"
+    assert ingest(config, tmp_path / "archive", meshes=True).counts["replaced"] == 0
+    assert ingest(config, tmp_path / "archive").ok
+    assert not folder.exists()

@@ -27,6 +27,7 @@ _LONGEST = 100
 @click.option("--chunk-size", type=click.IntRange(min=4), metavar="N", help="As in `tomoportal ingest`.")
 @click.option("--ngff", type=click.Choice(["0.4", "0.5"]), default="0.4", help="As in `tomoportal ingest`.")
 @click.option("--dtype", type=click.Choice(["float32"]), help="As in `tomoportal ingest`.")
+@click.option("--meshes", is_flag=True, help="As in `tomoportal ingest`.")
 @click.option("--fast", is_flag=True, help="Convert no volumes: tell only what their items follow from.")
 @click.option("--prune", is_flag=True, help="Count what `ingest --prune` would remove.")
 @click.option("--json", "as_json", is_flag=True, help="Print the comparison as JSON.")
@@ -38,6 +39,7 @@ def command(
     chunk_size: int | None,
     ngff: Literal["0.4", "0.5"],
     dtype: str | None,
+    meshes: bool,
     fast: bool,
     prune: bool,
     as_json: bool,
@@ -61,7 +63,7 @@ def command(
         follow_links=follow_links,
     )
     archive = plan_archive(archive_url)
-    plan = make_plan(loaded, source, archive, Options(chunk_size, dtype, ngff))
+    plan = make_plan(loaded, source, archive, Options(chunk_size, dtype, ngff, meshes))
     with progress_bar("compare", quiet=as_json) as progress:
         diff = compare(plan, archive, source.store, fast=fast, prune=prune, progress=progress)
     if as_json:

@@ -48,6 +48,11 @@ _HELD_UP = 5
 @click.option(
     "--dtype", type=click.Choice(["float32"]), help="Store volumes as float32 instead of the type of the source."
 )
+@click.option(
+    "--meshes",
+    is_flag=True,
+    help="Write the surfaces of masks for other viewers; the portal makes them when they are looked at.",
+)
 @click.option("--prune", "prune_stale", is_flag=True, help="Remove what is on record and no longer in the config.")
 @click.option(
     "--log",
@@ -69,6 +74,7 @@ def command(
     chunk_size: int | None,
     ngff: Literal["0.4", "0.5"],
     dtype: str | None,
+    meshes: bool,
     prune_stale: bool,
     log_file: str | None,
     as_json: bool,
@@ -93,7 +99,7 @@ def command(
         follow_links=follow_links,
     )
     archive = plan_archive(archive_url) if plan_only else Archive.open(archive_url, create=True)
-    plan = make_plan(loaded, source, archive, Options(chunk_size, dtype, ngff))
+    plan = make_plan(loaded, source, archive, Options(chunk_size, dtype, ngff, meshes))
     if plan_only:
         if as_json:
             print_json(plan.to_json())

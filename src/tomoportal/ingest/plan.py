@@ -32,14 +32,18 @@ class Options:
     dtype: str | None = None
     ngff: Literal["0.4", "0.5"] = "0.4"
     """Version of OME-Zarr: 0.4 (Zarr version 2), or 0.5 (Zarr version 3, sharded)."""
+    meshes: bool = False
+    """Write the surfaces of semantic masks too, for viewers that have no server of ours."""
 
     def digest_part(self, *, with_dtype: bool = True) -> dict[str, Any]:
-        """The options as they enter input digests of volumes; ``dtype`` does not concern masks."""
+        """The options as they enter input digests: ``dtype`` does not concern masks, ``meshes`` only them."""
         part: dict[str, Any] = {"chunk_size": self.chunk_size or _CHUNK_SIZES[self.ngff]}
         if with_dtype:
             part["dtype"] = self.dtype
         if self.ngff != "0.4":
             part["ngff"] = self.ngff
+        if self.meshes and not with_dtype:
+            part["meshes"] = True
         return part
 
 

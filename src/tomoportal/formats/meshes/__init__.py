@@ -8,6 +8,7 @@ from __future__ import annotations
 from tomoportal.errors import FormatError
 from tomoportal.formats.meshes.glb import glb_mesh, write_glb
 from tomoportal.formats.meshes.hff import hff_mesh
+from tomoportal.formats.meshes.labels import label_surface
 from tomoportal.formats.meshes.mesh import Mesh, joined, outside_volume
 from tomoportal.formats.meshes.obj import obj_mesh
 from tomoportal.formats.meshes.placing import placed, simplified
@@ -22,6 +23,7 @@ __all__ = [
     "glb_mesh",
     "hff_mesh",
     "joined",
+    "label_surface",
     "mask_surface",
     "mesh_format",
     "obj_mesh",

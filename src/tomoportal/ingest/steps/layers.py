@@ -37,8 +37,8 @@ class AnnotationFile:
     spacing: float
     object_name: str
     color: str
-    has_mesh: bool
-    """Whether the viewer has a mesh to draw at its oriented points."""
+    mesh: str | None
+    """Folder of the mesh at its oriented points, or of the surface of its mask, if the archive has it."""
 
     @property
     def key(self) -> str:
@@ -108,10 +108,11 @@ def _annotations(item: Item, bench: Bench, records: list[ItemRecord]) -> list[An
                 place.spacing or 0.0,
                 str(target["name"]),
                 color,
-                f"{oriented_mesh_of(str(entry['path']))}/info" in held,
+                folder if folder is not None and f"{folder}/info" in held else None,
             )
             for entry in document.get("files") or ()
             if entry.get("format") in _DRAWN
+            for folder in [_mesh_folder(entry)]
         )
         result.append(Annotation(record.input_digest, color, files))
     return result
@@ -131,17 +132,23 @@ def _layers(file: AnnotationFile) -> Iterator[Layer]:
     name = layer_name(file.archive_id, file.object_name, file.shape)
     kind = _POINT_KINDS.get(file.shape)
     if kind is not None:
-        shown = file.visible and not file.has_mesh  # the mesh takes the place of the axes of its particles
+        shown = file.visible and file.mesh is None  # the mesh takes the place of the axes of its particles
         yield PointLayer(name, layer_of(file.key), file.spacing, file.color, kind=kind, visible=shown)
-        if file.has_mesh:
+        if file.mesh is not None:
             name = layer_name(file.archive_id, file.object_name, "OrientedMesh")
-            source = oriented_mesh_of(file.key)
-            yield MeshLayer(name, source, file.spacing, file.color, render_scale=4.0, visible=file.visible)
+            yield MeshLayer(name, file.mesh, file.spacing, file.color, render_scale=4.0, visible=file.visible)
     elif file.shape == "TriangularMesh":
         yield MeshLayer(name, layer_of(file.key), file.spacing, file.color, visible=file.visible)
     elif file.entry["format"] == "zarr":
         color = file.color if file.shape == "SegmentationMask" else None  # instances: a colour per label
-        yield MaskLayer(name, file.key, file.spacing, color=color, visible=file.visible)
+        yield MaskLayer(name, file.key, file.spacing, color, file.mesh, visible=file.visible)
+
+
+def _mesh_folder(entry: Mapping[str, Any]) -> str | None:
+    """Where the mesh of a file would be that is not a mesh itself."""
+    if entry.get("shape") == "OrientedPoint":
+        return oriented_mesh_of(str(entry["path"]))
+    return layer_of(str(entry["path"])) if entry.get("format") == "zarr" else None
 
 
 def is_drawn(file: AnnotationFile, item: Item) -> bool:

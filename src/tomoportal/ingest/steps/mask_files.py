@@ -6,14 +6,17 @@ from collections.abc import Mapping
 from typing import Any
 
 from tomoportal.archive import RULES
-from tomoportal.errors import IngestError
+from tomoportal.archive.layout import layer_of
+from tomoportal.errors import FormatError, IngestError
 from tomoportal.formats.convert import convert_volume
 from tomoportal.formats.label_volume import LabelVolume
 from tomoportal.formats.masks import instance_mask, semantic_mask
+from tomoportal.formats.meshes import label_surface
 from tomoportal.formats.volumes import Volume
 from tomoportal.ingest.bench import Bench
 from tomoportal.ingest.plan import Item
 from tomoportal.ingest.steps.annotation_files import file_entry, target_shape, tomogram_shape
+from tomoportal.ingest.steps.mesh_files import write_layer
 
 __all__ = ["make_mask", "missing_label", "size_problem"]
 
@@ -48,10 +51,22 @@ def make_mask(shape: Mapping[str, Any], item: Item, bench: Bench, warnings: list
     if not converted.files:
         return []
     warnings += [f"{shape['key']}: {note}" for note in converted.notes]
+    if bench.options.meshes and not instances:
+        _write_surface(shape["targets"]["zarr"], item, bench, warnings)
     written = {record.key for record in converted.files}
     count = converted.count if instances else 0
     formats = [name for name in ("zarr", "mrc") if name == "zarr" or shape["targets"][name] in written]
     return [file_entry(name, shape["targets"][name], shape, count) for name in formats]
+
+
+def _write_surface(zarr: str, item: Item, bench: Bench, warnings: list[str]) -> None:
+    try:
+        surface = label_surface(bench.target, zarr)
+    except FormatError as error:
+        warnings.append(str(error))
+    else:
+        if surface is not None:
+            write_layer(layer_of(zarr), surface, item, bench)
 
 
 def size_problem(mask: _Size, tomogram: _Size | None, arguments: Mapping[str, Any]) -> str | None:

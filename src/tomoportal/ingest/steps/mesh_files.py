@@ -16,7 +16,7 @@ from tomoportal.ingest.bench import Bench
 from tomoportal.ingest.plan import Item
 from tomoportal.ingest.steps.annotation_files import file_entry, tomogram_shape
 
-__all__ = ["make_mesh", "make_oriented_mesh", "read_source_mesh"]
+__all__ = ["make_mesh", "make_oriented_mesh", "read_source_mesh", "write_layer"]
 
 _MOST_TRIANGLES = 500_000
 """Of all instances together: about 9 MB, which a browser draws smoothly."""
@@ -40,8 +40,7 @@ def make_mesh(shape: Mapping[str, Any], item: Item, bench: Bench, warnings: list
             )
     target = shape["targets"]["glb"]
     bench.target.put(target, write_glb(mesh, unit="voxel"))
-    name = str(item.settings["metadata"]["annotation_object"]["name"])
-    write_mesh_layer(bench.target, shape["layer"], simplified(mesh, _MOST_TRIANGLES), name)
+    write_layer(shape["layer"], mesh, item, bench)
     return file_entry("glb", target, shape, 1)
 
 
@@ -76,5 +75,10 @@ def make_oriented_mesh(
             f"{key}: the mesh lies beside its origin, and so beside the particles: in voxels it reaches from"
             f" ({', '.join(f'{value:.1f}' for value in low)}) to ({', '.join(f'{value:.1f}' for value in high)})"
         )
+    write_layer(shape["mesh_layer"], placed(simplified(template, each), points), item, bench)
+
+
+def write_layer(prefix: str, mesh: Mesh, item: Item, bench: Bench) -> None:
+    """Write what the viewer reads of a surface of the annotation, in voxels, with fewer triangles where it has many."""
     name = str(item.settings["metadata"]["annotation_object"]["name"])
-    write_mesh_layer(bench.target, shape["mesh_layer"], placed(simplified(template, each), points), name)
+    write_mesh_layer(bench.target, prefix, simplified(mesh, _MOST_TRIANGLES), name)

@@ -9,19 +9,17 @@ from __future__ import annotations
 
 import hashlib
 import json
-import math
 from dataclasses import dataclass
 
-import numpy as np
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 
 from tomoportal import __version__
 from tomoportal.catalog import Viewer
 from tomoportal.errors import FormatError, NotFoundError
-from tomoportal.formats.meshes import Mesh, glb_mesh, mask_surface, simplified, surface_size
+from tomoportal.formats.meshes import Mesh, glb_mesh, label_surface, simplified
 from tomoportal.formats.neuroglancer import MESH_INFO, mesh_fragment, mesh_manifest, segment_properties
-from tomoportal.formats.omezarr import level_shapes, open_omezarr
+from tomoportal.formats.omezarr import open_omezarr
 from tomoportal.server.byte_cache import ByteCache
 from tomoportal.server.conditional import is_unchanged
 from tomoportal.server.context import KEYS, Context, id_of, key_of
@@ -38,10 +36,6 @@ _FILE = """{ annotationFiles(where: {id: {_eq: %d}, format: {_in: ["glb", "zarr"
 } }"""
 _MOST_TRIANGLES = 500_000
 """Of a segment, as it is sent."""
-_MOST_VOXELS = 16_000_000
-"""Of a level that is looked through for a surface: about 0.3 s."""
-_ROUGHEST = 2_000_000
-"""Triangles of a surface before it is simplified: about 200 MB. A mask that is noise has more."""
 _MOST_NAMES = 20_000
 _LONGEST_LABEL = 10
 
@@ -135,22 +129,10 @@ class MeshLayers:
         store = self._context.archive.store
         if not surfaces.is_volume:
             return glb_mesh(store.get(surfaces.key), surfaces.key)
-        for level, shape in enumerate(level_shapes(store, surfaces.key)):
-            if math.prod(shape) > _MOST_VOXELS:
-                continue
-            volume = open_omezarr(store, surfaces.key, level=level)
-            voxels = volume.read(0, volume.shape[0])
-            mask = voxels == label if surfaces.has_labels else voxels != 0
-            if surface_size(mask) > _ROUGHEST:
-                continue
-            mesh = mask_surface(mask)
-            if mesh is None:
-                raise NotFoundError(f"No voxel of the label {label} is left at the level that is drawn.")
-            finest = open_omezarr(store, surfaces.key)
-            # A voxel of a lower level is the box of those that it was made from; integers are centres at every level.
-            factor = np.array(volume.voxel_size) / finest.voxel_size
-            return Mesh((mesh.vertices + 0.5) * factor - 0.5, mesh.faces)
-        raise NotFoundError("The volume has no level whose surface is small enough to be drawn.")
+        mesh = label_surface(store, surfaces.key, label=label if surfaces.has_labels else None)
+        if mesh is None:
+            raise NotFoundError(f"No voxel of the label {label} is left at the level that is drawn.")
+        return mesh
 
     def _names(self, surfaces: _Surfaces) -> dict[int, str]:
         if not surfaces.has_labels:
