@@ -185,8 +185,8 @@ def test_a_full_disk_stops_the_work_and_leaves_nothing_half_written(
 
     create = LocalStore._create_beside
 
-    def limited(self: LocalStore, path: str) -> Any:
-        temporary, file = create(self, path)
+    def limited(self: LocalStore, *where: Any) -> Any:
+        temporary, file = create(self, *where)
         return temporary, _FullDisk(file)
 
     monkeypatch.setattr(_FullDisk, "left", left)
