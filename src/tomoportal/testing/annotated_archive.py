@@ -10,7 +10,14 @@ import numpy as np
 from tomoportal.archive import Archive, Container, layout
 from tomoportal.formats.ndjson import write_points
 from tomoportal.formats.points import VoxelPoints
-from tomoportal.testing.sample_archive import add_alignment, add_annotation, add_tomogram, dataset_content, publish
+from tomoportal.testing.sample_archive import (
+    add_alignment,
+    add_annotation,
+    add_deposition,
+    add_tomogram,
+    dataset_content,
+    publish,
+)
 
 __all__ = ["OBJECTS", "write_annotated_dataset"]
 
@@ -26,8 +33,9 @@ OBJECTS = (
 def write_annotated_dataset(archive: Archive, dataset: int, *, runs: int, files: int, points: int) -> None:
     """Runs ``TS_0000`` …, each with ``files`` annotations of ``points`` points, every second one oriented.
 
-    The same numbers every time; the deposition is that of the sample archive, which need not be there.
+    The same numbers every time.
     """
+    add_deposition(archive)
     document = layout.dataset_document(dataset)
     publish(archive, Container.dataset(dataset), "dataset", "", document, dataset_content(dataset))
     generator = np.random.default_rng(dataset)

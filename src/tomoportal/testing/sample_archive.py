@@ -28,6 +28,7 @@ __all__ = [
     "SPHERE",
     "add_alignment",
     "add_annotation",
+    "add_deposition",
     "add_tomogram",
     "dataset_content",
     "publish",
@@ -63,8 +64,8 @@ _Write = Callable[[Store], None]
 def write_sample_archive(target: str | os.PathLike[str] | Store) -> Archive:
     """Write the sample archive to a folder or a store and return it; the same bytes every time."""
     archive = Archive.open(target, create=True)
-    deposition, dataset = Container.deposition(DEPOSITION), Container.dataset(DATASET)
-    publish(archive, deposition, "deposition", "", layout.deposition_document(DEPOSITION), _deposition())
+    dataset = Container.dataset(DATASET)
+    add_deposition(archive)
     publish(archive, dataset, "dataset", "", layout.dataset_document(DATASET), dataset_content())
     for number, run in enumerate(RUNS):
         container = Container.run(DATASET, run)
@@ -118,6 +119,13 @@ def _names(container: Container) -> tuple[str, str]:
     assert container.dataset_id is not None
     assert container.run_name is not None
     return container.dataset_id, container.run_name
+
+
+def add_deposition(archive: Archive) -> None:
+    """The deposition that everything belongs to, unless it is there."""
+    document = layout.deposition_document(DEPOSITION)
+    if not archive.store.exists(document):
+        publish(archive, Container.deposition(DEPOSITION), "deposition", "", document, _deposition())
 
 
 def _deposition() -> dict[str, Any]:
