@@ -287,6 +287,15 @@ def test_the_explorer_asks_and_answers(
     wait_until(page, "document.getElementById('answer').textContent.includes('TS_1')")
     page.reload()
     wait_until(page, "document.getElementById('answer').textContent.includes('TS_1')")
+    assert page.locator("#roots option[value=search]").count() == 0
+    page.get_by_label("Extended schema").check()
+    wait_until(page, "document.querySelector('#roots option[value=search]') !== null")
+    page.get_by_label("Start from").select_option("search")
+    page.get_by_label("Query").press("Control+Enter")
+    wait_until(page, "document.getElementById('answer').textContent.includes('cytosolic ribosome')")
+    page.reload()
+    wait_until(page, "document.getElementById('answer').textContent.includes('totalCount')")
+    assert page.get_by_label("Extended schema").is_checked()
     assert watch.errors == []
     assert watch.outside(portal.url) == []
 
