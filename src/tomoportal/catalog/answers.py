@@ -18,7 +18,7 @@ from tomoportal.catalog.compiler import Plan
 from tomoportal.catalog.database import Reason
 from tomoportal.catalog.deadline import Deadline
 from tomoportal.catalog.visibility import Viewer
-from tomoportal.errors import CatalogError
+from tomoportal.errors import CatalogError, QueryError
 
 __all__ = ["Answer", "Answering", "Prepared", "SeveralErrors", "formatted"]
 
@@ -46,7 +46,8 @@ class Answer:
     rest: Generator[bytes, None, None] | None = None
     """The pieces after ``body``, which hold a connection to the database until they end or ``rest.close()``.
 
-    An error in it is raised, since the beginning of the answer is gone: what was sent must not look whole.
+    An error in it (:class:`QueryError`, :class:`CatalogError`) is raised, since the beginning of the answer is gone: what
+    was sent must not look whole.
     """
 
 
@@ -98,7 +99,7 @@ class Answering:
             held.append(piece)
             size += len(piece)
             if size >= _WHOLE:
-                return Answer(200, b"".join(held), complete=complete, rest=pieces)
+                return Answer(200, b"".join(held), complete=complete, rest=_rest(pieces))
         return Answer(200, b"".join(held), complete=complete)
 
     def _pieces(
@@ -125,6 +126,14 @@ class Answering:
         if prepared.errors:
             waiting += [b',"errors":', formatted(prepared.errors)]
         yield b"".join([*waiting, b"}"])
+
+
+def _rest(pieces: Generator[bytes, None, None]) -> Generator[bytes, None, None]:
+    """The pieces that are left; it is too late for an error of GraphQL to become a part of the answer."""
+    try:
+        yield from pieces
+    except GraphQLError as error:
+        raise QueryError(error.message) from error
 
 
 @dataclass(slots=True)

@@ -20,6 +20,7 @@ from tomoportal.demo.lab_files import write_mrc
 from tomoportal.demo.simulation import DETECTOR_BINNING, NOTES, recipe_digest, simulate_run
 from tomoportal.errors import SettingsError
 from tomoportal.formats.mrc import HEADER_SIZE
+from tomoportal.ingest.workers import nameless_locks, uninterrupted
 from tomoportal.storage import Store, open_store, sha256_of
 
 __all__ = ["CONFIG", "make_demo"]
@@ -86,7 +87,8 @@ def _simulated(path: Path, scale: ScaleName, runs: list[int], jobs: int) -> Iter
         return
     # New interpreters, not forks: a caller may run threads or hold database connections.
     with ProcessPoolExecutor(jobs, mp_context=get_context("spawn"), initializer=_end_on_interrupt) as pool:
-        tasks = [pool.submit(_simulate, str(path), scale, index) for index in runs]
+        with uninterrupted():
+            tasks = [pool.submit(_simulate, str(path), scale, index) for index in runs]
         try:
             for task in as_completed(tasks):
                 yield task.result()
@@ -103,6 +105,9 @@ def _simulated(path: Path, scale: ScaleName, runs: list[int], jobs: int) -> Iter
 def _end_on_interrupt() -> None:
     """Ctrl-C reaches every process of the terminal: a worker ends at once, without a word; its run is not complete."""
     signal.signal(signal.SIGINT, signal.SIG_DFL)
+    if hasattr(signal, "pthread_sigmask"):
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})  # see uninterrupted(); one that came is heard now
+    nameless_locks()
 
 
 def _simulate(path: str, scale: ScaleName, index: int) -> tuple[int, dict[str, Any]]:

@@ -12,7 +12,10 @@ import shutil
 import signal
 import tempfile
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection, wait
 from pathlib import Path
 from types import TracebackType
@@ -24,7 +27,7 @@ from tomoportal.ingest.plan import Item, Options
 from tomoportal.ingest.report import Result
 from tomoportal.storage import Store
 
-__all__ = ["Executor", "InProcess", "Workers"]
+__all__ = ["Executor", "InProcess", "Workers", "nameless_locks", "uninterrupted"]
 
 
 class Executor(Protocol):
@@ -149,16 +152,42 @@ class Workers:
     def _start(self) -> _Worker:
         ours, theirs = self._context.Pipe()
         process = self._context.Process(target=_work, args=(theirs, self._setup), name="tomoportal-worker", daemon=True)
-        process.start()
+        with uninterrupted():
+            process.start()
         theirs.close()
         worker = _Worker(process, ours)
         self._workers.append(worker)
         return worker
 
 
+@contextmanager
+def uninterrupted() -> Iterator[None]:
+    """Processes that are started in the block do not hear Ctrl-C while they import; this one hears it afterwards."""
+    if not hasattr(signal, "pthread_sigmask"):
+        yield
+        return
+    resource_tracker.ensure_running()  # it would lift the block when it starts
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def nameless_locks() -> None:
+    """Nothing is to be left of this process when it is killed.
+
+    Locks that libraries make for themselves (numcodecs has one) get names in processes that were spawned, and names
+    that nobody takes away are told to the user as leaked semaphores.
+    """
+    if "fork" in multiprocessing.get_all_start_methods():
+        multiprocessing.set_start_method("fork", force=True)
+
+
 def _work(connection: Connection, setup: _Setup) -> None:
     """The main function of a worker process."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent decides what an interrupt means
+    nameless_locks()
     parent = multiprocessing.parent_process()
     if parent is not None:
         threading.Thread(target=_end_with, args=(parent.sentinel, setup.together), daemon=True).start()

@@ -21,7 +21,6 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from typing import Any, BinaryIO
 
-from graphql import GraphQLError
 from starlette.responses import PlainTextResponse
 from starlette.types import Receive, Scope, Send
 
@@ -68,7 +67,7 @@ class LargeAnswer:
         gone = asyncio.create_task(disconnected(receive))
         try:
             await self._make_and_send(scope, send, gone)
-        except (GraphQLError, TomoportalError, OSError) as error:
+        except (TomoportalError, OSError) as error:
             _log.error("%s: a large answer broke off after %d bytes: %s", scope["path"], self._written, error)
             if not self._started:
                 await _unavailable("The portal cannot make this answer at the moment.")(scope, receive, send)

@@ -1,0 +1,86 @@
+"""Ctrl-C while processes work: nothing is left of them, and nobody reads a traceback."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+LEFT = """
+import multiprocessing, time
+from tomoportal.ingest.workers import nameless_locks
+
+def work(connection):
+    nameless_locks()
+    import numcodecs
+    numcodecs.get_codec({"id": "blosc"}).encode(bytes(100_000))
+    connection.send("compressed")
+    time.sleep(60)
+
+if __name__ == "__main__":
+    context = multiprocessing.get_context("spawn")
+    ours, theirs = context.Pipe()
+    process = context.Process(target=work, args=(theirs,))
+    process.start()
+    print(ours.recv())
+    process.%s()
+    process.join()
+"""
+
+
+@pytest.mark.parametrize("end", ["terminate", "kill"])
+def test_a_worker_that_is_ended_leaves_no_semaphore(tmp_path: Path, end: str) -> None:
+    script = tmp_path / "script.py"
+    script.write_text(LEFT % end)
+    done = subprocess.run([sys.executable, script], capture_output=True, text=True, timeout=60)
+    assert done.stdout == "compressed\n", done.stderr
+    assert done.stderr == ""
+
+
+STARTING = """
+import multiprocessing, signal, sys
+from tomoportal.ingest.workers import uninterrupted
+
+def work():
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+if __name__ == "__main__":
+    context = multiprocessing.get_context("spawn")
+    processes = [context.Process(target=work) for _ in range(2)]
+    with uninterrupted():
+        for process in processes:
+            process.start()
+    print("started", flush=True)
+    try:
+        for process in processes:
+            process.join()
+        signal.pause()
+    except KeyboardInterrupt:
+        for process in processes:
+            process.join()
+        sys.exit(130)
+else:
+    import time
+    time.sleep(1.5)  # as long as large imports take
+"""
+
+
+def test_workers_that_start_do_not_answer_ctrl_c(tmp_path: Path) -> None:
+    script = tmp_path / "script.py"
+    script.write_text(STARTING)
+    process = subprocess.Popen(
+        [sys.executable, script], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
+    )
+    assert process.stdout is not None
+    assert process.stdout.readline() == "started\n"
+    time.sleep(0.5)
+
+    os.killpg(process.pid, signal.SIGINT)
+    _, errors = process.communicate(timeout=60)
+    assert errors == ""
+    assert process.returncode == 130
