@@ -46,8 +46,8 @@ class Answer:
     rest: Generator[bytes, None, None] | None = None
     """The pieces after ``body``, which hold a connection to the database until they end or ``rest.close()``.
 
-    An error in it (:class:`QueryError`, :class:`CatalogError`) is raised, since the beginning of the answer is gone: what
-    was sent must not look whole.
+    An error in it (:class:`QueryError`, :class:`CatalogError`) is raised, since the beginning of the answer is gone:
+    what was sent must not look whole.
     """
 
 
