@@ -13,7 +13,6 @@ import threading
 import time
 import urllib.error
 import urllib.request
-from collections import defaultdict
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
@@ -95,7 +94,7 @@ class Client:
     intervals: Mapping[str, float] = field(default_factory=lambda: dict(_INTERVALS))
     interval: float = _INTERVAL
     _memory: dict[str, Any] = field(default_factory=dict)
-    _guards: defaultdict[str, threading.RLock] = field(default_factory=lambda: defaultdict(threading.RLock))
+    _guards: dict[str, threading.RLock] = field(default_factory=dict)
     _replies: dict[tuple[str, str], Reply] = field(default_factory=dict)
     _down: dict[str, str] = field(default_factory=dict)
     _last: dict[str, float] = field(default_factory=dict)
@@ -114,7 +113,7 @@ class Client:
 
     def json(self, service: str, path: str = "") -> Any:
         """The answer of a service that speaks JSON; None if there is no such thing. Raises `Unreachable`."""
-        with self._guards[service]:
+        with self._guard(service):
             reply = self.ask(service, path)
             try:
                 return json.loads(reply.body) if reply.found else None
@@ -124,7 +123,7 @@ class Client:
 
     def remember(self, service: str, make: Callable[[Reply], _T]) -> _T:
         """What ``make`` makes of the one answer of a service, such as the terms of an ontology file; made once."""
-        with self._guards[service]:
+        with self._guard(service):
             if service not in self._memory:
                 self._memory[service] = make(self.ask(service))
             made: _T = self._memory[service]
@@ -133,7 +132,7 @@ class Client:
     def get(self, service: str, url: str, *, body: bool = True) -> Reply:
         """The answer of any address; ``service`` is whom it counts for."""
         key = (service, url)
-        with self._guards[service]:
+        with self._guard(service):
             if key not in self._replies:
                 if service in self._down:
                     raise Unreachable(service, self._down[service])
@@ -143,6 +142,9 @@ class Client:
                     self._down[service] = error.why
                     raise
             return self._replies[key]
+
+    def _guard(self, service: str) -> threading.RLock:
+        return self._guards.setdefault(service, threading.RLock())
 
     def _patiently(self, service: str, url: str, body: bool) -> Reply:
         why, pause = "", 0.0
