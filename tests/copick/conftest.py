@@ -185,7 +185,7 @@ def plugin_programs(plugins: Upstream) -> Path:
 
 # --- a portal
 
-MANY, MANY_RUNS = 10003, 30
+MANY, MANY_RUNS = 10003, 14
 """The dataset with many runs, each with four annotations of five points and a tomogram."""
 
 

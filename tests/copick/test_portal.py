@@ -23,7 +23,7 @@ from tomoportal.server import LiveServer
 from tomoportal.testing.annotated_archive import OBJECTS
 from tomoportal.testing.sample_archive import SAMPLE_SHAPE, sample_mask
 
-MANY, RUNS = 10003, 30
+MANY, RUNS = 10003, 14
 
 
 def run_of(root: CopickRootCDP, name: str = "TS_1") -> copick.CopickRun:
@@ -64,12 +64,12 @@ def test_c72_opening_asks_nothing_and_all_listings_of_all_runs_three_questions(p
 def test_c72_large_projects_are_asked_for_in_ranges_at_the_same_time(
     portal_root: Any, asked: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(tables, "_RUNS_AT_A_TIME", 7)
+    monkeypatch.setattr(tables, "_RUNS_AT_A_TIME", 4)
     root = portal_root([MANY, 10001], portal_cache=False)
     asked()
     assert len(root.runs) == RUNS + 2
     assert len(everything(root)) == RUNS * 5 + 6 + 1 + 2 + 3
-    assert asked() == {"200": 1 + 2 * 5}  # 32 runs in ranges of 7
+    assert asked() == {"200": 1 + 2 * 4}  # 16 runs in ranges of 4
 
 
 def test_c72_only_the_columns_of_listings_are_asked_for(portal_root: Any) -> None:

@@ -24,7 +24,7 @@ from tomoportal.errors import PortalError, SettingsError
 from tomoportal.server import LiveServer, Settings
 from tomoportal.testing.sample_archive import write_sample_archive
 
-MANY, RUNS = 10003, 30
+MANY, RUNS = 10003, 14
 
 
 class Between:
