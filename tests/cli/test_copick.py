@@ -850,6 +850,8 @@ def test_statistics(run: Run, project: Path, tmp_path: Path) -> None:
     assert found["distribution_by_run"] == {"TS_001": 5, "TS_002": 5}
     assert run("stats", "picks", "--json", "-r", "TS_001", "--object-name", "ribosome").json["total_picks"] == 5
     assert run("stats", "picks", "--json", "--user-id", "nobody").json["total_picks"] == 0
+    former = run("stats", "picks", "--json", "--runs", "TS_001")
+    assert (former.json["total_picks"], "--runs will go" in former.err) == (5, True)
     assert run("stats", "picks", "-r", "TS_404").code == 1
     svg = (tmp_path / "a.svg").read_text()
     assert "TS_002" in svg

@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 
 import click
 
-from tomoportal.cli.copick.options import chosen_runs, config_option, open_project, run_names_option
+from tomoportal.cli.copick.options import chosen_runs, config_option, open_project, run_names_option, say
 
 __all__ = ["command"]
 
@@ -23,6 +23,7 @@ def _options(function: _Command) -> _Command:
     for decorator in reversed(
         [
             run_names_option,
+            click.option("--runs", "former_runs", multiple=True, hidden=True),
             click.option("--user-id", multiple=True, metavar="NAME", help="Only this user; may be repeated."),
             click.option("--session-id", multiple=True, metavar="NAME", help="Only this session; may be repeated."),
             click.option("--parallel/--no-parallel", default=True, help="Several runs at a time."),
@@ -48,7 +49,7 @@ def _documents(kind: str, groups: str) -> None:
         from tomoportal.copick import statistics
 
         counted: Callable[..., dict[str, Any]] = getattr(statistics, f"{kind}_stats")
-        runs, root = chosen_runs(run_names), open_project(config)
+        runs, root = _runs(run_names, given), open_project(config)
         found = counted(root, runs, given["user_id"], given["session_id"], object_name, workers=_workers(given))
         return _show(found, given, kind.capitalize())
 
@@ -85,7 +86,7 @@ def segmentations(
     kind = None if segmentation_type in (None, "all") else segmentation_type
     found = segmentations_stats(
         open_project(config),
-        chosen_runs(run_names),
+        _runs(run_names, given),
         given["user_id"],
         given["session_id"],
         multilabel if kind is None else kind == "multilabel",
@@ -96,6 +97,13 @@ def segmentations(
         workers=_workers(given),
     )
     return _show(found, given, "Segmentations")
+
+
+def _runs(names: tuple[str, ...], given: dict[str, Any]) -> list[str] | None:
+    """The runs of -r, and of --runs, which is the option's former name."""
+    if given["former_runs"]:
+        say("warning: --runs will go; write -r once per run")
+    return chosen_runs((*names, *given["former_runs"]))
 
 
 def _workers(given: dict[str, Any]) -> int:
