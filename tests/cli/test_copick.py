@@ -839,6 +839,40 @@ def test_an_interrupted_addition_is_completed_by_the_same_command(run: Run, proj
         assert not [path for path in Path(each.overlay_path).parent.iterdir() if ".new-" in path.name]
 
 
+# --- Croissant
+
+
+def test_a_project_as_a_manifest(run: Run, project: Path, tmp_path: Path) -> None:
+    some_picks(project)
+    export = ("config", "export-croissant", "--project-root", tmp_path / "project")
+    assert run(*export).code == 1  # nobody says where readers find it
+    base = ("--base-url", f"file://{tmp_path}/project")
+    made = run(
+        *export, *base, "--split", "train=TS_001", "--emit-config", "m.json", "--config-overlay", tmp_path / "over"
+    )
+    assert made.code == 0
+    manifest = made.out.splitlines()[0]
+    root = opened(tmp_path / "m.json")
+    assert [(each.run.name, len(each.points), each.run.split) for each in root.picks()] == [
+        ("TS_001", 5, "train"),
+        ("TS_002", 5, None),
+    ]
+    assert run(*export, *base).code == 1  # is there already
+    assert run("config", "set-splits", "--croissant", manifest).code == 2
+    (tmp_path / "splits.csv").write_text("split,run\nval,TS_002\n")
+    assert run("config", "set-splits", "--croissant", manifest, "--splits-file", "splits.csv").code == 0
+    assert run("config", "set-splits", "--croissant", manifest, "--unassign", "TS_001").code == 0
+    assert run("config", "mlcroissant", "--croissant-url", manifest, "--output", "n.json").code == 0
+    assert [each.split for each in opened(tmp_path / "n.json").runs] == [None, "val"]
+    other = run(
+        *("config", "filesystem", "--overlay-root", tmp_path / "o", "--config", "o.json"), "--objects", "virus,True"
+    )
+    assert other.code == 0
+    opened(tmp_path / "o.json").new_run("TS_9").new_picks("virus", "1", "eve").from_numpy(np.ones((2, 3)))
+    assert run("config", "append-croissant", "--croissant", manifest, "--source-config", "o.json").code == 0
+    assert [len(each.points) for each in opened(tmp_path / "n.json").get_run("TS_9").picks] == [2]  # type: ignore[union-attr]
+
+
 # --- stats, info, browse
 
 

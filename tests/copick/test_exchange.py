@@ -269,8 +269,6 @@ def walk(command, path=()):
     yield " ".join(path), found
 print(json.dumps(dict(walk(cli))))
 """
-# Commands of another part of the issue: Croissant.
-ELSEWHERE = ("config mlcroissant", "config export-croissant", "config append-croissant", "config set-splits")
 OTHER_DEFAULTS = {"--chunk-size"}  # 128: C67
 
 
@@ -280,8 +278,6 @@ def test_every_option_of_upstream_is_there(both: Both) -> None:
     missing = []
     compared = 0
     for path, parameters in theirs.items():
-        if path in ELSEWHERE:
-            continue
         command: click.Command | None = group
         for name in path.split():
             command = command.get_command(context, name) if isinstance(command, click.Group) else None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import click
 
+from tomoportal.cli.copick import croissant
 from tomoportal.cli.copick.options import debug_option
 
 __all__ = ["command"]
@@ -77,3 +78,7 @@ def dataportal(context: click.Context, dataset_ids: tuple[str, ...], overlay: st
 
     code: int = context.invoke(from_portal, datasets=dataset_ids, overlay=overlay, output=output, force=force)
     return code
+
+
+for _each in (croissant.mlcroissant, croissant.export_croissant, croissant.append_croissant, croissant.set_splits):
+    command.add_command(_each)

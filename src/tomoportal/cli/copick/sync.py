@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from tomoportal.copick.root import CopickRoot
     from tomoportal.copick.synchronisation import Sync
 
-__all__ = ["command"]
+__all__ = ["command", "listed", "mapped", "source_project"]
 
 _Command = TypeVar("_Command", bound=Callable[..., Any])
 
@@ -66,7 +66,7 @@ def _with_users(function: _Command) -> _Command:
 
 
 @contextmanager
-def _source(config: str | None, dataset_ids: str | None) -> Iterator[CopickRoot]:
+def source_project(config: str | None, dataset_ids: str | None) -> Iterator[CopickRoot]:
     """The source project; one on portal datasets leaves no config and no overlay behind (C105)."""
     if bool(config) == bool(dataset_ids):
         raise click.UsageError("give exactly one of --config (or COPICK_CONFIG) and --source-dataset-ids")
@@ -93,31 +93,33 @@ def _sync(
     from tomoportal.errors import SettingsError
 
     try:
-        sizes = [float(each) for each in _listed(voxel_spacings) or ()] or None
+        sizes = [float(each) for each in listed(voxel_spacings) or ()] or None
     except ValueError as error:
         raise SettingsError(f"{voxel_spacings!r} is no list of voxel sizes", where="--voxel-spacings") from error
     return Sync(
         source,
         open_project(target_config),
         target_config,
-        _listed(given["source_runs"]),
-        _mapped(given["target_runs"]),
-        _listed(names[0]),
-        _mapped(names[1]),
-        _listed(given.get("source_users")),
-        _mapped(given.get("target_users")),
+        listed(given["source_runs"]),
+        mapped(given["target_runs"]),
+        listed(names[0]),
+        mapped(names[1]),
+        listed(given.get("source_users")),
+        mapped(given.get("target_users")),
         sizes,
         given["exist_ok"],
     )
 
 
-def _listed(text: str | None) -> list[str] | None:
+def listed(text: str | None) -> list[str] | None:
+    """The parts of a list with commas; None for an empty one."""
     return [each.strip() for each in text.split(",") if each.strip()] if text else None
 
 
-def _mapped(text: str | None) -> dict[str, str]:
+def mapped(text: str | None) -> dict[str, str]:
+    """``A:X,B:Y`` as names by names."""
     found = {}
-    for each in _listed(text) or ():
+    for each in listed(text) or ():
         old, colon, new = each.partition(":")
         if not (old.strip() and colon and new.strip()):
             raise click.BadParameter(f"{each!r} is not OLD:NEW")
@@ -139,7 +141,7 @@ def _documents(kind: str) -> Callable[..., int]:
     ) -> int:
         from tomoportal.copick.synchronisation import plan_documents_sync
 
-        with _source(config, source_dataset_ids) as source:
+        with source_project(config, source_dataset_ids) as source:
             tasks = plan_documents_sync(_sync(source, target_config, given, (source_objects, target_objects)), kind)
             return perform_tasks(tasks, f"sync {kind}", workers=workers, dry_run=dry_run, as_json=as_json)
 
@@ -190,7 +192,7 @@ def segmentations(
     kinds: tuple[str, ...] = ("binary", "multilabel")
     if segmentation_type is not None:
         kinds = SEGMENTATION_TYPES if segmentation_type == "all" else (segmentation_type,)
-    with _source(config, source_dataset_ids) as source:
+    with source_project(config, source_dataset_ids) as source:
         sync = _sync(source, target_config, given, (source_names, target_names), voxel_spacings)
         tasks = plan_segmentations_sync(sync, kinds)
         return perform_tasks(tasks, "sync segmentations", workers=workers, dry_run=dry_run, as_json=as_json)
@@ -216,7 +218,7 @@ def tomograms(
     """Copy tomograms from one project to another, with all levels."""
     from tomoportal.copick.synchronisation import plan_tomograms_sync
 
-    with _source(config, source_dataset_ids) as source:
+    with source_project(config, source_dataset_ids) as source:
         sync = _sync(source, target_config, given, (source_tomo_types, target_tomo_types), voxel_spacings)
         tasks = plan_tomograms_sync(sync)
         return perform_tasks(tasks, "sync tomograms", workers=workers, dry_run=dry_run, as_json=as_json)
