@@ -47,10 +47,10 @@ def test_any_id_has_a_colour_of_the_palette(object_id):
     assert color_of(object_id) in PALETTE
 
 
-def test_the_distance_of_colours_is_that_of_the_cie() -> None:
+def test_the_distance_of_colours_is_that_of_the_cie_but_for_lightness() -> None:
     # L* of white is 100; sRGB red is (53.2, 80.1, 67.2).
-    assert color_distance("#000000", "#ffffff") == pytest.approx(100, abs=0.1)
-    assert color_distance("#000000", "#ff0000") == pytest.approx((53.24**2 + 80.09**2 + 67.2**2) ** 0.5, abs=0.1)
+    assert color_distance("#000000", "#ffffff") == pytest.approx(25, abs=0.1)
+    assert color_distance("#000000", "#ff0000") == pytest.approx((13.31**2 + 80.09**2 + 67.2**2) ** 0.5, abs=0.1)
 
 
 def test_ribosome_and_membrane_do_not_look_alike_in_one_run() -> None:

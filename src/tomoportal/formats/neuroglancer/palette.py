@@ -14,6 +14,8 @@ __all__ = ["PALETTE", "color_distance", "color_of", "colors_of", "contrast_on_bl
 
 _APART = 45.0
 """Distance from which on two colours are told apart at once, also in small and half-transparent marks."""
+_LIGHTNESS = 0.25
+"""What a step of lightness counts beside one of hue: in the viewer light, shade and transparency change it."""
 
 PALETTE: tuple[str, ...] = (
     "#ff5a5f",
@@ -50,8 +52,8 @@ def colors_of(object_ids: Iterable[str]) -> dict[str, str]:
     """Colours of the objects of one run, by the ids as they are given; the first come first.
 
     An object keeps the colour of :func:`color_of` unless that is near to one that is taken: then it gets the free
-    colour that is farthest from all of those. What comes later changes nothing for what came before. Beyond twenty objects
-    colours repeat.
+    colour that is farthest from all of those. What comes later changes nothing for what came before. Beyond twenty
+    objects colours repeat.
     """
     given: dict[str, str] = {}
     found: dict[str, str] = {}
@@ -68,8 +70,10 @@ def colors_of(object_ids: Iterable[str]) -> dict[str, str]:
 
 
 def color_distance(first: str, second: str) -> float:
-    """How different two colours look: the Euclidean distance in CIELAB (CIE 1976), 0 … about 260."""
-    return float(sum((a - b) ** 2 for a, b in zip(_lab(first), _lab(second), strict=True)) ** 0.5)
+    """How different two colours look on surfaces: the distance in CIELAB (CIE 1976) with little weight on lightness."""
+    (light, green_red, blue_yellow), other = _lab(first), _lab(second)
+    steps = (_LIGHTNESS * (light - other[0]), green_red - other[1], blue_yellow - other[2])
+    return float(sum(step**2 for step in steps) ** 0.5)
 
 
 def rgb(color: str) -> tuple[int, int, int]:
