@@ -109,6 +109,32 @@ def test_every_verb_says_in_its_own_help_what_the_overview_says() -> None:
             assert (found.help or "").replace("\n", " ").startswith(below._lines[verb].rstrip(".")), verb  # type: ignore[attr-defined]
 
 
+def test_plug_ins_stand_in_their_groups(tmp_path: Path) -> None:
+    """C70: listed without being loaded; a broken one is told, the others work."""
+    (tmp_path / "fake.py").write_text(
+        "import click, copick\n@click.command()\ndef grow():\n    click.echo(copick.__name__ + ' grows')\n"
+    )
+    (tmp_path / "broken.py").write_text("raise RuntimeError('it is broken')\n")
+    (tmp_path / "fake-1.0.dist-info").mkdir()
+    (tmp_path / "fake-1.0.dist-info/METADATA").write_text("Metadata-Version: 2.1\nName: fake\nVersion: 1.0\n")
+    points = "[copick.process.commands]\ngrow = fake:grow\nbroken = broken:command\n"
+    (tmp_path / "fake-1.0.dist-info/entry_points.txt").write_text(points)
+
+    def call(*arguments: str) -> subprocess.CompletedProcess[str]:
+        command = [sys.executable, "-m", "tomoportal", "copick", *arguments]
+        environment = {**os.environ, "PYTHONPATH": str(tmp_path)}
+        return subprocess.run(command, capture_output=True, text=True, env=environment)
+
+    overview = call("--help")
+    assert re.search(r"process +broken, grow", overview.stdout)
+    assert "it is broken" not in overview.stderr
+    grown = call("process", "grow")
+    assert (grown.returncode, grown.stdout) == (0, "copick grows\n")
+    assert "it is broken" in grown.stderr
+    assert "process grow" in call("info").stdout
+    assert call("convert", "x").returncode == 2
+
+
 def test_help_loads_no_library_of_arrays() -> None:
     """C70."""
     code = "import sys; from tomoportal.cli import main\ntry:\n main(['copick', '--help'])\nexcept SystemExit: pass\n"

@@ -36,7 +36,40 @@ COMMANDS = {
 }
 
 
-@click.group(name="copick", cls=LazyGroup, lines=COMMANDS, package="tomoportal.cli.copick")
+_PLUGIN_GROUPS = ("inference", "training", "evaluation", "process", "convert", "logical", "setup", "download")
+
+
+class _WithPlugins(LazyGroup):
+    """Our verbs, and the groups that installed plug-ins fill; a plug-in is loaded when its group is used (C70)."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return [*super().list_commands(ctx), *_filled_groups()]
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in _PLUGIN_GROUPS:
+            return super().get_command(ctx, cmd_name)
+        from tomoportal.cli.copick.plugins.groups import GROUPS
+        from tomoportal.copick.drop_in import install
+
+        install()
+        return GROUPS[cmd_name]
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        super().format_commands(ctx, formatter)
+        if groups := _filled_groups():
+            with formatter.section("Commands of plug-ins"):
+                formatter.write_dl([(name, ", ".join(names)) for name, names in groups.items()])
+
+
+def _filled_groups() -> dict[str, list[str]]:
+    """The names of what plug-ins offer in each group; none of them is loaded."""
+    from importlib.metadata import entry_points
+
+    found = {name: sorted(entry_points(group=f"copick.{name}.commands").names) for name in _PLUGIN_GROUPS}
+    return {name: names for name, names in found.items() if names}
+
+
+@click.group(name="copick", cls=_WithPlugins, lines=COMMANDS, package="tomoportal.cli.copick")
 @click.pass_context
 def command(context: click.Context) -> None:
     """Make, fill, browse, exchange and compare copick projects of annotations.

@@ -8,28 +8,24 @@ from tomoportal.cli.copick.options import json_option, open_project
 
 __all__ = ["command"]
 
-_GROUPS = ("commands", *(f"{name}.commands" for name in ("inference", "training", "evaluation", "process")))
-_MORE = tuple(f"{name}.commands" for name in ("convert", "logical", "setup", "download"))
-
 
 @click.command(name="info")
 @click.option("-c", "--config", envvar="COPICK_CONFIG", metavar="FILE", help="Also say what this project holds.")
 @json_option
 def command(config: str | None, as_json: bool) -> int:
     """Say what a project holds, and which plug-ins are installed."""
-    from importlib.metadata import entry_points
-
     from tomoportal import __version__
     from tomoportal.cli.console import print_json
+    from tomoportal.cli.copick.plugins.loading import PLUGIN_GROUPS, plugin_points
 
     plugins = [
         {
-            "group": group.removesuffix("commands").rstrip("."),
-            "command": entry.name,
-            "package": f"{entry.dist.name} {entry.dist.version}" if entry.dist is not None else "",
+            "group": "" if group == "main" else group,
+            "command": point.name,
+            "package": f"{point.dist.name} {point.dist.version}" if point.dist is not None else "",
         }
-        for group in (*_GROUPS, *_MORE)
-        for entry in sorted(entry_points(group=f"copick.{group}"), key=lambda entry: entry.name)
+        for group in PLUGIN_GROUPS
+        for point in sorted(plugin_points(group), key=lambda point: point.name)
     ]
     project = _project(config) if config else None
     if as_json:
