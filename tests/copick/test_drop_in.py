@@ -38,7 +38,7 @@ from copick.util.uri import parse_copick_uri
 assert CopickRootFSSpec is tomoportal.copick.CopickRoot
 assert "from_file" in dir(copick) and copick.COPICK_TYPES
 try:
-    import copick.impl.mlcroissant
+    import copick.impl.nothing
 except ModuleNotFoundError as error:
     assert "not provided by tomoportal.copick" in str(error)
 else:

@@ -338,14 +338,14 @@ def test_c45_colours(run: copick.CopickRun, tmp_path: Path) -> None:
     run.new_segmentation(10, "ribosome", "1")
     run.new_segmentation(10, "other", "1", True)
     assert run.picks[0].color == run.meshes[0].color == (255, 0, 0, 255)
-    assert [each.color for each in run.segmentations] == [(255, 0, 0, 255), (128, 128, 128, 0)]
+    assert [each.color for each in run.segmentations] == [(255, 0, 0, 255), [128, 128, 128, 0]]
     run.root.config.pickable_objects = []
     run.root.refresh()
     with pytest.raises(ValueError, match=r"ribosome is not a recognized object name \(run: TS_001\)"):
         _ = run.picks[0].color
     with pytest.raises(ValueError, match="not a recognized"):
         _ = run.meshes[0].color
-    assert run.segmentations[0].color == (128, 128, 128, 0)
+    assert run.segmentations[0].color == [128, 128, 128, 0]
 
 
 # --- refreshing

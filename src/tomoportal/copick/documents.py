@@ -100,10 +100,14 @@ class RunDocument:
 
     # --- reading and saving bytes
 
-    def _read(self) -> bytes:
-        """The bytes, of which this object now holds the version. Raises :class:`NotFoundError`."""
+    def _read(self, *, first: bool = False) -> bytes:
+        """The bytes, of which this object now holds the version; the ``first`` ones may have been fetched ahead.
+
+        Raises :class:`NotFoundError`.
+        """
         try:
-            data, self._etag = versions.load(self._source.store, self._key)
+            read = self._source.read if first else self._source.store.get_version
+            data, self._etag = read(self._key)
         except NotFoundError as error:
             raise NotFoundError(f"File not found: {self.path}", fix="refresh the run; somebody removed it") from error
         return data

@@ -42,6 +42,7 @@ class Listing:
         self._known: dict[str, Folder] = {}
         self._answered: set[tuple[str, str]] = set()
         self._since: float | None = None
+        self._sorted: tuple[float | None, str, list[str]] | None = None
 
     def __reduce__(self) -> tuple[object, ...]:
         return Listing, (self._store,)
@@ -61,6 +62,25 @@ class Listing:
             return self._read(key)
         self._answered.add((key, asker))
         return self._known.get(key) or Folder()
+
+    @property
+    def is_remote(self) -> bool:
+        """Whether every request costs its latency."""
+        return self._is_remote
+
+    def documents_like(self, key: str) -> list[str]:
+        """Keys of all documents of the same kind that the last listing of everything found, sorted."""
+        kind, ending = key.split("/")[-2], key[key.rfind(".") :]
+        if self._sorted is None or self._sorted[:2] != (self._since, kind):
+            found = [
+                stat.key
+                for folder, held in self._known.items()
+                if folder.endswith(f"/{kind}")
+                for name, stat in held.files.items()
+                if name.endswith(ending) and not name.startswith(".")
+            ]
+            self._sorted = (self._since, kind, sorted(found))
+        return self._sorted[2]
 
     def forget(self, key: str = "") -> None:
         """Ask the store the next time, for the run that this folder belongs to or for everything (C60)."""

@@ -59,6 +59,7 @@ _KEYS: Final = frozenset(
 )
 _POINT_KEYS: Final = frozenset(("location", "transformation_", "instance_id", "score"))
 _RIGID: Final = 1e-3  # how far the products of rows of a rotation may be from 0 and 1
+_EXACT: Final = 1e-9
 _MERGE_DECIMALS: Final = 4  # of Å and of rotation matrices: two points closer than that are the same point
 
 
@@ -319,7 +320,7 @@ def _checked_transforms(transforms: Any, count: int) -> Floats | None:
 
 def non_rigid(table: PickTable) -> NDArray[np.int64]:
     """Rows whose 3×3 part is no rotation: not orthonormal to 1e-3, or a reflection (C42)."""
-    if table.transforms is None:
+    if table.transforms is None or _are_exact(table.transforms):
         return np.empty(0, np.int64)
     a, b, c = (np.ascontiguousarray(table.transforms[:, row, :3].T) for row in range(3))  # rows, as columns of x, y, z
     cross = (a[1] * b[2] - a[2] * b[1], a[2] * b[0] - a[0] * b[2], a[0] * b[1] - a[1] * b[0])
@@ -327,6 +328,17 @@ def non_rigid(table: PickTable) -> NDArray[np.int64]:
     for one, other, expected in ((a, a, 1), (b, b, 1), (c, c, 1), (a, b, 0), (a, c, 0), (b, c, 0)):
         right &= np.abs((one * other).sum(axis=0) - expected) < _RIGID
     return np.flatnonzero(~right).astype(np.int64)
+
+
+def _are_exact(transforms: Floats) -> bool:
+    """Whether all are rotations to the last digits: by Hadamard, rows of length 1 are orthogonal if the volume is 1."""
+    q = np.ascontiguousarray(transforms.reshape(-1, 16).T)
+    squares = q[:11] * q[:11]
+    lengths = squares[0:3] + squares[4:7] + squares[8:11]  # of columns, which do as well as rows
+    volume = (
+        q[0] * (q[5] * q[10] - q[6] * q[9]) - q[1] * (q[4] * q[10] - q[6] * q[8]) + q[2] * (q[4] * q[9] - q[5] * q[8])
+    )
+    return bool((np.abs(lengths - 1) < _EXACT).all() and (np.abs(volume - 1) < _EXACT).all())
 
 
 def _checked_ids(instance_ids: Any, count: int) -> NDArray[np.int64] | None:

@@ -127,7 +127,7 @@ class CopickPicks(RunDocument):
 
     def _ensure(self) -> None:
         if not self._loaded:
-            self.load()
+            self._load(first=True)
 
     def _current(self) -> PickTable:
         self._ensure()
@@ -216,7 +216,10 @@ class CopickPicks(RunDocument):
 
     def load(self) -> CopickPicksFile:
         """Read the document; what was changed in memory is lost. Returns :attr:`meta`."""
-        document = read_picks(self._read(), self.path)
+        return self._load()
+
+    def _load(self, *, first: bool = False) -> CopickPicksFile:
+        document = read_picks(self._read(first=first), self.path)
         self._saved = document
         self._table, self._points, self._loaded = document.table, None, True
         fields = dict(document.fields)

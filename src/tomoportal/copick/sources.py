@@ -9,12 +9,15 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Hashable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import quote, urlencode
 
 from tomoportal.copick.listing import Listing
 from tomoportal.errors import NotFoundError, StorageError
 from tomoportal.storage import Store, open_store
+
+if TYPE_CHECKING:
+    from tomoportal.copick.read_ahead import ReadAhead
 
 __all__ = ["Source", "open_source", "same_place", "shadowed"]
 
@@ -35,10 +38,27 @@ class Source:
     def of(cls, store: Store, *, read_only: bool, url: str | None = None) -> Source:
         return cls(url or store.url, store, Listing(store), read_only)
 
+    def __post_init__(self) -> None:
+        local = self.store.local_path("")
+        self._start = str(local) if local is not None else self.url.partition("?")[0].rstrip("/")
+        self._ahead: ReadAhead | None = None
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "_ahead": None}
+
     def where(self, key: str) -> str:
         """The full address of a key, for messages and for properties named ``path``."""
-        local = self.store.local_path(key)
-        return str(local) if local is not None else f"{self.url.partition('?')[0].rstrip('/')}/{key}"
+        return f"{self._start}/{key}" if key else self._start
+
+    def read(self, key: str) -> tuple[bytes, str]:
+        """The bytes of a document that is read for the first time, and their version tag; remote ones come ahead."""
+        if not self.listing.is_remote:
+            return self.store.get_version(key)
+        if self._ahead is None:
+            from tomoportal.copick.read_ahead import ReadAhead
+
+            self._ahead = ReadAhead(self.store, self.listing.documents_like)
+        return self._ahead.read(key)
 
     def zarr_folders(self, place: str, asker: str) -> tuple[list[str], list[str]]:
         """Names of the Zarr folders in a folder, and of files that only look like one by their names."""

@@ -17,7 +17,6 @@ __all__ = ["KEPT_VERSIONS", "Version", "delete_document", "history", "load", "re
 
 KEPT_VERSIONS: Final = 20
 _HISTORY: Final = ".history"
-_PATIENCE: Final = 50  # how often one reads a document that others keep replacing
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,14 +31,7 @@ class Version:
 
 def load(store: Store, key: str) -> tuple[bytes, str]:
     """The bytes of a document, and the version tag that belongs to them. Raises :class:`NotFoundError`."""
-    etag = store.stat(key).etag
-    for _ in range(_PATIENCE):
-        data = store.get(key)
-        now = store.stat(key).etag
-        if now == etag:
-            break
-        etag = now
-    return data, etag
+    return store.get_version(key)
 
 
 def save(store: Store, key: str, data: bytes, *, seen: str | None, overwrite: bool, keep: int) -> str:

@@ -21,6 +21,7 @@ LOCK_TIMEOUT = 60.0
 """Seconds that :meth:`Store.lock` waits for another holder by default."""
 
 _READ_SIZE = 4 * 1024 * 1024
+_READINGS = 50  # how often one reads an object that others keep replacing
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,6 +193,17 @@ class Store(ABC):
     @abstractmethod
     def get(self, key: str) -> bytes:
         """All bytes of an object. Raises :class:`NotFoundError`."""
+
+    def get_version(self, key: str) -> tuple[bytes, str]:
+        """All bytes of an object, and the version tag that belongs to them. Raises :class:`NotFoundError`."""
+        etag = self.stat(key).etag
+        for _ in range(_READINGS):
+            data = self.get(key)
+            now = self.stat(key).etag
+            if now == etag:
+                break
+            etag = now
+        return data, etag
 
     @abstractmethod
     def get_range(self, key: str, start: int, length: int) -> bytes:
@@ -390,6 +402,9 @@ class SubStore(Store):
 
     def get(self, key: str) -> bytes:
         return self._parent.get(self._up(key))
+
+    def get_version(self, key: str) -> tuple[bytes, str]:
+        return self._parent.get_version(self._up(key))
 
     def get_range(self, key: str, start: int, length: int) -> bytes:
         return self._parent.get_range(self._up(key), start, length)

@@ -137,6 +137,10 @@ class ObjectStore(Store):
             found = obstore.get(self._remote, self._path(key), options=options)
             return Reading(self._stat(found.meta), int(found.range[0]), _arriving(key, found))
 
+    def get_version(self, key: str) -> tuple[bytes, str]:
+        found = self.open_reader(key)
+        return b"".join(found.pieces), found.stat.etag
+
     def stat(self, key: str) -> Stat:
         with _explained(key):
             return self._stat(obstore.head(self._remote, self._path(key)))
