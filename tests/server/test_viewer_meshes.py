@@ -150,17 +150,17 @@ def test_a_large_mask_is_drawn_from_a_lower_level(
     source = _source(layers["vesicle instancesegmentation"], 1)
     fine, _ = _segment(portal, source, 7)
     monkeypatch.setattr("tomoportal.formats.meshes.labels._MOST_VOXELS", 24 * 48 * 64 // 8)
-    monkeypatch.setattr("tomoportal.server.viewer.meshes.__version__", "none of it is cached")
+    monkeypatch.setattr("tomoportal.server.viewer.layer_replies.__version__", "none of it is cached")
     coarse, _ = _segment(portal, source, 7)
     assert len(coarse) < len(fine) / 2
     np.testing.assert_allclose(coarse.mean(axis=0), fine.mean(axis=0), atol=0.75)
     rough = 12 * len(fine)  # of the finest level too many triangles, of the next not
     monkeypatch.setattr("tomoportal.formats.meshes.labels._MOST_VOXELS", 10**9)
     monkeypatch.setattr("tomoportal.formats.meshes.labels._ROUGHEST", rough // 8)
-    monkeypatch.setattr("tomoportal.server.viewer.meshes.__version__", "nothing yet")
+    monkeypatch.setattr("tomoportal.server.viewer.layer_replies.__version__", "nothing yet")
     assert len(_segment(portal, source, 7)[0]) == len(coarse)
     monkeypatch.setattr("tomoportal.formats.meshes.labels._MOST_VOXELS", 10)
-    monkeypatch.setattr("tomoportal.server.viewer.meshes.__version__", "nor is this")
+    monkeypatch.setattr("tomoportal.server.viewer.layer_replies.__version__", "nor is this")
     answer = portal.get(f"{source}/7")
     assert (answer.status_code, "small enough" in answer.text) == (422, True)
 

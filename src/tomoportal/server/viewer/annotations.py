@@ -6,25 +6,24 @@ and ``by_id/{n}`` (reference ``viewer.md`` section 6); arrays of recent layers a
 
 from __future__ import annotations
 
-import hashlib
 import json
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 from starlette.requests import Request
-from starlette.responses import PlainTextResponse, Response
+from starlette.responses import Response
 
-from tomoportal import __version__
 from tomoportal.catalog import Viewer
-from tomoportal.errors import FormatError, NotFoundError
+from tomoportal.errors import NotFoundError
 from tomoportal.formats.ndjson import read_points
 from tomoportal.formats.neuroglancer import AnnotationLayer, annotation_layer, color_of
 from tomoportal.formats.points import KINDS, PointKind
 from tomoportal.server.byte_cache import ByteCache
-from tomoportal.server.conditional import is_unchanged
 from tomoportal.server.context import KEYS, Context, id_of, key_of
-from tomoportal.server.encoding import JSON, compress
-from tomoportal.server.files import DATA_CORS, preflight
+from tomoportal.server.encoding import JSON
+from tomoportal.server.files import preflight
+from tomoportal.server.viewer.layer_replies import OCTETS, layer_reply
 
 __all__ = ["AnnotationLayers"]
 
@@ -61,29 +60,17 @@ class AnnotationLayers:
         return await self._context.run(self._answer, request)
 
     def _answer(self, request: Request) -> Response:
-        try:
+        name = request.path_params["name"]
+
+        def find() -> tuple[object, Callable[[str], bytes]]:
             described = self._described(id_of(request.path_params["file"]), self._context.viewer(request.scope))
             version = self._context.archive.store.stat(described.key).etag
-            digest = hashlib.sha256(repr((__version__, version, described)).encode()).hexdigest()
-            headers = {
-                **DATA_CORS,
-                "ETag": f'W/"{digest[:32]}"',
-                "Cache-Control": "no-cache",
-                "Vary": "Accept-Encoding",
-            }
-            if is_unchanged(request.headers, headers["ETag"]):
-                return Response(status_code=304, headers=headers)
-            layer = self._layers.get(digest, lambda: self._made(described))
-            body = _part(layer, request.path_params["name"])
-        except NotFoundError as error:
-            return PlainTextResponse(f"{error.what}\n", 404, DATA_CORS)
-        except FormatError as error:
-            return PlainTextResponse(f"The annotation file cannot be read: {error}\n", 422, DATA_CORS)
-        body, compressed = compress(body, request.headers.get("accept-encoding"))
-        if compressed:
-            headers["Content-Encoding"] = "gzip"
-        kind = JSON if request.path_params["name"] == "info" else "application/octet-stream"
-        return Response(body, 200, headers, kind)
+            # All parts of a layer are cut from one array.
+            return (version, described), lambda digest: _part(
+                self._layers.get(digest, lambda: self._made(described)), name
+            )
+
+        return layer_reply(request, find, JSON if name == "info" else OCTETS)
 
     def _described(self, file: int, viewer: Viewer) -> _Description:
         rows = self._context.ask(_FILE % file, viewer, KEYS)["annotationFiles"]

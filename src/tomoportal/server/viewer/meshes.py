@@ -7,24 +7,23 @@ each of its labels. Below it lie ``info``, ``{segment}:0``, the fragment ``{segm
 
 from __future__ import annotations
 
-import hashlib
 import json
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from starlette.requests import Request
-from starlette.responses import PlainTextResponse, Response
+from starlette.responses import Response
 
-from tomoportal import __version__
 from tomoportal.catalog import Viewer
-from tomoportal.errors import FormatError, NotFoundError
+from tomoportal.errors import NotFoundError
 from tomoportal.formats.meshes import Mesh, glb_mesh, label_surface, simplified
 from tomoportal.formats.neuroglancer import MESH_INFO, mesh_fragment, mesh_manifest, segment_properties
 from tomoportal.formats.omezarr import open_omezarr
 from tomoportal.server.byte_cache import ByteCache
-from tomoportal.server.conditional import is_unchanged
 from tomoportal.server.context import KEYS, Context, id_of, key_of
-from tomoportal.server.encoding import JSON, compress
-from tomoportal.server.files import DATA_CORS, preflight
+from tomoportal.server.encoding import JSON
+from tomoportal.server.files import preflight
+from tomoportal.server.viewer.layer_replies import OCTETS, layer_reply
 
 __all__ = ["MASK_SHAPES", "MeshLayers"]
 
@@ -66,26 +65,13 @@ class MeshLayers:
 
     def _answer(self, request: Request) -> Response:
         name = request.path_params["name"]
-        try:
+
+        def find() -> tuple[object, Callable[[str], bytes]]:
             surfaces = self._described(id_of(request.path_params["file"]), self._context.viewer(request.scope))
-            digest = hashlib.sha256(repr((__version__, self._version(surfaces), surfaces, name)).encode()).hexdigest()
-            headers = {
-                **DATA_CORS,
-                "ETag": f'W/"{digest[:32]}"',
-                "Cache-Control": "no-cache",
-                "Vary": "Accept-Encoding",
-            }
-            if is_unchanged(request.headers, headers["ETag"]):
-                return Response(status_code=304, headers=headers)
-            body = self._bodies.get(digest, lambda: self._part(surfaces, name))
-        except NotFoundError as error:
-            return PlainTextResponse(f"{error.what}\n", 404, DATA_CORS)
-        except FormatError as error:
-            return PlainTextResponse(f"The annotation file cannot be read: {error}\n", 422, DATA_CORS)
-        body, compressed = compress(body, request.headers.get("accept-encoding"))
-        if compressed:
-            headers["Content-Encoding"] = "gzip"
-        return Response(body, 200, headers, "application/octet-stream" if name.isdecimal() else JSON)
+            depends = (self._version(surfaces), surfaces, name)
+            return depends, lambda digest: self._bodies.get(digest, lambda: self._part(surfaces, name))
+
+        return layer_reply(request, find, OCTETS if name.isdecimal() else JSON)
 
     def _described(self, file: int, viewer: Viewer) -> _Surfaces:
         rows = self._context.ask(_FILE % file, viewer, KEYS)["annotationFiles"]
