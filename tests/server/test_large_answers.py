@@ -174,16 +174,23 @@ def test_http_1_0_which_has_no_end_of_its_own(portal: Portal, query: str, status
         assert len(json.loads(content)["data"]["alignments"]) == ROWS + 2
 
 
-@pytest.mark.parametrize("workers", [1, 2])
-def test_an_answer_that_runs_is_finished_before_the_stop(archive: Path, serving: Serving, workers: int) -> None:
+@pytest.mark.parametrize(("workers", "path"), [(1, "/files/10001/big.bin"), (2, "/s3/tomoportal/10001/big.bin")])
+def test_what_runs_is_finished_before_the_stop(archive: Path, serving: Serving, workers: int, path: str) -> None:
+    """An answer and a download that have begun arrive whole, though the server is told to stop."""
+    size = 80_000_000
+    with open(archive / "10001" / "big.bin", "wb") as file:
+        file.truncate(size)
     with serving("--archive", str(archive), "--workers", str(workers), cwd=archive.parent) as (process, url):
-        parts = []
-        headers = {"Accept-Encoding": "identity"}
-        with httpx.stream("POST", f"{url}/graphql", json={"query": whole()}, headers=headers, timeout=60) as answer:
-            for number, piece in enumerate(answer.iter_raw(1 << 20)):
-                parts.append(piece)
-                if number == 1:
-                    process.terminate()
-                    time.sleep(0.3)
+        with (
+            httpx.stream("POST", f"{url}/graphql", json={"query": whole()}, timeout=60) as answer,
+            httpx.stream("GET", f"{url}{path}", timeout=60) as download,
+        ):
+            rows, pieces = answer.iter_bytes(1 << 20), download.iter_raw(1 << 20)
+            parts, received = [next(rows)], len(next(pieces))
+            process.terminate()
+            time.sleep(0.3)
+            parts += rows
+            received += sum(map(len, pieces))
         assert len(json.loads(b"".join(parts))["data"]["alignments"]) == ROWS + 2
+        assert received == size
         assert process.wait(30) == 0
