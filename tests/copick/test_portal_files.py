@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import pickle
+import re
 import threading
+import urllib.request
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -15,6 +17,7 @@ import pytest
 from tomoportal.archive import Archive
 from tomoportal.copick.portal.config import CopickConfigCDP, settings_of
 from tomoportal.copick.portal.files import PortalFiles
+from tomoportal.copick.portal.kept_files import KeptFiles
 from tomoportal.copick.portal.points import read_portal_points
 from tomoportal.copick.portal.web import WebStore, bucket_address
 from tomoportal.errors import FormatError, NotFoundError, ReadOnlyError, StorageError
@@ -230,3 +233,86 @@ def test_nothing_is_written_or_listed(web: Any, tmp_path: Path) -> None:
     for listing in (lambda: list(store.list()), store.children):
         with pytest.raises(StorageError, match="cannot be listed"):
             listing()
+
+
+# --- what is kept
+
+
+def requests_of(portal: LiveServer) -> Callable[[], int]:
+    def count() -> int:
+        with urllib.request.urlopen(f"{portal.url}/metrics") as answer:
+            text = answer.read().decode()
+        return sum(map(int, re.findall(r'requests_total\{route="/files.*\} (\d+)$', text, re.MULTILINE)))
+
+    return count
+
+
+def test_c81_points_that_were_read_are_kept_and_checked_when_asked(
+    portal_root: Any, portal: LiveServer, tmp_path: Path
+) -> None:
+    count = requests_of(portal)
+    root = portal_root()
+    before = count()
+    expected = [each.numpy()[0].tolist() for each in root.load_points()]
+    assert count() - before == 6
+    files = tmp_path / "cache" / "copick" / "portal" / "files"
+    assert len(list(files.iterdir())) == 6
+    again = portal_root()
+    assert [each.numpy()[0].tolist() for each in again.picks()] == expected
+    assert again.get_run("TS_1").meshes[0].mesh.bounds[0].tolist() == [100, 100, 100]
+    assert count() - before == 7, "the mesh"
+    again.refresh()
+    assert [each.numpy()[0].tolist() for each in again.picks()] == expected
+    assert count() - before == 13, "each asked for conditionally"
+    damaged = sorted(files.iterdir())[0]
+    damaged.write_bytes(damaged.read_bytes()[:-3])
+    for path in sorted(files.iterdir())[1:3]:
+        path.write_bytes(b"")
+    assert [each.numpy()[0].tolist() for each in portal_root().picks()] == expected
+    assert count() - before in (15, 16), "what does not have its digest is read again; one of the three may be the mesh"
+
+
+def test_c81_nothing_is_kept_where_it_is_not_wanted(portal_root: Any, tmp_path: Path) -> None:
+    files = tmp_path / "cache" / "copick" / "portal" / "files"
+    portal_root(portal_file_cache_mb=0).load_points()
+    portal_root(portal_file_cache_mb=None, portal_cache=False).load_points()
+    assert not files.exists()
+
+
+def test_c81_what_is_kept_is_bounded_and_the_oldest_goes_first(web: Any, tmp_path: Path) -> None:
+    url, seen = web(lambda request, number: (200, {"ETag": f'"{number}"'}, b"x" * 50))
+    store, kept = WebStore(url), KeptFiles(tmp_path, limit=4000, seconds=100)
+    for number in range(40):
+        kept.read(store, f"file{number}")
+    assert 1000 < sum(path.stat().st_size for path in tmp_path.iterdir() if path.is_file()) <= 4300
+    del seen[:]
+    kept.read(store, "file39")
+    kept.read(store, "file0")
+    assert seen == ["GET /files/file0"]
+    large, _ = web(lambda request, number: (200, {}, b"x" * 300))
+    assert len(KeptFiles(tmp_path, limit=4000, seconds=100).read(WebStore(large), "large")) == 300
+    assert pickle.loads(pickle.dumps(kept)).read(store, "file0") == b"x" * 50
+    assert len(seen) == 1
+
+
+def test_c81_an_old_file_is_asked_for_conditionally(web: Any, tmp_path: Path) -> None:
+    def script(request: Any, number: int) -> tuple[int, dict[str, str], bytes]:
+        same = request.headers.get("If-None-Match") == '"a"'
+        return (304, {"ETag": '"a"'}, b"") if same else (200, {"ETag": '"a"'}, b"points")
+
+    url, seen = web(script)
+    store = WebStore(url)
+    kept = KeptFiles(tmp_path, limit=10_000, seconds=100)
+    assert kept.read(store, "a") == b"points"
+    kept.revalidate = True
+    assert kept.read(store, "a") == b"points"
+    assert len(seen) == 2
+    kept.revalidate = False
+    assert kept.read(store, "a") == b"points"
+    assert len(seen) == 2
+    for_ever = KeptFiles(tmp_path, limit=10_000, seconds=0)
+    assert for_ever.read(store, "a") == b"points"
+    assert len(seen) == 2
+    blocked = tmp_path / "file"
+    blocked.write_bytes(b"")
+    assert KeptFiles(blocked / "folder", limit=10_000, seconds=9).read(store, "a") == b"points"

@@ -42,6 +42,7 @@ class CopickSegmentationMetaCDP(CopickSegmentationMeta, FromPortal):
 class CopickPicksCDP(CopickPicks):
     """Points of an annotation file: one request, when they are first asked for."""
 
+    run: CopickRunCDP
     _meta: CopickPicksFileCDP
 
     def __init__(
@@ -85,13 +86,19 @@ class CopickPicksCDP(CopickPicks):
         self._ensure()
         self._meta.trust_orientation = value
 
+    def _ensure(self) -> None:
+        if self._portal_key is None:
+            super()._ensure()
+        elif not self._loaded:
+            self.load()
+
     def load(self) -> CopickPicksFile:
         """Read the points. Raises :class:`FormatError` for a file that cannot be read, which the others survive."""
         if self._portal_key is None:
             return super().load()
         try:
             table = read_portal_points(
-                _portal_bytes(self._source, self._portal_key),
+                _portal_bytes(self.run, self._source, self._portal_key),
                 _spacing(self._meta, self.path),
                 self.path,
                 oriented=self._meta.trust_orientation is True,
@@ -110,6 +117,7 @@ class CopickPicksCDP(CopickPicks):
 class CopickMeshCDP(CopickMesh):
     """A mesh of an annotation file, whose vertices become Å."""
 
+    run: CopickRunCDP
     meta: CopickMeshMetaCDP
 
     def __init__(
@@ -140,8 +148,10 @@ class CopickMeshCDP(CopickMesh):
         """Whether nobody edits it by hand: made by a tool, or the portal's."""
         return self.read_only or super().from_tool
 
-    def _read(self) -> bytes:
-        return super()._read() if self._portal_key is None else _portal_bytes(self._source, self._portal_key)
+    def _read(self, **options: Any) -> bytes:
+        if self._portal_key is None:
+            return super()._read(**options)
+        return _portal_bytes(self.run, self._source, self._portal_key)
 
     def load(self) -> Any:
         """Read the file. Vertices of the portal's meshes are in voxels unless the file says otherwise."""
@@ -187,9 +197,9 @@ class CopickSegmentationCDP(CopickSegmentation):
         return self.meta.portal_annotation_file_id
 
 
-def _portal_bytes(source: Source, key: str) -> bytes:
+def _portal_bytes(run: CopickRunCDP, source: Source, key: str) -> bytes:
     try:
-        return source.store.get(key)
+        return run.root._files.read(source, key)
     except NotFoundError as error:
         fix = "the portal names a file that is not there: root.refresh(), or tell the portal's keepers"
         raise NotFoundError(f"File not found: {source.where(key)}", fix=fix) from error

@@ -25,7 +25,7 @@ from tomoportal.copick.portal.config import PortalSettings
 from tomoportal.errors import LockedError, PortalError, Problem, StorageError
 from tomoportal.storage import Store, open_store
 
-__all__ = ["Answers", "KeptAnswer", "cache_places", "clear_cache", "kept_answers"]
+__all__ = ["Answers", "KeptAnswer", "cache_places", "clear_cache", "kept_answers", "users_cache_folder"]
 
 Data = dict[str, Any]
 Place = Store | Path
@@ -176,12 +176,16 @@ def _read(place: Store, name: str) -> dict[str, Any] | None:
 
 def cache_places(settings: PortalSettings, overlay: Store) -> list[Place]:
     """Where answers are looked for and kept, in this order; folders need not exist."""
+    users = users_cache_folder(settings)
+    return [users] if settings.cache_folder or overlay.read_only else [overlay.sub(_FOLDER), users]
+
+
+def users_cache_folder(settings: PortalSettings) -> Path:
+    """The folder that the settings name, else the one below the user's cache folder."""
     if settings.cache_folder:
-        return [Path(settings.cache_folder).expanduser()]
+        return Path(settings.cache_folder).expanduser()
     home = os.environ.get("XDG_CACHE_HOME", "")
-    folder = Path(home).expanduser() if home else Path.home() / ".cache"
-    users = folder / "copick" / "portal"
-    return [users] if overlay.read_only else [overlay.sub(_FOLDER), users]
+    return (Path(home).expanduser() if home else Path.home() / ".cache") / "copick" / "portal"
 
 
 def _opened(place: Place, *, create: bool) -> Store | None:

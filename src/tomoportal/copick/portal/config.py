@@ -17,6 +17,7 @@ __all__ = ["CopickConfigCDP", "PortalSettings", "settings_of"]
 
 Access = Literal["https", "s3", "file"]
 
+_FILE_CACHE_MB: Final = 256
 _WORDS: Final = {
     "1": True,
     "true": True,
@@ -40,6 +41,7 @@ class CopickConfigCDP(CopickConfig):
         "portal_s3_endpoint_url",
         "portal_files_root",
         "portal_all_objects",
+        "portal_file_cache_mb",
     )
 
     config_type: Literal["cryoet_data_portal"] = "cryoet_data_portal"
@@ -61,6 +63,8 @@ class CopickConfigCDP(CopickConfig):
     """A folder or address below which the archive is mounted, in place of the bucket."""
     portal_all_objects: bool | None = None
     """List annotations of objects, too, whose identifier no object of the config has (C83)."""
+    portal_file_cache_mb: int | None = Field(default=None, ge=0)
+    """How much of the portal's points and meshes the user's cache folder may hold; 256 if not given, 0 for nothing."""
 
 
 @dataclass(frozen=True)
@@ -75,6 +79,7 @@ class PortalSettings:
     cache_seconds: int
     cache_folder: str | None
     lock_seconds: int
+    file_cache_bytes: int
 
 
 def settings_of(config: CopickConfigCDP) -> PortalSettings:
@@ -103,7 +108,12 @@ def settings_of(config: CopickConfigCDP) -> PortalSettings:
         cache_seconds=_number("COPICK_PORTAL_CACHE_TTL", config.portal_cache_ttl_seconds),
         cache_folder=_text("COPICK_PORTAL_CACHE_DIR", config.portal_cache_dir),
         lock_seconds=_number("COPICK_PORTAL_CACHE_LOCK_TIMEOUT", config.portal_cache_lock_timeout_seconds),
+        file_cache_bytes=_number("COPICK_PORTAL_FILE_CACHE_MB", _megabytes(config)) * 1_000_000,
     )
+
+
+def _megabytes(config: CopickConfigCDP) -> int:
+    return _FILE_CACHE_MB if config.portal_file_cache_mb is None else config.portal_file_cache_mb
 
 
 def _text(name: str, configured: str | None) -> str | None:

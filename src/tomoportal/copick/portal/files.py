@@ -5,7 +5,9 @@ from __future__ import annotations
 import threading
 from urllib.parse import quote, unquote, urlsplit
 
+from tomoportal.copick.portal.answers import users_cache_folder
 from tomoportal.copick.portal.config import PortalSettings
+from tomoportal.copick.portal.kept_files import KeptFiles
 from tomoportal.copick.portal.web import WebStore, bucket_address
 from tomoportal.copick.sources import Source
 from tomoportal.errors import FormatError
@@ -21,9 +23,19 @@ class PortalFiles:
         self._settings = settings
         self._sources: dict[str, Source] = {}
         self._lock = threading.Lock()
+        self.kept: KeptFiles | None = None
+        if settings.cache and settings.file_cache_bytes > 0:
+            folder = users_cache_folder(settings) / "files"
+            self.kept = KeptFiles(folder, limit=settings.file_cache_bytes, seconds=settings.cache_seconds)
 
     def __reduce__(self) -> tuple[object, ...]:
         return PortalFiles, (self._settings,)
+
+    def read(self, source: Source, key: str) -> bytes:
+        """All bytes of a file of points or a mesh. Raises :class:`NotFoundError` and other :class:`StorageError`."""
+        if self.kept is not None and isinstance(source.store, WebStore):
+            return self.kept.read(source.store, key)
+        return source.store.get(key)
 
     def place(self, s3: str | None, https: str | None) -> tuple[Source, str]:
         """The source, and the key in it. Raises :class:`FormatError` for addresses that are none."""

@@ -158,15 +158,11 @@ class CopickRootCDP(CopickRoot):
     def refresh(self) -> None:
         """Ask the portal whether its answers still hold, and the overlay's store again (C82)."""
         self._tables.forget()
+        if self._files.kept is not None:
+            self._files.kept.revalidate = True
         for run in self._known_runs.values():
             run._invalidate_caches()
         super().refresh()
-
-    def reconnect(self) -> None:
-        """Open the overlay again and forget every list; what the portal said stays."""
-        known = self._tables
-        super().reconnect()
-        self._tables = known
 
     # --- points
 

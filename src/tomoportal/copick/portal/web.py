@@ -54,6 +54,11 @@ class WebStore(Store):
     def get(self, key: str) -> bytes:
         return self._ask("GET", key, {}).body
 
+    def get_if_changed(self, key: str, etag: str) -> tuple[bytes | None, str]:
+        """The bytes and their version tag; None for the bytes if they are still those of ``etag``."""
+        reply = self._ask("GET", key, {"If-None-Match": etag} if etag else {})
+        return (None if reply.status == 304 else reply.body), reply.headers.get("ETag") or ""
+
     def get_range(self, key: str, start: int, length: int) -> bytes:
         if length <= 0:
             return b""
@@ -95,7 +100,7 @@ class WebStore(Store):
                         f"cannot be read: {error or type(error).__name__}", where=where, fix=_FIX
                     ) from error
             else:
-                if reply.status in (200, 206, 416):
+                if reply.status in (200, 206, 304, 416):
                     return reply
                 if reply.status == 404:
                     raise NotFoundError("there is no such file", where=where)
