@@ -38,20 +38,23 @@ class SourceRoot:
 
     def __post_init__(self) -> None:
         self.tree = Tree(self.listing or self.store, lenient_below=self.prefix)
-        self._real: dict[str, str] = {}
+        root = None if self.listing is None else self.store.local_path("")
+        self._root = None if root is None else f"{str(root).rstrip('/')}/"
+        self._links: dict[str, tuple[str, bool, frozenset[str]]] = {}
 
     def check_inside(self, key: str) -> None:
         """Raise `OutsideError` for a source that is a link out of the root, or lies behind one."""
-        root = self.store.local_path("") if self.listing is not None else None
-        if root is None:
+        if self._root is None:
             return
         folder, _, name = key.rstrip("/").rpartition("/")
-        if folder not in self._real:
-            self._real[folder] = os.path.realpath(root / folder)
-        path = f"{self._real[folder]}/{name}"
-        if os.path.islink(path):
-            path = os.path.realpath(path)
-        if not path.startswith(f"{root}/"):
+        if folder not in self._links:
+            real = os.path.realpath(self._root + folder)
+            self._links[folder] = (real, f"{real}/".startswith(self._root), _links_of(real))
+        real, is_inside, links = self._links[folder]
+        if is_inside and name not in links:
+            return
+        path = os.path.realpath(f"{real}/{name}")
+        if not path.startswith(self._root):
             raise LinkError(f"{key} is a link out of the source folder, to {path}")
 
     def glob(self, pattern: str) -> list[str]:
@@ -130,6 +133,15 @@ def _opened(url: str | os.PathLike[str], follow_links: bool) -> tuple[Store, Sto
 
 def _refused(place: str, what: str, fix: str) -> ConfigError:
     return ConfigError([Problem(place, what, fix)])
+
+
+def _links_of(folder: str) -> frozenset[str]:
+    """The names of the symbolic links in a folder; one that cannot be listed is told elsewhere."""
+    try:
+        with os.scandir(folder) as found:
+            return frozenset(entry.name for entry in found if entry.is_symlink())
+    except OSError:
+        return frozenset()
 
 
 def is_remote(text: str) -> bool:
