@@ -1,4 +1,4 @@
-"""The root field ``search`` of the extended schema, on both databases."""
+"""The root field ``search`` of the extended schema, on both databases (F143)."""
 
 # ruff: noqa: E501  requests are easier to read on one line
 from __future__ import annotations

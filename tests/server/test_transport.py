@@ -202,6 +202,7 @@ def test_a_schema_that_there_is_not(http: httpx.Client) -> None:
 
 
 def test_caches_keep_the_two_schemas_apart(http: httpx.Client) -> None:
+    """F119: what may be kept is said per catalog version, and per schema."""
     query = '{ __type(name: "RunWhereClause") { inputFields { name } } }'
     plain = http.get("/graphql", params={"query": query})
     extended = http.get("/graphql", params={"query": query}, headers={"X-Tomoportal-Schema": "extended"})

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
@@ -11,6 +10,7 @@ from graphql import FieldNode
 
 from tomoportal.catalog.dialect import Part, Sql
 from tomoportal.catalog.filters import children_of, conditions, deeper
+from tomoportal.catalog.selection import Fields
 from tomoportal.catalog.statement import Source, conjunction
 from tomoportal.catalog.summaries import is_summarised, summary_select
 from tomoportal.errors import QueryError
@@ -68,19 +68,16 @@ class _Aggregate:
         relation: Relation | None,
     ) -> list[Part]:
         type_name = f"{self.entity.name}Aggregate"
-        outside: list[Part] = ["{"]
         selected = False
-        for index, (key, group) in enumerate(self.request.collect(type_name, nodes).items()):
-            self.statement.count()
-            outside.append(f'{"," if index else ""}"{key}":')
-            if group[0].name.value == "__typename":
-                outside.append(json.dumps(type_name))
-                continue
+
+        def rows_of(name: str, key: str, group: list[FieldNode]) -> list[Part]:
+            nonlocal selected
             fields = self.request.collect(f"{self.entity.name}AggregateFunctions", group)
             names = {found[0].name.value for found in fields.values()}
             selected = selected or bool(names - {"groupBy", "__typename"})
-            row = self.dialect.rows(self.dialect.text(self._row(fields)))
-            outside += ["[", Sql(row), "]"]
+            return ["[", Sql(self.dialect.rows(self.dialect.text(self._row(fields)))), "]"]
+
+        outside = self.compiler.record(type_name, self.request.collect(type_name, nodes), rows_of)
         if not selected:
             raise QueryError(NO_FUNCTIONS)
         rows = [*self.statement.visible(self.base)]
@@ -89,7 +86,7 @@ class _Aggregate:
         rows += conditions(
             self.statement, self.base, where, self.statement.variant.aggregate_depth, f"{self.place}.where"
         )
-        text = self.dialect.text([*outside, "}"])
+        text = self.dialect.text(outside)
         empty = f" WHERE {self.alias}.n > 0" if parent is not None and not self.keys else ""
         select = self._select(rows)
         if not rows and not self.joins and set(self.functions) <= {"count(*)"} and len(self.keys) <= 1:
@@ -121,21 +118,15 @@ class _Aggregate:
         order = f" ORDER BY {', '.join(f'{number} ASC NULLS LAST' for number in numbers)}" if numbers else ""
         return f"SELECT {', '.join(columns)} FROM {self.base.clause}{joins}{conjunction(rows)}{groups}{order}"
 
-    def _row(self, fields: Mapping[str, list[FieldNode]]) -> list[Part]:
-        parts: list[Part] = ["{"]
-        for index, (key, nodes) in enumerate(fields.items()):
-            self.statement.count()
-            parts.append(f'{"," if index else ""}"{key}":')
-            name = nodes[0].name.value
-            if name == "__typename":
-                parts.append(json.dumps(f"{self.entity.name}AggregateFunctions"))
-            elif name == "count":
-                parts.append(Sql(self._function(self._count(nodes[0]))))
-            elif name == "groupBy":
-                parts += self._group(self.base, (), nodes, self.statement.variant.aggregate_depth)
-            else:
-                parts += self._columns(name, nodes)
-        return [*parts, "}"]
+    def _row(self, fields: Fields) -> list[Part]:
+        def value(name: str, key: str, nodes: list[FieldNode]) -> list[Part]:
+            if name == "count":
+                return [Sql(self._function(self._count(nodes[0])))]
+            if name == "groupBy":
+                return self._group(self.base, (), nodes, self.statement.variant.aggregate_depth)
+            return self._columns(name, nodes)
+
+        return self.compiler.record(f"{self.entity.name}AggregateFunctions", fields, value)
 
     def _count(self, node: FieldNode) -> str:
         arguments = self.request.arguments(f"{self.entity.name}AggregateFunctions", node)
@@ -147,47 +138,34 @@ class _Aggregate:
         return f"count({distinct}{self.statement.value(self.base, field)})"
 
     def _columns(self, function: str, nodes: Sequence[FieldNode]) -> list[Part]:
-        kind = "MinMaxColumns" if function in _EXTREMES else "NumericalColumns"
-        type_name = f"{self.entity.name}{kind}"
-        parts: list[Part] = ["{"]
-        for index, (key, group) in enumerate(self.request.collect(type_name, nodes).items()):
-            self.statement.count()
-            parts.append(f'{"," if index else ""}"{key}":')
-            name = group[0].name.value
-            if name == "__typename":
-                parts.append(json.dumps(type_name))
-                continue
+        type_name = f"{self.entity.name}{'MinMaxColumns' if function in _EXTREMES else 'NumericalColumns'}"
+
+        def value(name: str, key: str, group: list[FieldNode]) -> list[Part]:
             field = self._field(self.entity, name)
-            value = self.statement.value(self.base, field)
+            column = self.statement.value(self.base, field)
             if function in _EXTREMES:
-                expression = f"{function}({value})"
+                expression = f"{function}({column})"
             else:
-                expression = f"{_STATISTICS[function]}({value})"
+                expression = f"{_STATISTICS[function]}({column})"
                 if field.type == "Int" and function != "sum":
                     expression = self.dialect.rounded(expression)
-            parts.append(self._json(self._function(expression), field))
-        return [*parts, "}"]
+            return [self._json(self._function(expression), field)]
+
+        return self.compiler.record(type_name, self.request.collect(type_name, nodes), value)
 
     def _group(self, source: Source, steps: tuple[str, ...], nodes: Sequence[FieldNode], budget: int) -> list[Part]:
         type_name = f"{source.entity.name}GroupByOptions"
-        parts: list[Part] = ["{"]
-        for index, (key, group) in enumerate(self.request.collect(type_name, nodes).items()):
-            self.statement.count()
-            parts.append(f'{"," if index else ""}"{key}":')
-            name = group[0].name.value
-            if name == "__typename":
-                parts.append(json.dumps(type_name))
-                continue
+
+        def value(name: str, key: str, group: list[FieldNode]) -> list[Part]:
             member = self.compiler.graph.member(source.entity, name)
             if isinstance(member, Field):
-                column = self._key(self.statement.value(source, member))
-                parts.append(self._json(column, member))
-            else:
-                assert isinstance(member, Relation)
-                left = deeper(budget, 1)
-                joined = self._join(source, (*steps, member.name), member)
-                parts += self._group(joined, (*steps, member.name), group, left)
-        return [*parts, "}"]
+                return [self._json(self._key(self.statement.value(source, member)), member)]
+            assert isinstance(member, Relation)
+            left = deeper(budget, 1)
+            joined = self._join(source, (*steps, member.name), member)
+            return self._group(joined, (*steps, member.name), group, left)
+
+        return self.compiler.record(type_name, self.request.collect(type_name, nodes), value)
 
     def _join(self, source: Source, steps: tuple[str, ...], relation: Relation) -> Source:
         """The related table: rows without one drop out, several related rows count as several."""

@@ -21,7 +21,7 @@ from tomoportal.catalog.filters import children_of, conditions
 from tomoportal.catalog.graph import Graph
 from tomoportal.catalog.ordering import order_terms
 from tomoportal.catalog.search_field import search_sql
-from tomoportal.catalog.selection import Request
+from tomoportal.catalog.selection import Fields, Request
 from tomoportal.catalog.statement import LimitError, Source, Statement, conjunction
 from tomoportal.catalog.variants import DEFAULT, Variant
 from tomoportal.catalog.visibility import Rule, Viewer
@@ -123,7 +123,9 @@ class Compiler:
         """JSON of one object: the selection below ``nodes`` over a row of ``source``."""
         entity = source.entity
         fields = self.request.collect(entity.name, nodes)
-        return self._scalar_parts(source, fields) or self._mixed_parts(source, fields, path)
+        return self._scalar_parts(source, fields) or self.record(
+            entity.name, fields, lambda name, key, found: self._member_parts(source, name, found, (*path, key))
+        )
 
     def _scalar_parts(self, source: Source, fields: dict[str, list[FieldNode]]) -> list[Part] | None:
         members: list[tuple[str, str, Field]] = []
@@ -140,19 +142,20 @@ class Compiler:
             self.statement.count()
         return [found]
 
-    def _mixed_parts(self, source: Source, fields: dict[str, list[FieldNode]], path: Path) -> list[Part]:
+    def record(
+        self, type_name: str, fields: Fields, value: Callable[[str, str, list[FieldNode]], list[Part]]
+    ) -> list[Part]:
+        """JSON of an object of the schema; ``value(name, key, nodes)`` is that of one of its fields."""
         parts: list[Part] = ["{"]
         for index, (key, nodes) in enumerate(fields.items()):
             self.statement.count()
             parts.append(f'{"," if index else ""}"{key}":')
-            parts += self._member_parts(source, nodes, (*path, key))
+            name = nodes[0].name.value
+            parts += [json.dumps(type_name)] if name == "__typename" else value(name, key, nodes)
         return [*parts, "}"]
 
-    def _member_parts(self, source: Source, nodes: Sequence[FieldNode], path: Path) -> list[Part]:
-        name = nodes[0].name.value
+    def _member_parts(self, source: Source, name: str, nodes: Sequence[FieldNode], path: Path) -> list[Part]:
         entity = source.entity
-        if name == "__typename":
-            return [json.dumps(entity.name)]
         if name == "_id":
             return [self.dialect.global_id(entity.name, source.id)]
         member = self.graph.member(entity, name)

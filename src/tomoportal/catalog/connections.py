@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
@@ -14,6 +13,7 @@ from tomoportal.catalog.dialect import Part, Sql
 from tomoportal.catalog.filters import children_of, conditions
 from tomoportal.catalog.keyset import Cursor, cursor_of, past
 from tomoportal.catalog.ordering import Key, order_keys
+from tomoportal.catalog.selection import Fields
 from tomoportal.catalog.statement import Source, conjunction
 from tomoportal.model.entities import Relation
 
@@ -46,23 +46,18 @@ class _Connection(ABC):
 
     def parts(self, nodes: Sequence[FieldNode], path: Path) -> list[Part]:
         type_name = f"{self.entity.name}Connection"
-        parts: list[Part] = ["{"]
-        for index, (key, fields) in enumerate(self.compiler.request.collect(type_name, nodes).items()):
-            self.statement.count()
-            parts.append(f'{"," if index else ""}"{key}":')
-            match fields[0].name.value:
-                case "edges":
-                    parts += ["[", self._edges(fields, (*path, key, 0)), "]"]
-                case "nodes":
-                    parts += ["[", self._nodes(fields, (*path, key, 0)), "]"]
-                case "totalCount":
-                    rows = self._rows(self.statement.source(self.entity))
-                    parts.append(Sql(f"(SELECT count(*){rows})", nested=True))
-                case "pageInfo":
-                    parts.append(self._page_info(self.compiler.request.collect("PageInfo", fields)))
-                case _:
-                    parts.append(json.dumps(type_name))
-        return [*parts, "}"]
+
+        def value(name: str, key: str, group: list[FieldNode]) -> list[Part]:
+            if name == "edges":
+                return ["[", self._edges(group, (*path, key, 0)), "]"]
+            if name == "nodes":
+                return ["[", self._nodes(group, (*path, key, 0)), "]"]
+            if name == "totalCount":
+                rows = self._rows(self.statement.source(self.entity))
+                return [Sql(f"(SELECT count(*){rows})", nested=True)]
+            return [self._page_info(self.compiler.request.collect("PageInfo", group))]
+
+        return self.compiler.record(type_name, self.compiler.request.collect(type_name, nodes), value)
 
     def _rows(self, source: Source, bounds: Sequence[str] = ()) -> str:
         """FROM and WHERE of all rows of the connection, or of those within ``bounds``."""
@@ -78,21 +73,16 @@ class _Connection(ABC):
     def _edges(self, nodes: Sequence[FieldNode], path: Path) -> Sql:
         child = self.statement.source(self.entity)
         page = self.statement.alias()
-        fields = self.compiler.request.collect(f"{self.entity.name}Edge", nodes)
-        parts: list[Part] = ["{"]
-        numbered = False
-        for index, (key, group) in enumerate(fields.items()):
-            self.statement.count()
-            parts.append(f'{"," if index else ""}"{key}":')
-            name = group[0].name.value
-            if name == "__typename":
-                parts.append(json.dumps(f"{self.entity.name}Edge"))
-            elif name == "cursor":
-                numbered = True
-                parts.append(self._cursor(child, f"{page}.i"))
-            else:
-                parts += self.compiler.object_parts(child, group, (*path, key))
-        text = self.dialect.text([*parts, "}"])
+        type_name = f"{self.entity.name}Edge"
+        fields = self.compiler.request.collect(type_name, nodes)
+        numbered = any(group[0].name.value == "cursor" for group in fields.values())
+
+        def value(name: str, key: str, group: list[FieldNode]) -> list[Part]:
+            if name == "cursor":
+                return [self._cursor(child, f"{page}.i")]
+            return self.compiler.object_parts(child, group, (*path, key))
+
+        text = self.dialect.text(self.compiler.record(type_name, fields, value))
         return self.dialect.edges(text, self._page(numbered or self.dialect.numbered), page, child)
 
     def _nodes(self, nodes: Sequence[FieldNode], path: Path) -> Sql:
@@ -109,15 +99,11 @@ class _Connection(ABC):
         """The ids of the rows of this page in order, with a number ``i`` in that order if it is asked for."""
 
     @abstractmethod
-    def _page_info(self, fields: Mapping[str, list[FieldNode]]) -> Sql:
+    def _page_info(self, fields: Fields) -> Sql:
         """JSON of the page info."""
 
-    def _info(self, fields: Mapping[str, list[FieldNode]], values: Mapping[str, Sql]) -> str:
-        parts: list[Part] = ["{"]
-        for index, (key, group) in enumerate(fields.items()):
-            parts.append(f'{"," if index else ""}"{key}":')
-            parts.append(values.get(group[0].name.value, '"PageInfo"'))
-        return self.dialect.text([*parts, "}"])
+    def _info(self, fields: Fields, values: Mapping[str, Sql]) -> str:
+        return self.dialect.text(self.compiler.record("PageInfo", fields, lambda name, key, group: [values[name]]))
 
 
 class _ByIndex(_Connection):
@@ -144,7 +130,7 @@ class _ByIndex(_Connection):
         inner = f"SELECT {row.id} AS id{number}, count(*) OVER () AS n{rows}"
         return f"SELECT id, i FROM ({inner}) x WHERE i >= {begin} AND i < {end} ORDER BY i"
 
-    def _page_info(self, fields: Mapping[str, list[FieldNode]]) -> Sql:
+    def _page_info(self, fields: Fields) -> Sql:
         row = self.statement.source(self.entity)
         start, stop, last = self.slice.start, self.slice.stop, self.slice.last
         end = self.dialect.least(str(stop), "n")
@@ -189,7 +175,7 @@ class _ByKeys(_Connection):
         cut = f"SELECT {row.id} AS id{number}{rows}{limit}"
         return f"SELECT id, i FROM (SELECT id, i FROM ({cut}) x ORDER BY i DESC LIMIT {self.last}) y ORDER BY i"
 
-    def _page_info(self, fields: Mapping[str, list[FieldNode]]) -> Sql:
+    def _page_info(self, fields: Fields) -> Sql:
         """All from the number of rows, of those up to ``after`` and of those before ``before``."""
         row = self.statement.source(self.entity)
         bounds = self._bounds(self._keys(row))

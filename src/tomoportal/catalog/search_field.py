@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import base64
 import binascii
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 from unicodedata import normalize
 
@@ -63,22 +63,16 @@ class _Search:
         self.after = None if after is None else _position(after)
 
     def sql(self, nodes: Sequence[FieldNode], path: Path) -> str:
-        parts: list[Part] = ["{"]
-        for index, (key, fields) in enumerate(self.compiler.request.collect("SearchConnection", nodes).items()):
-            self.statement.count()
-            parts.append(f'{"," if index else ""}"{key}":')
-            match fields[0].name.value:
-                case "edges":
-                    parts += ["[", self._rows(self._edge(fields, (*path, key, 0))), "]"]
-                case "nodes":
-                    parts += ["[", self._rows([self._node(fields, (*path, key, 0))]), "]"]
-                case "totalCount":
-                    parts.append(Sql("(SELECT count(*) FROM hit)", nested=True))
-                case "pageInfo":
-                    parts.append(self._page_info(fields))
-                case _:
-                    parts.append('"SearchConnection"')
-        answer = self.dialect.answer(self.dialect.text([*parts, "}"]))
+        def value(name: str, key: str, group: list[FieldNode]) -> list[Part]:
+            if name == "edges":
+                return ["[", self._rows(self._edge(group, (*path, key, 0))), "]"]
+            if name == "nodes":
+                return ["[", self._rows([self._node(group, (*path, key, 0))]), "]"]
+            if name == "totalCount":
+                return [Sql("(SELECT count(*) FROM hit)", nested=True)]
+            return self._page_info(group)
+
+        answer = self.dialect.answer(self.dialect.text(self._record("SearchConnection", nodes, value)))
         after = "1=1" if self.after is None else self._later(self.after)
         order = "score DESC, kind, id"
         number = f"row_number() OVER (ORDER BY {order}) AS i"
@@ -143,21 +137,18 @@ class _Search:
         rows = self.dialect.rows(self.dialect.text(parts))
         return Sql(f"coalesce((SELECT {rows} FROM (SELECT * FROM page ORDER BY i) p),'')", nested=True)
 
+    def _record(
+        self, type_name: str, nodes: Sequence[FieldNode], value: Callable[[str, str, list[FieldNode]], list[Part]]
+    ) -> list[Part]:
+        return self.compiler.record(type_name, self.compiler.request.collect(type_name, nodes), value)
+
     def _edge(self, nodes: Sequence[FieldNode], path: Path) -> list[Part]:
-        parts: list[Part] = ["{"]
-        for index, (key, group) in enumerate(self.compiler.request.collect("SearchEdge", nodes).items()):
-            self.statement.count()
-            parts.append(f'{"," if index else ""}"{key}":')
-            match group[0].name.value:
-                case "cursor":
-                    parts.append(self._cursor("p"))
-                case "score":
-                    parts.append(Sql("p.score"))
-                case "node":
-                    parts.append(self._node(group, (*path, key)))
-                case _:
-                    parts.append('"SearchEdge"')
-        return [*parts, "}"]
+        def value(name: str, key: str, group: list[FieldNode]) -> list[Part]:
+            if name == "cursor":
+                return [self._cursor("p")]
+            return [Sql("p.score")] if name == "score" else [self._node(group, (*path, key))]
+
+        return self._record("SearchEdge", nodes, value)
 
     def _node(self, nodes: Sequence[FieldNode], path: Path) -> Sql:
         arms = []
@@ -171,21 +162,16 @@ class _Search:
     def _cursor(self, row: str) -> Sql:
         return self.dialect.opaque(f"'{_CURSOR.decode()}['||{row}.score||','||{row}.kind||','||{row}.id||']'")
 
-    def _page_info(self, nodes: Sequence[FieldNode]) -> Sql:
+    def _page_info(self, nodes: Sequence[FieldNode]) -> list[Part]:
         before = "0" if self.after is None else f"(SELECT count(*) FROM hit WHERE NOT {self._later(self.after)})"
-        values: Mapping[str, Part] = {
-            "hasNextPage": Sql(
-                f"CASE WHEN (SELECT count(*) FROM hit) > {before} + {self.first} THEN 'true' ELSE 'false' END"
-            ),
+        more = f"(SELECT count(*) FROM hit) > {before} + {self.first}"
+        values = {
+            "hasNextPage": Sql(f"CASE WHEN {more} THEN 'true' ELSE 'false' END"),
             "hasPreviousPage": Sql(f"CASE WHEN {before} > 0 THEN 'true' ELSE 'false' END"),
             "startCursor": self._end_cursor("i"),
             "endCursor": self._end_cursor("i DESC"),
         }
-        parts: list[Part] = ["{"]
-        for index, (key, group) in enumerate(self.compiler.request.collect("PageInfo", nodes).items()):
-            parts.append(f'{"," if index else ""}"{key}":')
-            parts.append(values.get(group[0].name.value, '"PageInfo"'))
-        return Sql(self.dialect.text([*parts, "}"]), nested=True)
+        return self._record("PageInfo", nodes, lambda name, key, group: [values[name]])
 
     def _end_cursor(self, order: str) -> Sql:
         return Sql(f"coalesce((SELECT {self._cursor('p').text} FROM page p ORDER BY {order} LIMIT 1),'null')")
