@@ -107,6 +107,16 @@ _OPS: Final[dict[str, Names]] = {
         "operations.adding", "add_features", "add_object", "add_object_volume", "add_run", "add_tomogram",
         "add_voxelspacing", "get_or_create_run", "get_or_create_voxelspacing",
     ),
+    "copick.ops.deposit": _names("operations.depositing", "deposit", "deposit_run"),
+    "copick.ops.manage": _names(
+        "operations.managing", "copy_copick_objects", "copy_copick_objects_batch", "copy_copick_objects_per_run",
+        "move_copick_objects", "move_copick_objects_batch", "move_copick_objects_per_run", "remove_copick_objects",
+        "remove_copick_objects_batch", "remove_copick_objects_per_run",
+    ),
+    "copick.ops.stats": _names("operations.counting", "meshes_stats", "picks_stats", "segmentations_stats"),
+    "copick.ops.sync": _names(
+        "operations.synchronising", "sync_meshes", "sync_picks", "sync_segmentations", "sync_tomograms"
+    ),
     "copick.ops.croissant": {
         **_names("croissant.exporting", "append_croissant", "export_croissant"),
         **_names("croissant.splits", "set_splits"),

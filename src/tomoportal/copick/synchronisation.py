@@ -40,7 +40,8 @@ class Sync:
 
     source: CopickRoot
     target: CopickRoot
-    target_config: str | os.PathLike[str]
+    target_config: str | os.PathLike[str] | None
+    """Where the target's config is saved when it gets objects; None if it shall get none."""
     source_runs: Collection[str] | None = None
     target_runs: Mapping[str, str] = field(default_factory=dict)
     source_names: Collection[str] | None = None
@@ -87,6 +88,8 @@ class _Objects:
         """Note that an object is needed; why it cannot be had, if so."""
         target = self._sync.target_names.get(name, name)
         if self._sync.target.get_object(target) is None:
+            if self._sync.target_config is None:
+                return AnnotationError(f"Object name {target} not found in pickable objects.", fix="add it first")
             if self._sync.source.get_object(name) is None:
                 return AnnotationError(
                     f"Object name {name} not found in the source project.", fix="add it to the source's config"
@@ -110,7 +113,7 @@ class _Objects:
                 label = None if found.label in taken else found.label
                 known = {key: value for key, value in meta.items() if key in _FIELDS}
                 self._sync.target.new_object(target, found.is_particle, label=label, **known)
-            self._sync.target.save_config(self._sync.target_config)
+            self._sync.target.save_config(self._sync.target_config or "")
             self._done = True
 
     def labels(self) -> dict[int, int]:

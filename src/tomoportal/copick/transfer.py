@@ -26,7 +26,12 @@ from tomoportal.copick.root import CopickRoot
 from tomoportal.copick.runs import CopickRun
 from tomoportal.copick.segmentations import CopickSegmentation
 from tomoportal.copick.tasks import Action, Task, refuse
-from tomoportal.copick.uri import parse_copick_uri, resolve_copick_objects, serialize_copick_uri
+from tomoportal.copick.uri import (
+    parse_copick_uri,
+    resolve_copick_objects,
+    serialize_copick_uri,
+    serialize_copick_uri_from_dict,
+)
 from tomoportal.errors import AnnotationError, Problem
 
 __all__ = ["Copied", "is_pattern", "picks_differences", "plan_removal", "plan_restore", "plan_transfer"]
@@ -159,10 +164,7 @@ def _transfer(
         checked_name(_filled(template["user_id"], source), "user_id", strict=strict),
         checked_name(_filled(template["session_id"], source), "session_id", strict=strict),
     )
-    target = f"{names.name}:{names.user_id}/{names.session_id}"
-    if object_type == "segmentation":
-        target += f"@{source.voxel_size:g}"
-    what = f"{run.name} {serialize_copick_uri(source)} → {target}"
+    what = f"{run.name} {serialize_copick_uri(source)} → {_target_uri(source, names)}"
     action: Action = "move" if move else "copy"
     plain = Task(action, what, run.name, lambda: None)
     if move and source.read_only:
@@ -172,6 +174,23 @@ def _transfer(
     if root.get_object(names.name) is None:
         return _failed(plain, f"Object name {names.name} not found in pickable objects.", "add object first")
     return _document(plain, source, names, move, overwrite)
+
+
+def _target_uri(source: Any, names: Names) -> str:
+    if not isinstance(source, CopickSegmentation):
+        return serialize_copick_uri_from_dict(
+            "picks", object_name=names.name, user_id=names.user_id, session_id=names.session_id
+        )
+    return serialize_copick_uri_from_dict(
+        "segmentation",
+        name=names.name,
+        user_id=names.user_id,
+        session_id=names.session_id,
+        voxel_spacing=source.voxel_size,
+        multilabel=source.is_multilabel,
+        instance=source.is_instance,
+        panoptic=source.is_panoptic,
+    )
 
 
 def _failed(task: Task, what: str, fix: str) -> Task:

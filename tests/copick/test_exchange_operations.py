@@ -1,0 +1,69 @@
+"""Scripts that call ``copick.ops.{manage, sync, stats, deposit}`` get the results that they know."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import tomoportal.copick as copick
+from tomoportal.copick.operations import counting, depositing, managing, synchronising
+from tomoportal.errors import AnnotationError
+
+
+@pytest.fixture
+def project(root: copick.CopickRoot) -> copick.CopickRoot:
+    for name in ("TS_001", "TS_002"):
+        run = root.new_run(name)
+        run.new_picks("ribosome", "1").from_numpy(np.arange(6.0).reshape(2, 3))
+        run.new_segmentation(10, "membrane", "0", user_id="seg").from_numpy(np.ones((2, 2, 2), np.uint8))
+        run.new_segmentation(10, "all", "0", True, user_id="seg").from_numpy(np.ones((2, 2, 2), np.uint8))
+    return root
+
+
+def test_managing(project: copick.CopickRoot) -> None:
+    copied = managing.copy_copick_objects(project, "picks", "ribosome:ada/1", "ribosome:bob/1", "TS_001")
+    assert copied == {"copied": 1, "mappings": [("ribosome:ada/1", "ribosome:bob/1")], "errors": []}
+    moved = managing.move_copick_objects_batch(project, "picks", "ribosome:ada/1", "ribosome:eve/1")
+    assert {run: result["moved"] for run, result in moved.items()} == {"TS_001": 1, "TS_002": 1}
+    dry = managing.remove_copick_objects(project, "picks", "ribosome:*/1", dry_run=True)
+    assert (dry["deleted"], len(project.picks())) == (3, 3)
+    assert managing.remove_copick_objects_batch(project, "picks", "ribosome")["TS_001"]["deleted"] == 2
+    assert not project.picks()
+    assert managing.copy_copick_objects(project, "picks", "ribosome", "{name}:x/1")["copied"] == 0
+    with pytest.raises(AnnotationError, match="not supported for object type: tomogram"):
+        managing.move_copick_objects(project, "tomogram", "wbp", "wbp")
+    run = project.get_run("TS_001")
+    assert run is not None
+    wrong = managing.copy_copick_objects_per_run(run, "segmentation", "all:seg/0?multilabel=true", "all:seg/0")
+    assert (wrong["copied"], len(wrong["errors"])) == (0, 1)
+
+
+def test_synchronising(project: copick.CopickRoot, make_config: Any, tmp_path: Path) -> None:
+    (tmp_path / "target").mkdir()
+    target = copick.from_file(make_config(tmp_path / "target"))
+    synchronising.sync_picks(project, target, ["TS_001"], {"TS_001": "A"}, target_users={"ada": "bob"})
+    assert [(each.run.name, each.user_id) for each in target.picks()] == [("A", "bob")]
+    synchronising.sync_segmentations(project, target, is_multilabel=False)
+    assert {each.segmentation_type for each in target.segmentations()} == {"binary"}
+    synchronising.sync_segmentations(project, target)
+    assert {each.segmentation_type for each in target.segmentations()} == {"binary", "multilabel"}
+    synchronising.sync_picks(project, target, target_objects={"ribosome": "unknown"})
+    assert target.get_object("unknown") is None
+
+
+def test_counting_and_depositing(project: copick.CopickRoot, config: Path, tmp_path: Path) -> None:
+    assert counting.picks_stats(project)["total_picks"] == 4
+    assert counting.segmentations_stats(project, is_multilabel=True, parallel=True)["total_segmentations"] == 2
+    depositing.deposit(config, str(tmp_path / "out"), picks_uris=["ribosome"], run_name_prefix="x_")
+    assert len(list((tmp_path / "out").rglob("*.json"))) == 2
+    run = project.get_run("TS_001")
+    assert run is not None
+    assert depositing.deposit_run(run, str(tmp_path / "out"), segmentations_uris=["*"]) == {
+        "processed": 2,
+        "errors": [],
+    }
+    with pytest.raises(ValueError, match=r"Run names not found in project: \['TS_404'\]"):
+        depositing.deposit(config, str(tmp_path / "out"), ["TS_404"])
