@@ -9,18 +9,22 @@ import subprocess
 import sys
 from pathlib import Path
 from typing import Any
+from urllib.parse import parse_qsl
 
 import numpy as np
 import pytest
 
 import tomoportal.copick as copick
 from tomoportal.archive import Archive
+from tomoportal.copick.operations.getting import get_picks
+from tomoportal.copick.operations.mapping import map_runs
 from tomoportal.copick.portal import tables
 from tomoportal.copick.portal.naming import camel, described_objects, object_names, tomogram_types
 from tomoportal.copick.portal.root import CopickRootCDP
 from tomoportal.errors import AnnotationError, FormatError, NotFoundError, PortalError, ReadOnlyError
 from tomoportal.server import LiveServer
 from tomoportal.testing.annotated_archive import OBJECTS
+from tomoportal.testing.object_server import s3_server
 from tomoportal.testing.sample_archive import SAMPLE_SHAPE, sample_mask
 
 MANY, RUNS = 10003, 14
@@ -494,3 +498,38 @@ def test_c10_new_picks_say_nothing_about_the_portal_and_upstreams_nulls_survive(
     assert json.loads(Path(picks.path).read_text())["portal_metadata"] == nulls
     assert not again.meta.portal_metadata
     assert run.get_picks(user_id="ada", portal_author_query=["Ada Author"]) == []
+
+
+# --- other stores
+
+
+def test_the_overlay_may_lie_in_a_bucket(portal_root: Any, asked: Any) -> None:
+    """Picks, volumes and the kept answers go there; the next program reads all of it."""
+    with s3_server() as url:
+        address, _, query = url.partition("?")
+        endpoint = dict(parse_qsl(query))["endpoint"]
+        changes = {"overlay_root": f"{address}/overlay", "overlay_fs_args": {"endpoint_url": endpoint}}
+        root = portal_root(**changes)
+        run = run_of(root)
+        run.new_picks("membrane", "1", "ada").from_numpy(np.ones((2, 3)))
+        run.get_voxel_spacing(10).new_tomogram("mine").from_numpy(np.ones((4, 4, 4)))
+        count = len(everything(root))
+        asked()
+        again = portal_root(**changes)
+        assert len(everything(again)) == count
+        assert asked() == {}
+        assert len(run_of(again).get_picks(user_id="ada")[0].numpy()[0]) == 2
+        assert run_of(again).voxel_spacings[0].tomograms[0].tomo_type == "mine"
+
+
+def test_c53_c56_operations_work_on_the_runs_of_a_portal(portal_root: Any) -> None:
+    root = portal_root([MANY])
+    found = map_runs(count_points, root, [run.name for run in root.runs], workers=4, show_progress=False)
+    assert found == {run.name: 20 for run in root.runs}
+    assert list(found) == [run.name for run in root.runs]
+    names = [each.session_id for each in get_picks(root, parallel=True, show_progress=False)]
+    assert names == [each.session_id for each in root.picks()]
+
+
+def count_points(run: copick.CopickRun) -> int:
+    return sum(len(each.numpy()[0]) for each in run.picks)

@@ -88,3 +88,83 @@ def test_errors_name_the_address_and_the_way_out(
 
 def test_a_call_without_a_dataset_is_wrong(command: Any) -> None:
     assert command()[0] == 2
+
+
+@pytest.fixture
+def verb(portal_root: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any) -> Any:
+    """Runs a verb of `tomoportal copick` on a project of the portal, in a folder of its own."""
+    portal_root()
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("COPICK_CONFIG", str(tmp_path / "project" / "config.json"))
+
+    def call(*arguments: str) -> tuple[int, str]:
+        with pytest.raises(SystemExit) as ended:
+            main(["copick", *arguments])
+        told = capsys.readouterr()
+        assert isinstance(ended.value.code, int)
+        return ended.value.code, told.out + told.err
+
+    return call
+
+
+def points_of(root: Any) -> str:
+    """The URI of the portal's unoriented points of the membrane."""
+    (found,) = root.picks("membrane")
+    return f"membrane:data-portal/{found.session_id}"
+
+
+def test_c9_c12_copies_of_the_portals_picks_keep_what_it_said(verb: Any, portal_root: Any, tmp_path: Path) -> None:
+    source = points_of(portal_root())
+    assert verb("cp", "picks", source, "membrane:ada/1")[0] == 0
+    target = tmp_path / "target.json"
+    assert verb("config", "filesystem", "--overlay-root", "target", "--config", str(target))[0] == 0
+    assert verb("sync", "picks", "--target-config", str(target), "--source-users", "data-portal")[0] == 0
+    copies = [
+        tmp_path / "project" / "overlay" / "ExperimentRuns" / "1" / "Picks" / "ada_1_membrane.json",
+        tmp_path
+        / "target"
+        / "ExperimentRuns"
+        / "1"
+        / "Picks"
+        / f"{source.partition(':')[2].replace('/', '_')}_membrane.json",
+    ]
+    for path in copies:
+        document = json.loads(path.read_text())
+        assert document["trust_orientation"] is False
+        assert document["portal_metadata"]["portal_annotation"]["annotation_method"] == "arithmetic"
+        assert document["portal_metadata"]["portal_author_names"] == ["Ada Author", "Ben Author"]
+        assert len(document["points"]) == 3
+
+
+def test_c57_what_the_portal_has_cannot_be_deposited_as_links(verb: Any, portal_root: Any, tmp_path: Path) -> None:
+    code, told = verb("deposit", "--target-dir", "deposit", "--picks", points_of(portal_root()))
+    assert code == 1
+    assert "requires local filesystem storage" in told
+    assert verb("cp", "picks", points_of(portal_root()), "membrane:ada/1")[0] == 0
+    assert verb("deposit", "--target-dir", "deposit", "--picks", "membrane:ada/1")[0] == 0
+    assert [path.parent.parent.name for path in (tmp_path / "deposit").rglob("*.json")] == ["10001_TS_1_1"]
+
+
+def test_verbs_work_on_the_portals_data(verb: Any, portal_root: Any) -> None:
+    source = points_of(portal_root())
+    assert "total picks: 11" in verb("stats", "picks")[1]
+    assert verb("validate") == (0, "0 problems\n")
+    code, told = verb("rm", "picks", source, "--force")
+    assert code == 1
+    assert "read-only" in told
+    assert verb("export", "picks", "--picks-uri", source, "--output-format", "csv", "--output-dir", "out")[0] == 0
+    assert verb("cp", "segmentation", "membrane:data-portal/*@10", "membrane:ada/{session_id}@10")[0] == 0
+    (copied,) = portal_root().segmentations("ada")
+    assert copied.numpy().sum() == 11513
+
+
+def test_the_cache_is_shown_and_cleared(verb: Any, portal_root: Any, asked: Any) -> None:
+    portal_root().picks()
+    asked()
+    found = json.loads(verb("cache", "info", "--json")[1])
+    assert {tuple(each["dataset_ids"]) for each in found} == {(10001,)}
+    assert verb("cache", "clear", "--yes")[0] == 0
+    assert json.loads(verb("cache", "info", "--json")[1]) == []
+    assert asked() == {}, "nothing is asked for that"
+    assert portal_root().picks()
+    assert asked() == {"200": 2}
