@@ -337,6 +337,7 @@ def test_c83_annotations_of_unlisted_objects_are_reported_or_listed(portal_root:
     root = portal_root([MANY], portal_all_objects=True)
     assert {each.pickable_object_name for each in root.picks()} == {name for _, name in OBJECTS}
     assert root.problems() == []
+    assert root._tables.object_counts() is root._tables.object_counts(), "counted once, not for every run"
 
 
 def test_two_objects_with_one_identifier_are_reported(portal_root: Any) -> None:

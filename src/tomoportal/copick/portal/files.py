@@ -52,9 +52,10 @@ class PortalFiles:
 
     def _web(self, https: str, key: str) -> tuple[Source, str]:
         """Portals write the key behind a base, with or without percent-encoding; the S3 address tells which."""
-        for form in (key, quote(key)):
-            if key and https.endswith(f"/{form}"):
-                return self._source(https[: -len(form) - 1]), key
+        if key and https.endswith(f"/{key}"):
+            return self._source(https[: -len(key) - 1]), key
+        if key and https.endswith(f"/{(quoted := quote(key))}"):
+            return self._source(https[: -len(quoted) - 1]), key
         parts = urlsplit(https)
         if parts.scheme not in ("http", "https") or not parts.netloc or not parts.path.strip("/"):
             raise FormatError("this is no https address of a file", where=https, fix="tell the portal's keepers")

@@ -181,6 +181,9 @@ class Tables:
 
     def object_counts(self) -> Counter[tuple[str, str]]:
         """How many annotation files each object has, by its id and name."""
+        return self._once("objects", self._count_objects)  # type: ignore[no-any-return]
+
+    def _count_objects(self) -> Counter[tuple[str, str]]:
         annotations = (row["annotationShape"]["annotation"] for rows in self._files().values() for row in rows)
         return Counter((each["objectId"], each["objectName"]) for each in annotations)
 
