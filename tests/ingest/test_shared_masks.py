@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import copy
 import os
+import subprocess
+import sys
 import threading
 import time
 from collections import Counter
@@ -246,3 +248,26 @@ def test_processes_keep_only_a_few_masks_together(raw: Path, tmp_path: Path) -> 
     np.testing.assert_array_equal(voxels, open_mrc(open_store(raw), "masks/TS_01_labels.mrc").read(0, 3))
     ours.close()
     theirs.close()
+
+
+@pytest.mark.slow
+def test_a_killed_ingestion_leaves_no_temporary_files(raw: Path, tmp_path: Path) -> None:
+    """kill -9 of the command: its workers end with it, and the last of them removes what they shared."""
+    folder = tmp_path / "tmp"
+    folder.mkdir()
+    command = [sys.executable, "-m", "tomoportal", "ingest", str(raw / "config.yaml")]
+    command += ["--archive", str(tmp_path / "archive"), "--jobs", "3"]
+    process = subprocess.Popen(command, env={**os.environ, "TMPDIR": str(folder)}, stderr=subprocess.DEVNULL)
+    try:
+        _wait(lambda: any(folder.glob("*/*")))
+    finally:
+        process.kill()
+        process.wait()
+    _wait(lambda: not any(folder.iterdir()))
+
+
+def _wait(condition: Callable[[], bool], seconds: float = 60.0) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
