@@ -39,6 +39,7 @@ class KeptFiles:
         self._folder, self._limit, self._seconds = folder, limit, seconds
         self._since_look = limit  # another program may have left more than is allowed
         self._lock = threading.Lock()
+        self._opened: Store | None = None
         self.revalidate = False
         """Ask the server whether what is kept still holds, however young it is."""
 
@@ -67,10 +68,12 @@ class KeptFiles:
         return self._seconds <= 0 or time.time() - head.checked <= self._seconds
 
     def _store(self) -> Store | None:
-        try:
-            return open_store(self._folder, create=True)
-        except (StorageError, OSError):
-            return None
+        if self._opened is None:
+            try:
+                self._opened = open_store(self._folder, create=True)
+            except (StorageError, OSError):
+                return None
+        return self._opened
 
     def _keep(self, store: Store, name: str, document: bytes) -> None:
         """That it cannot be kept is no error: the next program asks the portal."""
