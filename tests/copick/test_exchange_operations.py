@@ -9,8 +9,11 @@ import numpy as np
 import pytest
 
 import tomoportal.copick as copick
-from tomoportal.copick.operations import counting, depositing, managing, synchronising
+from tomoportal.copick.operations import counting, depositing, file_imports, managing, synchronising
 from tomoportal.errors import AnnotationError
+from tomoportal.formats import ArrayVolume, Poses, write_copick_csv, write_dynamo
+from tomoportal.formats.volume_output import write_mrc
+from tomoportal.storage import open_store
 
 
 @pytest.fixture
@@ -67,3 +70,32 @@ def test_counting_and_depositing(project: copick.CopickRoot, config: Path, tmp_p
     }
     with pytest.raises(ValueError, match=r"Run names not found in project: \['TS_404'\]"):
         depositing.deposit(config, str(tmp_path / "out"), ["TS_404"])
+
+
+def test_files_become_entities(root: copick.CopickRoot, tmp_path: Path) -> None:
+    volume = np.random.default_rng(1).normal(size=(9, 10, 11)).astype(np.float32)
+    store = open_store(tmp_path)
+    write_mrc(ArrayVolume(volume), store, "a.mrc", voxel_spacing=10)
+    write_mrc(ArrayVolume((volume > 0).astype(np.int8)), store, "mask.mrc", voxel_spacing=10)
+    tomogram = file_imports.add_tomogram_from_file(root, "TS_001", "wbp", str(tmp_path / "a.mrc"))
+    np.testing.assert_array_equal(tomogram.numpy(), volume)
+    again = file_imports.z_add_tomogram_mrc(root, "TS_001", "wbp", str(tmp_path / "a.mrc"), 20.0)
+    assert again.voxel_spacing.voxel_size == 20
+    mask = (str(tmp_path / "mask.mrc"), 10.0, "membrane", "seg", "0")
+    assert file_imports.add_segmentation(root, "TS_001", *mask).segmentation_type == "binary"
+    assert file_imports.add_segmentation_from_file(root, "TS_001", *mask).segmentation_type == "multilabel"
+    poses = Poses.of([[1.0, 2, 3]])
+    store.put("a.csv", write_copick_csv({"TS_001": poses}))
+    store.put("a.tbl", write_dynamo({4: poses, 7: poses}, voxel_spacing=10))
+    names = ("ribosome", "ada")
+    picks = file_imports.add_picks(root, "TS_001", str(tmp_path / "a.csv"), *names, "1", 10.0, "csv")
+    assert picks.numpy()[0].tolist() == [[1, 2, 3]]
+    found = file_imports.add_picks_grouped_from_file(
+        root, str(tmp_path / "a.tbl"), *names, "2", 10.0, {4: "TS_001", 7: "TS_002"}
+    )
+    assert {run: len(each.points) for run, each in found.items()} == {"TS_001": 1, "TS_002": 1}
+    with pytest.raises(AnnotationError, match="voxel"):
+        file_imports.add_picks_from_file(root, "TS_001", str(tmp_path / "a.tbl"), *names, "3")
+    store.put("b.csv", b"x,y,z\n1,2,3\n")
+    with pytest.raises(AnnotationError, match="no such run"):
+        file_imports.add_picks_from_file(root, "TS_9", str(tmp_path / "b.csv"), *names, "3", create=False)

@@ -103,10 +103,16 @@ _OPS: Final[dict[str, Names]] = {
         "descriptions", "ENTITY_TO_MD", "features_to_md", "mesh_to_md", "object_to_md", "picks_to_md", "root_to_md",
         "run_to_md", "segmentation_to_md", "tomogram_to_md", "voxel_spacing_to_md",
     ),
-    "copick.ops.add": _names(
-        "operations.adding", "add_features", "add_object", "add_object_volume", "add_run", "add_tomogram",
-        "add_voxelspacing", "get_or_create_run", "get_or_create_voxelspacing",
-    ),
+    "copick.ops.add": {
+        **_names(
+            "operations.adding", "add_features", "add_object", "add_object_volume", "add_run", "add_tomogram",
+            "add_voxelspacing", "get_or_create_run", "get_or_create_voxelspacing",
+        ),
+        **_names(
+            "operations.file_imports", "add_picks", "add_picks_from_file", "add_picks_grouped_from_file",
+            "add_segmentation", "add_segmentation_from_file", "add_tomogram_from_file", "z_add_tomogram_mrc",
+        ),
+    },
     "copick.ops.deposit": _names("operations.depositing", "deposit", "deposit_run"),
     "copick.ops.manage": _names(
         "operations.managing", "copy_copick_objects", "copy_copick_objects_batch", "copy_copick_objects_per_run",
