@@ -1677,7 +1677,7 @@ class AnnotationOrientedPointFile(Model):
         default=None, description="Value that selects the rows of a run in a file of several runs."
     )
     mesh_source_path: Annotated[str, Permit(Text())] | None = Field(
-        default=None, description="Mesh that the viewer draws at every point."
+        default=None, description="Mesh that the viewer draws at every point: in Å, around the particle."
     )
 
 
@@ -1707,7 +1707,7 @@ class AnnotationInstanceSegmentationFile(Model):
         default=None, description="Value that selects the rows of a run in a file of several runs."
     )
     mesh_source_path: Annotated[str, Permit(Text())] | None = Field(
-        default=None, description="Mesh that the viewer draws at every point."
+        default=None, description="Mesh that the viewer draws at every point: in Å, around the particle."
     )
 
 
