@@ -74,6 +74,9 @@ class Environment:
 
 LISTS = REPOSITORY / "requirements"
 UPSTREAM = Environment("upstream", REPOSITORY / ".venv-copick", LISTS / "copick.txt", "TOMOPORTAL_COPICK_PYTHON")
+NEXT = Environment(
+    "next_upstream", REPOSITORY / ".venv-copick-next", LISTS / "copick-next.txt", "TOMOPORTAL_COPICK_NEXT_PYTHON"
+)
 PLUGINS = Environment(
     "plugins",
     REPOSITORY / ".venv-copick-plugins",
@@ -145,7 +148,7 @@ Upstream = Callable[..., Any]
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Comparisons with other packages are slow as long as their environment has to be made first."""
-    for environment in (UPSTREAM, PLUGINS):
+    for environment in (UPSTREAM, NEXT, PLUGINS):
         if not environment.is_ready:
             for item in items:
                 if environment.fixture in getattr(item, "fixturenames", ()):
@@ -169,6 +172,12 @@ def _runner(environment: Environment) -> Upstream:
 def upstream() -> Upstream:
     """Runs a script under upstream's package; arguments become ``sys.argv``, what it prints last is read as JSON."""
     return _runner(UPSTREAM)
+
+
+@pytest.fixture(scope="session")
+def next_upstream() -> Upstream:
+    """The same under the pre-release 2.0 of upstream's package, which writes Zarr version 3."""
+    return _runner(NEXT)
 
 
 @pytest.fixture(scope="session")

@@ -21,13 +21,14 @@ def python(code: str, **environment: str) -> str:
 
 
 def test_every_module_and_name_is_there() -> None:
+    names = {name: sorted(each) for name, each in MODULES.items() if not name.startswith("copick.cli")}
     python(
         f"""
 import importlib
 import tomoportal.copick
 tomoportal.copick.install()
 tomoportal.copick.install()
-for module, names in { ({name: sorted(each) for name, each in MODULES.items() if not name.startswith('copick.cli')})!r}.items():
+for module, names in {names!r}.items():
     found = importlib.import_module(module)
     for name in names:
         getattr(found, name)

@@ -1,4 +1,4 @@
-"""Arrays become OME-Zarr folders as upstream writes them: NGFF 0.4 in Zarr version 2 (reference copick-model, 12).
+"""Arrays become OME-Zarr folders: NGFF 0.4 in Zarr version 2, or 0.5 in version 3 (reference copick-model, 12, 13).
 
 Unlike the conversion of :mod:`tomoportal.formats.convert`, which streams three-dimensional volumes from files, the
 array is in memory here, may have channels, and has as many levels as asked for. Chunks are compressed by threads; what
@@ -31,6 +31,8 @@ __all__ = [
     "PyramidLevel",
     "Reduction",
     "array_document",
+    "array_document_3",
+    "group_document_3",
     "halved",
     "levels_of",
     "pad_chunk",
@@ -100,11 +102,12 @@ def write_pyramid(
     channel: str | None = None,
     metadata: dict[str, Any] | None = None,
     chunk: int | Sequence[int] = CHUNK,
+    zarr_format: int = 2,
 ) -> None:
     """Replace the Zarr folder ``key``; ``channel`` names the first axis of four, ``metadata`` is the multiscale's."""
 
     def fill(place: Store, folder: str) -> None:
-        _write(place, folder, levels, is_labels, channel, metadata, chunk)
+        _write(place, folder, levels, is_labels, channel, metadata, chunk, zarr_format)
 
     replaced_folder(store, key, fill)
 
@@ -175,12 +178,19 @@ def _write(
     channel: str | None,
     metadata: dict[str, Any] | None,
     chunk: int | Sequence[int],
+    zarr_format: int,
 ) -> None:
+    axes = [*[channel or "c"] * (levels[0].array.ndim - 3), *_AXES]
     with ThreadPoolExecutor(os.cpu_count() or 1, "chunks") as pool:
         for number, level in enumerate(levels):
-            _write_array(store, f"{key}/{number}", level.array, is_labels, chunk, pool)
-    store.put(f"{key}/.zattrs", _attributes(levels, channel, metadata), durable=False)
-    store.put(f"{key}/.zgroup", b'{\n    "zarr_format": 2\n}', durable=False)
+            _write_array(store, f"{key}/{number}", level.array, is_labels, chunk, pool, zarr_format, axes)
+    multiscale = _multiscale(levels, channel, metadata)
+    if zarr_format == 3:
+        store.put(f"{key}/zarr.json", group_document_3([multiscale]), durable=False)
+    else:
+        attributes = {"multiscales": [{**multiscale, "version": "0.4"}]}
+        store.put(f"{key}/.zattrs", json.dumps(attributes, indent=4).encode(), durable=False)
+        store.put(f"{key}/.zgroup", b'{\n    "zarr_format": 2\n}', durable=False)
     store.sync(key)
 
 
@@ -191,6 +201,8 @@ def _write_array(
     is_labels: bool,
     chunk: int | Sequence[int],
     pool: ThreadPoolExecutor,
+    zarr_format: int,
+    axes: Sequence[str],
 ) -> None:
     shape = array.shape
     edges = (chunk,) * 3 if isinstance(chunk, int) else tuple(chunk)
@@ -215,17 +227,39 @@ def _write_array(
         for task in waiting:
             task.cancel()
         raise
-    document = array_document(shape, chunks, array.dtype, codec)
-    store.put(f"{key}/.zarray", document, durable=False)
+    if zarr_format == 3:
+        store.put(f"{key}/zarr.json", array_document_3(shape, chunks, array.dtype, codec, axes), durable=False)
+    else:
+        store.put(f"{key}/.zarray", array_document(shape, chunks, array.dtype, codec), durable=False)
 
 
 def pad_chunk(block: Array, chunks: Sequence[int], dtype: np.dtype[Any]) -> Array:
     """The block in C order, filled up with 0 to the size of a chunk."""
     if block.shape == tuple(chunks):
         return np.ascontiguousarray(block, dtype)
-    padded = np.zeros(chunks, dtype)
+    padded = np.zeros(chunks, dtype)  # pages that nobody writes cost nothing
     padded[tuple(slice(0, size) for size in block.shape)] = block
     return padded
+
+
+def array_document_3(
+    shape: Sequence[int], chunks: Sequence[int], dtype: np.dtype[Any], codec: ChunkCodec, axes: Sequence[str]
+) -> bytes:
+    """``zarr.json`` of an array: Zarr version 3 with the chunk keys of version 2, as upstream's 2.0 writes them."""
+    order = {"configuration": {"endian": "little"}, "name": "bytes"}
+    document = {
+        "attributes": {},
+        "chunk_grid": {"configuration": {"chunk_shape": list(chunks)}, "name": "regular"},
+        "chunk_key_encoding": {"configuration": {"separator": "/"}, "name": "v2"},
+        "codecs": [order, codec.version_3(dtype)],
+        "data_type": dtype.name,
+        "dimension_names": list(axes),
+        "fill_value": 0.0 if dtype.kind == "f" else 0 if dtype.kind != "b" else False,
+        "node_type": "array",
+        "shape": list(shape),
+        "zarr_format": 3,
+    }
+    return json.dumps(document, indent=4).encode()
 
 
 def array_document(shape: Sequence[int], chunks: Sequence[int], dtype: np.dtype[Any], codec: ChunkCodec) -> bytes:
@@ -244,7 +278,13 @@ def array_document(shape: Sequence[int], chunks: Sequence[int], dtype: np.dtype[
     return json.dumps(document, indent=4).encode()
 
 
-def _attributes(levels: Sequence[PyramidLevel], channel: str | None, metadata: dict[str, Any] | None) -> bytes:
+def group_document_3(multiscales: Sequence[dict[str, Any]] = ()) -> bytes:
+    """``zarr.json`` of a group: NGFF 0.5, or an empty group."""
+    attributes = {"ome": {"version": "0.5", "multiscales": list(multiscales)}} if multiscales else {}
+    return json.dumps({"attributes": attributes, "node_type": "group", "zarr_format": 3}, indent=4).encode()
+
+
+def _multiscale(levels: Sequence[PyramidLevel], channel: str | None, metadata: dict[str, Any] | None) -> dict[str, Any]:
     others = levels[0].array.ndim - 3
     axes: list[dict[str, str]] = [{"name": channel or "c", "type": "channel"}] * others
     axes = [*axes, *({"name": axis, "type": "space", "unit": "angstrom"} for axis in _AXES)]
@@ -252,8 +292,7 @@ def _attributes(levels: Sequence[PyramidLevel], channel: str | None, metadata: d
         {"coordinateTransformations": list(_transformations(level, others)), "path": str(number)}
         for number, level in enumerate(levels)
     ]
-    multiscale = {"axes": axes, "datasets": datasets, "metadata": metadata or {}, "name": "/", "version": "0.4"}
-    return json.dumps({"multiscales": [multiscale]}, indent=4).encode()
+    return {"axes": axes, "datasets": datasets, "metadata": metadata or {}, "name": "/"}
 
 
 def _transformations(level: PyramidLevel, others: int) -> Iterator[dict[str, Any]]:

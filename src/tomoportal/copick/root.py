@@ -74,6 +74,7 @@ class CopickRoot:
             if overlay is not None
             else open_source(*place, read_only=False)
         )
+        self._overlay.zarr_format = self.config.zarr_format or 2
         self._static: Source | None = None
         if static is not None:
             self._static = Source.of(static, read_only=True)

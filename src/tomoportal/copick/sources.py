@@ -33,6 +33,8 @@ class Source:
     store: Store
     listing: Listing
     read_only: bool
+    zarr_format: int = 2
+    """The version of Zarr in which new volumes are written."""
 
     @classmethod
     def of(cls, store: Store, *, read_only: bool, url: str | None = None) -> Source:

@@ -36,7 +36,9 @@ class StoredVolume:
     def _folder(self) -> ZarrFolder:
         from tomoportal.copick.zarr_folders import ZarrFolder
 
-        return ZarrFolder(self._source.store, self._key, self._source.where(self._key), read_only=self.read_only)
+        source = self._source
+        where = source.where(self._key)
+        return ZarrFolder(source.store, self._key, where, read_only=self.read_only, zarr_format=source.zarr_format)
 
     def zarr(self) -> Any:
         """The folder as the installed zarr opens it (``zarr.open(entity.zarr())["0"]``), writable unless read-only.
@@ -121,4 +123,5 @@ class StoredVolume:
             channel=channel,
             metadata=metadata,
             chunk=CHUNK if chunk is None else chunk,
+            zarr_format=self._source.zarr_format,
         )

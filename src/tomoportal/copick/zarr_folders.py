@@ -16,7 +16,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from tomoportal.copick.pyramids import Array, Reduction, halved, pad_chunk
+from tomoportal.copick.pyramids import Array, Reduction, group_document_3, halved, pad_chunk
 from tomoportal.copick.volumes import ALL
 from tomoportal.errors import AnnotationError, FormatError, MissingPartError, NotFoundError, ReadOnlyError
 from tomoportal.formats.omezarr.array import ZarrArray, read_document
@@ -33,8 +33,9 @@ _REQUESTS: Final = 8  # chunks fetched at a time from an object store; on a disk
 class ZarrFolder:
     """The folder ``key`` of a store. ``where`` is its full address, for messages."""
 
-    def __init__(self, store: Store, key: str, where: str, *, read_only: bool) -> None:
+    def __init__(self, store: Store, key: str, where: str, *, read_only: bool, zarr_format: int = 2) -> None:
         self.store, self.key, self.where, self.read_only = store, key, where, read_only
+        self.zarr_format = zarr_format
 
     @property
     def _threads(self) -> int:
@@ -176,7 +177,10 @@ class ZarrFolder:
     def make(self) -> None:
         """The empty folder. Object stores have no folders, so that there it gets a group's metadata (C29)."""
         path = self.store.local_path(self.key)
-        if path is None:
+        if self.zarr_format == 3:
+            if not any(self.store.exists(f"{self.key}/{name}") for name in ("zarr.json", ".zgroup", ".zattrs")):
+                self.store.put(f"{self.key}/zarr.json", group_document_3())
+        elif path is None:
             self.store.put(f"{self.key}/.zgroup", b'{\n    "zarr_format": 2\n}')
         else:
             path.mkdir(parents=True, exist_ok=True)
@@ -246,15 +250,7 @@ def _read(array: ZarrArray, box: Sequence[slice], threads: int) -> Array:
 
 
 def _write_box(store: Store, array: ZarrArray, box: Sequence[slice], values: Array) -> None:
-    document = json.loads(store.get(f"{array._key}/.zarray")) if store.exists(f"{array._key}/.zarray") else None
-    if document is None or document.get("order") != "C":
-        raise FormatError(
-            "regions are written into Zarr version 2 arrays in C order only",
-            where=array.name,
-            fix="write the whole volume with from_numpy, or use .zarr() and the zarr package",
-        )
-    compressor = document["compressor"]
-    dtype = np.dtype(document["dtype"])
+    compressor, dtype = _encoding(store, array)
     checked = values.astype(dtype, copy=False)
 
     def write(part: list[slice]) -> None:
@@ -276,6 +272,35 @@ def _write_box(store: Store, array: ZarrArray, box: Sequence[slice], values: Arr
     with ThreadPoolExecutor(os.cpu_count() or 1, "chunks") as pool:
         for _ in pool.map(write, _parts(array, box)):
             pass
+
+
+def _encoding(store: Store, array: ZarrArray) -> tuple[dict[str, Any] | None, np.dtype[Any]]:
+    """How chunks of an array are compressed and in which type they are stored. Raises :class:`FormatError`."""
+    if store.exists(f"{array._key}/.zarray"):
+        document = json.loads(store.get(f"{array._key}/.zarray"))
+        if document.get("order") == "C" and not document.get("filters"):
+            return document["compressor"], np.dtype(document["dtype"])
+    elif store.exists(f"{array._key}/zarr.json"):
+        document = json.loads(store.get(f"{array._key}/zarr.json"))
+        order, *rest = document["codecs"]
+        is_little = order == {"configuration": {"endian": "little"}, "name": "bytes"}
+        dtype = np.dtype(document["data_type"])
+        if (is_little or (order.get("name") == "bytes" and dtype.itemsize == 1)) and len(rest) < 2:
+            settings = dict(rest[0]["configuration"]) if rest else {}
+            known = {"noshuffle": 0, "shuffle": 1, "bitshuffle": 2}
+            if not rest:
+                return None, dtype
+            if rest[0]["name"] in ("blosc", "zstd"):
+                settings.pop("typesize", None)
+                settings.pop("checksum", None)
+                if "shuffle" in settings:
+                    settings["shuffle"] = known[settings["shuffle"]]
+                return {"id": rest[0]["name"], **settings}, dtype.newbyteorder("<")
+    raise FormatError(
+        "regions are written only into arrays in C order whose chunks are no shards and compressed with blosc or zstd",
+        where=array.name,
+        fix="write the whole volume with from_numpy, or use .zarr() and the zarr package",
+    )
 
 
 def free_memory() -> int | None:

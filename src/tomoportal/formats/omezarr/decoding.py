@@ -36,7 +36,8 @@ class ChunkDecoder:
 
     ``shape`` and ``dtype`` are those of a decoded chunk; ``order`` names the axes in the order in which they lie in
     memory; ``compressor`` is one of :func:`compressor_names` or None; ``inner_checksum`` and ``outer_checksum`` say
-    whether a CRC-32C follows the bytes before and after compression.
+    whether a CRC-32C follows the bytes before and after compression. ``shuffled`` is the size of elements whose bytes
+    stand apart, all first ones before all second ones, or 0.
     """
 
     shape: tuple[int, ...]
@@ -45,6 +46,7 @@ class ChunkDecoder:
     compressor: str | None = None
     inner_checksum: bool = False
     outer_checksum: bool = False
+    shuffled: int = 0
 
     @property
     def size(self) -> int:
@@ -64,6 +66,8 @@ class ChunkDecoder:
         data = inflate(self.compressor, data, size, where)
         if self.inner_checksum:
             data = _checked(data, where)
+        if self.shuffled > 1:
+            data = np.frombuffer(data, np.uint8).reshape(self.shuffled, -1).T.tobytes()
         stored = np.frombuffer(data, self.dtype).reshape([self.shape[axis] for axis in self.order])
         return stored.transpose(np.argsort(self.order))
 

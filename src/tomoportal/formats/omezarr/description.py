@@ -226,11 +226,12 @@ def _sharding(
 
 
 def _decoder(codecs: list[tuple[str, Mapping[str, Any]]], shape: tuple[int, ...], dtype: np.dtype[Any]) -> ChunkDecoder:
-    """The chain ``transpose? bytes crc32c? compressor? crc32c?``."""
+    """The chain ``transpose? bytes (crc32c | shuffle)? compressor? crc32c?``."""
     order = tuple(range(len(shape)))
     compressor: str | None = None
     checksums = [False, False]
     has_bytes = False
+    shuffled = 0
     for name, settings in codecs:
         if name == "transpose" and not has_bytes:
             order = _permuted(order, settings.get("order"))
@@ -240,7 +241,11 @@ def _decoder(codecs: list[tuple[str, Mapping[str, Any]]], shape: tuple[int, ...]
                 raise _Refused("codecs", f"have the byte order {_short(endian)}; it is little or big")
             dtype = dtype.newbyteorder("<" if endian == "little" else ">")
             has_bytes = True
-        elif name == "crc32c" and has_bytes and not checksums[compressor is not None]:
+        elif name == "numcodecs.shuffle" and has_bytes and compressor is None and not shuffled and not any(checksums):
+            shuffled = settings.get("elementsize", 4)
+            if type(shuffled) is not int or shuffled < 1 or dtype.itemsize % shuffled:
+                raise _Refused("codecs", f"shuffle elements of {_short(shuffled)} bytes, which voxels are not made of")
+        elif name == "crc32c" and has_bytes and not shuffled and not checksums[compressor is not None]:
             checksums[compressor is not None] = True
         elif name in compressor_names() and has_bytes and compressor is None and not checksums[1]:
             compressor = name
@@ -248,7 +253,7 @@ def _decoder(codecs: list[tuple[str, Mapping[str, Any]]], shape: tuple[int, ...]
             raise _Refused("codecs", f"hold {_short(name)}, which is unknown, or not supported in this place")
     if not has_bytes:
         raise _Refused("codecs", "have no bytes codec")
-    return ChunkDecoder(shape, dtype, order, compressor, checksums[0], checksums[1])
+    return ChunkDecoder(shape, dtype, order, compressor, checksums[0], checksums[1], shuffled)
 
 
 def _permuted(order: tuple[int, ...], step: Any) -> tuple[int, ...]:
