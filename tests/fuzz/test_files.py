@@ -117,6 +117,7 @@ TARGETS: dict[str, tuple[Callable[[Store], object], tuple[bytes, ...]]] = {
 ELSEWHERE = {
     "formats/omezarr": "formats/test_omezarr_reader.py",
     "archive/verification/images": "formats/test_omezarr_reader.py",
+    "formats/meshes/labels": "formats/test_omezarr_reader.py",  # reads through that reader only
 }
 """Folder or module whose readers are tested with damaged files by that test file."""
 

@@ -242,7 +242,11 @@ def _parsers() -> set[str]:
     for room in ("formats", "ingest", "archive", "copick"):
         for path in sorted((SOURCE / room).rglob("*.py")):
             for node in ast.parse(path.read_text()).body:
-                if not isinstance(node, ast.FunctionDef) or node.name.startswith(("_", "is_")) or not node.args.args:
+                if (
+                    not isinstance(node, ast.FunctionDef)
+                    or node.name.startswith(("_", "is_", "has_"))
+                    or not node.args.args
+                ):
                     continue
                 annotation = node.args.args[0].annotation
                 if annotation is not None and ast.unparse(annotation).startswith("bytes"):
