@@ -378,6 +378,7 @@ def test_meshes_in_and_out(run: Run, project: Path, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("kind", ["csv", "star", "em", "dynamo", "stopgap", "imod", "ndjson"])
 def test_picks_come_back_as_they_went(run: Run, project: Path, tmp_path: Path, kind: str) -> None:
+    """C101."""
     root = some_picks(project)
     write_mrc(ArrayVolume(np.zeros((20, 20, 20), np.float32)), open_store(tmp_path), "TS_001.mrc", voxel_spacing=10)
     assert run("add", "tomogram", "TS_001.mrc").code == 0
@@ -557,7 +558,7 @@ def test_filaments_become_tubes(run: Run, project: Path, tmp_path: Path) -> None
     assert run(*export, "--voxel-size", "10", "--filament-columns", "off").code == 0
     assert "rlnHelicalTubeID" not in (tmp_path / "a.star").read_text()
     none = run(*export, "--voxel-size", "10", "--filaments-uri", "microtubule:nobody/1")
-    assert (none.code, "No filaments match" in none.err) == (1, True)
+    assert (none.code, "No Filaments match" in none.err) == (1, True)
 
 
 @pytest.mark.parametrize("kind", ["mrc", "tiff", "em"])
@@ -645,6 +646,7 @@ def test_moves_finish_what_was_interrupted(run: Run, project: Path) -> None:
 
 
 def test_targets_take_placeholders_for_patterns_only(run: Run, project: Path) -> None:
+    """C103."""
     some_picks(project)
     some_picks(project, session="2")
     many = run("cp", "picks", "ribosome:ada/*", "ribosome:bob/1")
