@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 
 import tomoportal.copick as copick
-from tomoportal.copick.operations import counting, depositing, file_imports, managing, synchronising
+from tomoportal.copick.operations import counting, depositing, exporting, file_imports, managing, synchronising
 from tomoportal.errors import AnnotationError
-from tomoportal.formats import ArrayVolume, Poses, write_copick_csv, write_dynamo
+from tomoportal.formats import ArrayVolume, Poses, open_mrc, read_star, write_copick_csv, write_dynamo
 from tomoportal.formats.volume_output import write_mrc
 from tomoportal.storage import open_store
 
@@ -99,3 +99,51 @@ def test_files_become_entities(root: copick.CopickRoot, tmp_path: Path) -> None:
     store.put("b.csv", b"x,y,z\n1,2,3\n")
     with pytest.raises(AnnotationError, match="no such run"):
         file_imports.add_picks_from_file(root, "TS_9", str(tmp_path / "b.csv"), *names, "3", create=False)
+
+
+def test_entities_become_files(project: copick.CopickRoot, config: Path, tmp_path: Path) -> None:
+    out = str(tmp_path / "out")
+    assert exporting.export(config, out, picks_uri="ribosome", output_format="csv") == []
+    assert exporting.export(config, out, segmentation_uri="membrane", output_format="mrc") == []
+    assert exporting.export(config, out, ["TS_001"], picks_uri="ribosome", output_format="em") != []  # no voxel size
+    assert len(list((tmp_path / "out").rglob("*.csv"))) == 2
+    assert open_mrc(open_store(tmp_path / "out/TS_001/Segmentations"), "membrane_seg_0.mrc").read(0, 2).all()
+    picks = project.picks()[0]
+    one = exporting.export_picks(picks, str(tmp_path / "one.tbl"), "dynamo", 10.0, tomogram_index=7)
+    assert np.loadtxt(one)[:, 19].tolist() == [7, 7]
+    combined = str(tmp_path / "all.star")
+    exporting.export_picks_combined(config, combined, "ribosome", "star", 10.0, tilt_series_pixel_size=2.0)
+    assert len(read_star(Path(combined).read_bytes(), "all").tables) == 2
+    segmentation = project.segmentations()[0]
+    exporting.export_segmentation(segmentation, str(tmp_path / "s.tiff"), "tiff", compression="zlib")
+    assert (tmp_path / "s.tiff").exists()
+
+
+def test_relion_particles(project: copick.CopickRoot, tmp_path: Path) -> None:
+    centres = dict.fromkeys(("TS_001", "TS_002"), (1.0, 2.0, 3.0))
+    made = exporting.export_relion_particles(
+        project, "ribosome", str(tmp_path / "a.star"), tomogram_centers=centres,
+        tilt_series_pixel_size={"TS_001": 1.0, "TS_002": 2.0},
+    )  # fmt: skip
+    assert (made.rows, made.filament, made.polarity, made.files) == ({"TS_001": 2, "TS_002": 2}, False, {}, {})
+    table = read_star((tmp_path / "a.star").read_bytes(), "a").table("particles")
+    assert table is not None
+    assert table.numbers("rlnCenteredCoordinateZAngst").tolist() == [-1, 2, -1, 2]
+    assert table.numbers("rlnCoordinateZ").tolist() == [2, 5, 1, 2.5]
+    imported = exporting.export_relion_particles(
+        project, "ribosome", str(tmp_path / "i/index.star"), layout="import", tomogram_centers=centres
+    )
+    assert all(Path(file).exists() for file in imported.files.values())
+    with pytest.raises(AnnotationError, match="No picks found"):
+        exporting.export_relion_particles(project, "nobody", str(tmp_path / "b.star"))
+    empty = exporting.export_relion_particles(project, "nobody", str(tmp_path / "b.star"), allow_empty=True)
+    assert set(empty.rows.values()) == {0}
+    run = project.get_run("TS_001")
+    assert run is not None
+    run.new_picks("microtubule", "1").from_numpy(np.ones((2, 3)), instance_ids=np.array([1, 2]))
+    run.new_filaments("microtubule", "1").from_numpy([np.eye(3), np.eye(3)], polarity_known=[True, False])
+    tubes = exporting.export_relion_particles(
+        project, "microtubule", str(tmp_path / "t.star"), tomogram_centers=centres, half_sets="filament"
+    )
+    assert (tubes.filament, tubes.half_sets) == (True, {1: 1, 2: 1})
+    assert (tubes.polarity["TS_001"].known, tubes.polarity["TS_001"].unknown) == (1, 1)

@@ -114,6 +114,13 @@ _OPS: Final[dict[str, Names]] = {
         ),
     },
     "copick.ops.deposit": _names("operations.depositing", "deposit", "deposit_run"),
+    "copick.ops.export": {
+        **_names(
+            "operations.exporting", "RELION_LAYOUTS", "RelionExport", "export", "export_picks",
+            "export_picks_combined", "export_relion_particles", "export_run", "export_segmentation", "export_tomogram",
+        ),
+        **_names("labels", "PANOPTIC_CHANNELS"),
+    },
     "copick.ops.manage": _names(
         "operations.managing", "copy_copick_objects", "copy_copick_objects_batch", "copy_copick_objects_per_run",
         "move_copick_objects", "move_copick_objects_batch", "move_copick_objects_per_run", "remove_copick_objects",
@@ -181,6 +188,35 @@ _PORTAL: Final[dict[str, Names]] = {
     },
     "copick.util.portal": _names("portal.opening", "objects_from_datasets"),
 }  # fmt: skip
+_VERBS: Final[dict[str, dict[str, str]]] = {
+    "add": {
+        **{name: name for name in ("object", "picks", "segmentation", "tomogram")},
+        **{name: name.replace("_", "-") for name in ("object_volume", "picks_dynamo", "picks_em", "picks_relion")},
+        "tomogram_from_star": "tomograms-relion",
+        "tomogram_from_tomolist": "tomograms-dynamo",
+    },
+    "browse": {},
+    "cache": {"clear": "clear", "info": "info"},
+    "config": {
+        **{name: name for name in ("dataportal", "filesystem", "mlcroissant")},
+        "append_croissant_cmd": "append-croissant",
+        "export_croissant_cmd": "export-croissant",
+        "set_croissant_splits_cmd": "set-splits",
+    },
+    "cp": {},
+    "deposit": {},
+    "export": {name: name for name in ("picks", "segmentation", "tomogram")},
+    "info": {},
+    "mv": {},
+    "new": {name: name for name in ("picks", "run", "voxelspacing")},
+    "rm": {},
+    "stats": {name: name for name in ("meshes", "picks", "segmentations")},
+    "sync": {name: name for name in ("meshes", "picks", "segmentations", "tomograms")},
+}
+"""Verb → names in upstream's module of the verb → our sub-commands."""
+for _verb, _subcommands in _VERBS.items():
+    _paths = {_verb: _verb, **{name: f"{_verb}/{path}" for name, path in _subcommands.items()}}
+    _CLI[f"copick.cli.{_verb}"] = _names(f"{_CLI_HOME}.commands", **_paths)
 MODULES: Final[dict[str, Names]] = {
     "copick": {**_OPENING, "COPICK_TYPES": ("", "COPICK_TYPES"), "__version__": ("", "__version__")},
     "copick.models": _MODELS,

@@ -8,11 +8,10 @@ from pathlib import Path
 from typing import Final, Literal
 
 import numpy as np
-from numpy.typing import NDArray
 
 from tomoportal.copick.exchange.tomogram_grids import project_tomograms, tomogram_shapes
-from tomoportal.copick.filaments import CopickFilaments
 from tomoportal.copick.picks import CopickPicks
+from tomoportal.copick.relion_frames import filament_polarity_known
 from tomoportal.copick.root import CopickRoot
 from tomoportal.copick.tasks import Task, refuse
 from tomoportal.copick.uri import resolve_copick_objects
@@ -29,7 +28,17 @@ from tomoportal.formats.rotations import orthonormal
 from tomoportal.formats.stopgap import write_stopgap
 from tomoportal.storage import Store, open_store
 
-__all__ = ["PARTICLE_ENDINGS", "PicksExport", "StarOptions", "chosen_picks", "plan_picks_export", "poses_of"]
+__all__ = [
+    "PARTICLE_ENDINGS",
+    "PicksExport",
+    "StarOptions",
+    "chosen_picks",
+    "picks_file",
+    "plan_picks_export",
+    "poses_of",
+    "relion_filaments",
+    "relion_files",
+]
 
 PARTICLE_ENDINGS: Final = {
     "em": ".em", "star": ".star", "dynamo": ".tbl", "csv": ".csv", "stopgap": ".star", "imod": ".mod",
@@ -45,7 +54,8 @@ class StarOptions:
     """How RELION's particle files are written; lengths in Å."""
 
     include_optics: bool = True
-    tilt_series_pixel_size: float | None = None
+    tilt_series_pixel_size: float | Mapping[str, float] | None = None
+    """Of all runs, or by run."""
     tomograms: Mapping[str, RelionTomogram] = field(default_factory=dict)
     layout: Literal["particles", "import"] = "particles"
     tomo_type: str | None = None
@@ -129,7 +139,7 @@ def _per_run(root: CopickRoot, export: PicksExport, found: Mapping[str, list[Cop
 
 def _task(root: CopickRoot, export: PicksExport, picks: CopickPicks, run: str, target: _Target, file: str) -> Task:
     def write() -> None:
-        target.put(file, _one(root, export, picks, run))
+        target.put(file, picks_file(root, export, picks, run))
 
     return Task("export", file, run, write, f"{picks.pickable_object_name}:{picks.user_id}/{picks.session_id}")
 
@@ -147,13 +157,14 @@ class _Target:
         self._store.put(key, data)
 
 
-def _one(root: CopickRoot, export: PicksExport, picks: CopickPicks, run: str) -> bytes:
+def picks_file(root: CopickRoot, export: PicksExport, picks: CopickPicks, run: str) -> bytes:
+    """The bytes of a file of one list of picks."""
     poses, size = poses_of(picks), export.voxel_size or 0.0
     kind = export.output_format
     if kind == "csv":
         return write_copick_csv({run: poses})
     if kind == "star":
-        return _relion(root, export, {run: [picks]})[0]
+        return relion_files(root, export, {run: [picks]})[0]
     _check_rotations(poses, run)
     if kind in _NUMBERED:
         number = (export.index_map or {}).get(run, 1)
@@ -212,7 +223,7 @@ def _combined(root: CopickRoot, export: PicksExport, found: Mapping[str, list[Co
 
     def write() -> None:
         if kind == "star":
-            data, more = _relion(root, export, found, path.parent)
+            data, more = relion_files(root, export, found, path.parent)
             for file, content in more.items():
                 target.put(f"coordinates/{Path(file).name}", content)
             target.put(path.name, data)
@@ -234,7 +245,7 @@ def _combined(root: CopickRoot, export: PicksExport, found: Mapping[str, list[Co
 # --- RELION
 
 
-def _relion(
+def relion_files(
     root: CopickRoot, export: PicksExport, found: Mapping[str, list[CopickPicks]], folder: Path | None = None
 ) -> tuple[bytes, dict[str, bytes]]:
     """The particle file, and for the import layout the files that its index in ``folder`` names."""
@@ -242,7 +253,7 @@ def _relion(
     particles = {run: Poses.joined([poses_of(picks) for picks in many]) for run, many in found.items()}
     particles = {run: poses for run, poses in particles.items() if len(poses)} or particles
     tomograms = _tomograms(root, export, list(particles))
-    filaments = _filaments(root, star, {run: found[run] for run in particles})
+    filaments = relion_filaments(root, star, {run: found[run] for run in particles})
     if star.layout == "import":
         return write_relion_import(
             particles,
@@ -270,11 +281,15 @@ def _tomograms(root: CopickRoot, export: PicksExport, runs: Sequence[str]) -> di
     found = {}
     for run in runs:
         known = star.tomograms.get(run) or own.get(run) or RelionTomogram()
-        found[run] = RelionTomogram(known.centre, star.tilt_series_pixel_size or known.pixel_size, known.optics)
+        given = star.tilt_series_pixel_size
+        size = given.get(run) if isinstance(given, Mapping) else given
+        found[run] = RelionTomogram(known.centre, size or known.pixel_size, known.optics)
     return found
 
 
-def _filaments(root: CopickRoot, star: StarOptions, found: Mapping[str, list[CopickPicks]]) -> RelionFilaments | None:
+def relion_filaments(
+    root: CopickRoot, star: StarOptions, found: Mapping[str, list[CopickPicks]]
+) -> RelionFilaments | None:
     objects = {picks.pickable_object_name for many in found.values() for picks in many}
     declared = {name for name in objects if (known := root.get_object(name)) is not None and known.is_filament}
     is_wanted = star.filament_columns == "on" or (star.filament_columns == "auto" and declared == objects)
@@ -291,38 +306,6 @@ def _filaments(root: CopickRoot, star: StarOptions, found: Mapping[str, list[Cop
     polar = {}
     for run, many in found.items():
         if star.polarity_from_filaments:
-            parts = [_polarity(picks, star.filaments_uri) for picks in many if len(picks.arrays().positions)]
+            parts = [filament_polarity_known(picks, star.filaments_uri) for picks in many if len(picks.scores())]
             polar[run] = np.concatenate(parts) if parts else np.zeros(0, np.bool_)
     return RelionFilaments(polar, star.filament_angles, star.half_sets == "filament")
-
-
-def _polarity(picks: CopickPicks, uri: str | None) -> NDArray[np.bool_]:
-    """Of each point, whether its filament has a known direction. Raises :class:`FormatError` if nobody can tell."""
-    run = picks.run
-    matches: list[CopickFilaments]
-    if uri is None:
-        matches = run.get_filaments(picks.pickable_object_name, picks.user_id, picks.session_id)
-    else:
-        matches = resolve_copick_objects(uri, run.root, "filaments", run.name)
-        if len(matches) > 1:
-            matches = [each for each in matches if each.pickable_object_name == picks.pickable_object_name]
-        if not matches:
-            raise FormatError(f"No filaments match {uri}.", where=run.name, fix="name those that the points came from")
-    ids = picks.instance_ids()
-    if not matches:
-        return np.zeros(len(ids), np.bool_)
-    if len(matches) > 1:
-        raise FormatError(
-            f"{uri} matches {len(matches)} filaments of this run; ids are unique in one of them only.",
-            where=run.name,
-            fix="name one user and session",
-        )
-    known = {each.instance_id: bool(each.polarity_known) for each in matches[0].filaments}
-    missing = sorted(set(ids.tolist()) - set(known))
-    if missing:
-        raise FormatError(
-            f"{len(missing)} filament ids of the points have no filament: {', '.join(map(str, missing[:20]))}.",
-            where=run.name,
-            fix="export the points with the filaments that they came from, or --no-polarity-from-filaments",
-        )
-    return np.array([known[each] for each in ids.tolist()], np.bool_)

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final, Literal
 
@@ -17,8 +17,8 @@ from tomoportal.copick.pyramids import PyramidLevel, write_pyramid
 from tomoportal.copick.root import CopickRoot
 from tomoportal.copick.segmentations import CopickSegmentation
 from tomoportal.copick.tasks import Task
+from tomoportal.copick.tomograms import CopickTomogram
 from tomoportal.copick.uri import resolve_copick_objects
-from tomoportal.copick.volumes import StoredVolume
 from tomoportal.copick.zarr_copies import copy_folder
 from tomoportal.copick.zarr_folders import ZarrFolder
 from tomoportal.errors import AnnotationError, FormatError
@@ -29,7 +29,7 @@ from tomoportal.formats.volume_output import TiffCompression, write_em, write_mr
 from tomoportal.formats.volumes import ArrayVolume, Chunked, Volume, Voxels
 from tomoportal.storage import Store, open_store
 
-__all__ = ["VolumeExport", "plan_meshes_export", "plan_segmentations_export", "plan_tomograms_export"]
+__all__ = ["VolumeExport", "plan_meshes_export", "plan_segmentations_export", "plan_tomograms_export", "write_volume"]
 
 _EXACT_IN_FLOAT32: Final = 2**24
 _ENDINGS: Final = {"mrc": ".mrc", "tiff": ".tiff", "zarr": ".zarr", "em": ".em"}
@@ -93,7 +93,7 @@ def plan_tomograms_export(root: CopickRoot, export: VolumeExport, output_dir: Pa
     for run, tomogram in export.found(root, "tomogram"):
         size = tomogram.voxel_spacing.voxel_size
         key = f"{run}/{voxel_spacing_folder(size)}/{tomogram.tomo_type}"
-        tasks.append(_task(tomogram, key, run, size, export, output_dir, _floats))
+        tasks.append(_task(tomogram, key, run, export, output_dir))
     return tasks
 
 
@@ -112,10 +112,12 @@ def plan_segmentations_export(root: CopickRoot, export: VolumeExport, output_dir
             kind = "-multilabel" if each.is_multilabel else ""
             key = f"{folder}/{each.voxel_size:.3f}_{name}{kind}"
         if not each.is_panoptic or export.output_format == "zarr":
-            tasks.append(_task(each, key, run, each.voxel_size, export, output_dir, _labels))
+            tasks.append(_task(each, key, run, export, output_dir))
             continue
-        channels = [export.channel] if export.channel else PANOPTIC_CHANNELS
-        tasks += [_channel_task(each, f"{key}_{channel}", run, channel, export, output_dir) for channel in channels]
+        for channel in PANOPTIC_CHANNELS:
+            if export.channel in (None, channel):
+                one = replace(export, channel=channel)
+                tasks.append(_task(each, f"{key}_{channel}", run, one, output_dir))
     return tasks
 
 
@@ -124,45 +126,34 @@ def _segmentation_key(run: str, each: CopickSegmentation) -> str:
     return f"{run}/{folder}/{each.name}_{each.user_id}_{each.session_id}"
 
 
-def _task(
-    entity: StoredVolume,
-    key: str,
-    run: str,
-    size: float,
-    export: VolumeExport,
-    output_dir: Path,
-    typed: Callable[[Volume, str], Volume],
-) -> Task:
+def _task(entity: CopickTomogram | CopickSegmentation, key: str, run: str, export: VolumeExport, folder: Path) -> Task:
     path = key + _ending(export)
-
-    def write() -> None:
-        target = open_store(output_dir, create=True)
-        if export.output_format == "zarr":
-            _copy_zarr(entity._folder, target, path, export, size)
-            return
-        spacing = size * 2**export.level
-        _write(
-            typed(_FolderVolume(entity._folder, export.level, spacing), export.output_format),
-            target,
-            path,
-            export,
-            spacing,
-        )
-
-    return Task("export", path, run, write, export.uri)
+    return Task("export", path, run, lambda: write_volume(entity, folder, path, export), export.uri)
 
 
-def _channel_task(
-    each: CopickSegmentation, key: str, run: str, channel: str | None, export: VolumeExport, output_dir: Path
-) -> Task:
-    path = key + _ending(export)
+def write_volume(entity: CopickTomogram | CopickSegmentation, folder: Path, key: str, export: VolumeExport) -> None:
+    """Write a volume to the file (or Zarr folder) ``key`` in ``folder``, as ``export`` says.
 
-    def write() -> None:
-        spacing = each.voxel_size * 2**export.level
-        voxels = ArrayVolume(each.numpy(str(export.level), channel=channel), spacing, name=each.path)
-        _write(_labels(voxels, export.output_format), open_store(output_dir, create=True), path, export, spacing)
-
-    return Task("export", path, run, write, export.uri)
+    Raises :class:`FormatError` for labels that the format cannot hold, and for both channels of a panoptic one at once.
+    """
+    target = open_store(folder, create=True)
+    is_tomogram = isinstance(entity, CopickTomogram)
+    size = entity.voxel_spacing.voxel_size if isinstance(entity, CopickTomogram) else entity.voxel_size
+    spacing = size * 2**export.level
+    if export.output_format == "zarr":
+        _copy_zarr(entity._folder, target, key, export, size)
+        return
+    if isinstance(entity, CopickSegmentation) and entity.is_panoptic:
+        if export.channel is None:
+            raise FormatError(
+                f"{export.output_format.upper()} holds no channels.", where=entity.path, fix="choose a channel"
+            )
+        voxels = entity.numpy(str(export.level), channel=export.channel)
+        volume: Volume = ArrayVolume(voxels, spacing, name=entity.path)
+    else:
+        volume = _FolderVolume(entity._folder, export.level, spacing)
+    typed = _floats if is_tomogram else _labels
+    _write(typed(volume, export.output_format), target, key, export, spacing)
 
 
 def _ending(export: VolumeExport) -> str:
