@@ -15,7 +15,7 @@ import pytest
 from tomoportal.archive import Archive
 from tomoportal.catalog import Bases, Catalog, GraphQL
 from tomoportal.catalog.addresses import stored_address
-from tomoportal.model.entities import Field
+from tomoportal.model.entities import ENTITIES, ENUMS, Field
 
 SEED_BASES = Bases(s3="s3://test-public-bucket", https="http://localhost:4444")
 """Bases of the hand-made rows of the contract seed."""
@@ -72,6 +72,42 @@ def seed_bases() -> Bases:
 @pytest.fixture(scope="session")
 def seed(contracts: Path) -> dict[str, Any]:
     return json.loads((contracts / "client_seed.json").read_bytes())
+
+
+@pytest.fixture(scope="session")
+def rich_seed(seed: dict[str, Any]) -> dict[str, Any]:
+    """The contract seed with rows of the entities too that it has none of, some with nulls."""
+    entities = {name: {**part, "rows": list(part["rows"])} for name, part in seed["entities"].items()}
+    for name, part in entities.items():
+        if not part["rows"]:
+            part["rows"] = [_made_up(name, number, entities) for number in (1, 2, 3)]
+    return {**seed, "entities": entities}
+
+
+def _made_up(name: str, number: int, entities: dict[str, Any]) -> dict[str, Any]:
+    """A row on the wire; the second one has only what it must have."""
+    row: dict[str, Any] = {"id": number}
+    for field in ENTITIES[name].fields:
+        if field.name == "id" or (number == 2 and not field.required):
+            continue
+        if field.references:
+            parents = entities[field.references]["rows"]
+            row[field.name] = parents[number % len(parents)]["id"] if parents else number
+        elif field.path:
+            base = f"{SEED_BASES.s3}/" if field.path == "s3" else f"{SEED_BASES.https}/"
+            row[field.name] = f"{base}made up/{number}"
+        elif field.type == "Enum":
+            row[field.name] = ENUMS[field.enum or ""][-number]
+        else:
+            row[field.name] = {
+                "Int": number,
+                "Float": number + 0.25,
+                "String": f"Text {number}",
+                "Boolean": number == 1,
+                "DateTime": f"2023-06-0{number}T00:00:00+00:00",
+                "Matrix": [[0.0, -1.0], [1.0, float(number)]],
+            }[field.type]
+    return row
 
 
 @pytest.fixture(scope="session")

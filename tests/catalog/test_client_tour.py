@@ -22,7 +22,7 @@ import pytest
 from graphql import build_schema, find_breaking_changes, find_dangerous_changes
 
 from tomoportal.catalog import Catalog
-from tomoportal.model.entities import ENTITIES, ENUMS, Entity
+from tomoportal.model.entities import ENTITIES
 from tomoportal.server import LiveServer, Settings
 from tomoportal.storage import open_store
 
@@ -67,43 +67,19 @@ def _run(python: str, *arguments: object, **environment: str) -> str:
 
 @pytest.fixture(scope="module")
 def portal(
-    session_url: Any, fill: Any, seed: dict[str, Any], tmp_path_factory: pytest.TempPathFactory
+    session_url: Any, fill: Any, rich_seed: dict[str, Any], tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[LiveServer]:
-    """A server of the contract seed, with two rows more of each entity that it has none of, and its files."""
+    """A server of rows of all entities, and of the files of the contract seed."""
     archive = open_store(tmp_path_factory.mktemp("seed") / "archive", create=True)
-    for item in seed["objects"]:
+    for item in rich_seed["objects"]:
         archive.put(item["key"], item["text"].encode())
     url = session_url("tour")
     with Catalog.open(url, create=True) as catalog:
-        fill(catalog, seed)
+        fill(catalog, rich_seed)
         with catalog.write() as connection:
-            for entity in ENTITIES.values():
-                if not seed["entities"][entity.name]["rows"]:
-                    rows = [_row(catalog, entity, number, seed) for number in (1, 2)]
-                    connection.execute(catalog.tables[entity.table].insert(), rows)
             catalog.set_info(connection, "data_version", "seed")
     with LiveServer(Settings(archive=archive.url, db=url, bucket="test-public-bucket")) as server:
         yield server
-
-
-def _row(catalog: Catalog, entity: Entity, number: int, seed: dict[str, Any]) -> dict[str, Any]:
-    """A row with every value, or with the required ones only (2)."""
-    values: dict[str, Any] = {"Int": number, "Float": number + 0.25, "String": f"Text {number}", "Boolean": number == 1}
-    row: dict[str, Any] = {"id": number, "natural_key": f"tour/{number}", "unit": "tour"}
-    for column in catalog.graph.columns[entity.name]:
-        field = column.field
-        if field.name == "id":
-            continue
-        value = values.get(field.type)
-        if field.type == "Enum":
-            value = ENUMS[field.enum or ""][-number]
-        elif field.type == "Matrix":
-            value = "[[0.0, -1.0], [1.0, 0.0]]"
-        elif field.references:
-            parents = seed["entities"][field.references]["rows"]
-            value = parents[-number]["id"] if parents else number
-        row[column.name] = value if field.required or number == 1 else None
-    return row
 
 
 def test_tour(portal: LiveServer, client_python: str, tmp_path: Path) -> None:
