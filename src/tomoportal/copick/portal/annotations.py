@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from tomoportal.copick.documents import RunDocument
 from tomoportal.copick.meshes import CopickMesh, CopickMeshMeta
 from tomoportal.copick.picks import CopickPicks
 from tomoportal.copick.points import CopickPicksFile
@@ -39,25 +40,12 @@ class CopickSegmentationMetaCDP(CopickSegmentationMeta, FromPortal):
     """Who segmented what, with the portal's metadata."""
 
 
-class CopickPicksCDP(CopickPicks):
-    """Points of an annotation file: one request, when they are first asked for."""
+class _PortalDocument(RunDocument):
+    """A file of the portal, or a document of the overlay."""
 
     run: CopickRunCDP
-    _meta: CopickPicksFileCDP
-
-    def __init__(
-        self,
-        run: CopickRunCDP,
-        file: CopickPicksFile,
-        read_only: bool = False,
-        *,
-        source: Source | None = None,
-        etag: str | None = None,
-        key: str | None = None,
-    ) -> None:
-        super().__init__(run, file, read_only, source=source, etag=etag)
-        self._portal_key = key
-        """Where the file lies in the portal's files; None for those of the overlay."""
+    _portal_key: str | None = None
+    """Where it lies in the portal's files; None for those of the overlay."""
 
     @property
     def _key(self) -> str:
@@ -72,6 +60,28 @@ class CopickPicksCDP(CopickPicks):
     def from_tool(self) -> bool:
         """Whether nobody edits it by hand: made by a tool, or the portal's."""
         return self.read_only or super().from_tool
+
+    def history(self) -> list[Version]:
+        return [] if self._portal_key else super().history()
+
+
+class CopickPicksCDP(_PortalDocument, CopickPicks):
+    """Points of an annotation file: one request, when they are first asked for."""
+
+    _meta: CopickPicksFileCDP
+
+    def __init__(
+        self,
+        run: CopickRunCDP,
+        file: CopickPicksFile,
+        read_only: bool = False,
+        *,
+        source: Source | None = None,
+        etag: str | None = None,
+        key: str | None = None,
+    ) -> None:
+        super().__init__(run, file, read_only, source=source, etag=etag)
+        self._portal_key = key
 
     @property
     def trust_orientation(self) -> bool | None:
@@ -110,14 +120,10 @@ class CopickPicksCDP(CopickPicks):
         self._meta.points = []
         return self._meta
 
-    def history(self) -> list[Version]:
-        return [] if self._portal_key else super().history()
 
-
-class CopickMeshCDP(CopickMesh):
+class CopickMeshCDP(_PortalDocument, CopickMesh):
     """A mesh of an annotation file, whose vertices become Å."""
 
-    run: CopickRunCDP
     meta: CopickMeshMetaCDP
 
     def __init__(
@@ -134,20 +140,6 @@ class CopickMeshCDP(CopickMesh):
         super().__init__(run, meta, mesh, read_only, source=source, etag=etag)
         self._portal_key = key
 
-    @property
-    def _key(self) -> str:
-        return self._portal_key or super()._key
-
-    @property
-    def directory(self) -> str | None:  # type: ignore[override]
-        """The folder in the overlay; None for what is the portal's."""
-        return None if self._portal_key else super().directory
-
-    @property
-    def from_tool(self) -> bool:
-        """Whether nobody edits it by hand: made by a tool, or the portal's."""
-        return self.read_only or super().from_tool
-
     def _read(self, **options: Any) -> bytes:
         if self._portal_key is None:
             return super()._read(**options)
@@ -159,9 +151,6 @@ class CopickMeshCDP(CopickMesh):
         if self._portal_key is not None and not _is_in_angstrom(found):
             found.apply_scale(_spacing(self.meta, self.path))
         return found
-
-    def history(self) -> list[Version]:
-        return [] if self._portal_key else super().history()
 
 
 class CopickSegmentationCDP(CopickSegmentation):
