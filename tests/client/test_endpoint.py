@@ -7,10 +7,9 @@ import os
 import pickle
 import subprocess
 import sys
-import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from typing import Any
 
 import orjson
@@ -18,58 +17,17 @@ import pytest
 
 from tomoportal.client import PUBLIC_PORTAL, Answer, Endpoint
 from tomoportal.errors import PortalError, SettingsError
+from tomoportal.testing.scripted_server import ScriptedServer
 
 Reply = tuple[int, dict[str, str], bytes]
 
 
-class Portal:
-    """A server of its own kind for each test: ``script`` says what the n-th request is answered with."""
-
-    def __init__(self, script: Callable[[int, BaseHTTPRequestHandler], Reply]) -> None:
-        portal = self
-        self.seen: list[tuple[str, str, bytes, dict[str, str]]] = []
-        self.connections: set[tuple[str, int]] = set()
-
-        class Handler(BaseHTTPRequestHandler):
-            protocol_version = "HTTP/1.1"
-
-            def do_GET(self) -> None:
-                body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
-                portal.seen.append((self.command, self.path, body, dict(self.headers)))
-                portal.connections.add(self.client_address)
-                status, headers, body = script(len(portal.seen), self)
-                if status == 0:
-                    self.close_connection = True
-                    return
-                self.send_response(status)
-                for name, value in {"Content-Length": str(len(body)), **headers}.items():
-                    self.send_header(name, value)
-                self.end_headers()
-                self.wfile.write(body)
-
-            do_POST = do_GET
-
-            def log_message(self, *arguments: Any) -> None:
-                """Nothing on stderr."""
-
-        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.url = f"http://127.0.0.1:{self.server.server_port}"
-        self.thread = threading.Thread(target=self.server.serve_forever, daemon=True)
-        self.thread.start()
-
-    def close(self) -> None:
-        if self.thread.is_alive():
-            self.server.shutdown()
-            self.thread.join()
-            self.server.server_close()
-
-
 @pytest.fixture
-def portal() -> Iterator[Callable[..., Portal]]:
-    made: list[Portal] = []
+def portal() -> Iterator[Callable[..., ScriptedServer]]:
+    made: list[ScriptedServer] = []
 
-    def make(script: Callable[[int, BaseHTTPRequestHandler], Reply]) -> Portal:
-        made.append(Portal(script))
+    def make(script: Callable[[int, BaseHTTPRequestHandler], Reply]) -> ScriptedServer:
+        made.append(ScriptedServer(script))
         return made[-1]
 
     yield make
@@ -106,8 +64,8 @@ def test_short_questions_are_gets_on_a_kept_connection_and_long_ones_posts(porta
         assert endpoint.ask('{ runs(where: {name: {_eq: "a b"}}) { id } }') == {"runs": [{"id": 1}]}
     query = "{ runs { id } }" + " " * 7000
     assert endpoint.ask(query) == {"runs": [{"id": 1}]}
-    assert [method for method, *_ in server.seen] == ["GET", "GET", "GET", "POST"]
-    assert orjson.loads(server.seen[3][2]) == {"query": query}
+    assert [each.method for each in server.seen] == ["GET", "GET", "GET", "POST"]
+    assert orjson.loads(server.seen[3].body) == {"query": query}
     assert len(server.connections) == 1
     assert endpoint.requests == 4
     endpoint.close()
@@ -205,7 +163,7 @@ def test_a_proxy_is_asked_if_the_environment_names_one(portal: Any, monkeypatch:
     monkeypatch.setenv("http_proxy", proxy.url.replace("//", "//ada:pa%3Ass@"))
     monkeypatch.setenv("no_proxy", "other.example")
     assert Endpoint("http://portal.example").ask("{ runs { id } }") == {"runs": [{"id": 1}]}
-    _, path, _, headers = proxy.seen[0]
+    path, headers = proxy.seen[0].path, proxy.seen[0].headers
     assert path.startswith("http://portal.example/graphql?query=")
     assert headers["Proxy-Authorization"] == "Basic YWRhOnBhOnNz"
     assert headers["Host"] == "portal.example"

@@ -7,10 +7,8 @@ import os
 import re
 import subprocess
 import sys
-import threading
 import urllib.request
 from collections.abc import Callable, Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
@@ -23,6 +21,7 @@ from tomoportal.copick.portal.config import CopickConfigCDP, settings_of
 from tomoportal.errors import PortalError, SettingsError
 from tomoportal.server import LiveServer, Settings
 from tomoportal.testing.sample_archive import write_sample_archive
+from tomoportal.testing.scripted_server import ScriptedServer
 
 MANY, RUNS = 10003, 14
 
@@ -31,39 +30,19 @@ class Between:
     """A server in front of the portal, that passes questions on as long as ``answer`` has nothing else to say."""
 
     def __init__(self, portal: str) -> None:
-        between = self
         self.answer: Callable[[str], tuple[int, bytes] | None] = lambda query: None
         self.queries: list[str] = []
+        self._portal = portal
+        self._server = ScriptedServer(self._reply)
+        self.url, self.close = self._server.url, self._server.close
 
-        class Handler(BaseHTTPRequestHandler):
-            protocol_version = "HTTP/1.1"
-
-            def do_GET(self) -> None:
-                query = parse_qs(urlsplit(self.path).query)["query"][0]
-                between.queries.append(query)
-                status, body = between.answer(query) or self.passed_on()
-                self.send_response(status)
-                self.send_header("Content-Length", str(len(body)))
-                self.end_headers()
-                self.wfile.write(body)
-
-            def passed_on(self) -> tuple[int, bytes]:
-                with urllib.request.urlopen(f"{portal}{self.path}") as reply:
-                    return reply.status, reply.read()
-
-            def log_message(self, *arguments: Any) -> None:
-                """Nothing on stderr."""
-
-        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.url = f"http://127.0.0.1:{self.server.server_port}"
-        self.thread = threading.Thread(target=self.server.serve_forever, daemon=True)
-        self.thread.start()
-
-    def close(self) -> None:
-        if self.thread.is_alive():
-            self.server.shutdown()
-            self.thread.join()
-            self.server.server_close()
+    def _reply(self, number: int, request: Any) -> tuple[int, dict[str, str], bytes]:
+        query = parse_qs(urlsplit(request.path).query)["query"][0]
+        self.queries.append(query)
+        if answer := self.answer(query):
+            return answer[0], {}, answer[1]
+        with urllib.request.urlopen(f"{self._portal}{request.path}") as reply:
+            return reply.status, {}, reply.read()
 
 
 @pytest.fixture

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import pickle
 import re
-import threading
 import urllib.request
 from collections.abc import Callable, Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +20,7 @@ from tomoportal.copick.portal.points import read_portal_points
 from tomoportal.copick.portal.web import WebStore, bucket_address
 from tomoportal.errors import FormatError, NotFoundError, ReadOnlyError, StorageError
 from tomoportal.server import LiveServer
+from tomoportal.testing.scripted_server import ScriptedServer
 
 
 @pytest.fixture(params=["https", "s3", "file"])
@@ -137,41 +136,16 @@ def test_lines_that_are_no_points_are_named(line: bytes) -> None:
 
 
 @pytest.fixture
-def web() -> Iterator[Callable[[Callable[[Any, int], tuple[int, dict[str, str], bytes]]], tuple[str, list[str]]]]:
-    servers = []
+def web() -> Iterator[Callable[[Callable[[Any, int], Any]], tuple[str, ScriptedServer]]]:
+    servers: list[ScriptedServer] = []
 
-    def make(script: Callable[[Any, int], tuple[int, dict[str, str], bytes]]) -> tuple[str, list[str]]:
-        seen: list[str] = []
-
-        class Handler(BaseHTTPRequestHandler):
-            protocol_version = "HTTP/1.1"
-
-            def do_GET(self) -> None:
-                seen.append(f"{self.command} {self.path}")
-                status, headers, body = script(self, len(seen))
-                self.send_response(status)
-                for name, value in {"Content-Length": str(len(body)), **headers}.items():
-                    self.send_header(name, value)
-                self.end_headers()
-                if self.command == "GET":
-                    self.wfile.write(body)
-
-            do_HEAD = do_GET
-
-            def log_message(self, *arguments: Any) -> None:
-                """Nothing on stderr."""
-
-        server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        thread = threading.Thread(target=server.serve_forever, daemon=True)
-        thread.start()
-        servers.append((server, thread))
-        return f"http://127.0.0.1:{server.server_port}/files", seen
+    def make(script: Callable[[Any, int], Any]) -> tuple[str, ScriptedServer]:
+        servers.append(ScriptedServer(lambda number, request: script(request, number)))
+        return f"{servers[-1].url}/files", servers[-1]
 
     yield make
-    for server, thread in servers:
-        server.shutdown()
-        thread.join()
-        server.server_close()
+    for server in servers:
+        server.close()
 
 
 @pytest.fixture(autouse=True)
@@ -180,12 +154,12 @@ def _no_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_a_server_without_ranges_is_read_all_the_same(web: Any) -> None:
-    url, seen = web(lambda request, number: (200, {}, b"0123456789"))
+    url, server = web(lambda request, number: (200, {}, b"0123456789"))
     store = WebStore(url)
     assert store.get_range("a b", 2, 3) == b"234"
     assert store.get_range("a b", 20, 3) == b""
     assert store.get_range("a b", 0, 0) == b""
-    assert seen == ["GET /files/a%20b"] * 2
+    assert [(each.method, each.path) for each in server.seen] == [("GET", "/files/a%20b")] * 2
 
 
 def test_the_end_of_a_file_is_respected(web: Any) -> None:
@@ -194,15 +168,15 @@ def test_the_end_of_a_file_is_respected(web: Any) -> None:
 
 
 def test_what_passes_is_tried_again_and_what_does_not_is_explained(web: Any) -> None:
-    url, seen = web(lambda request, number: (503, {}, b"") if number < 3 else (200, {}, b"fine"))
+    url, server = web(lambda request, number: (503, {}, b"") if number < 3 else (200, {}, b"fine"))
     assert WebStore(url).get("a") == b"fine"
-    assert len(seen) == 3
-    url, seen = web(lambda request, number: (403, {}, b""))
+    assert len(server.seen) == 3
+    url, server = web(lambda request, number: (403, {}, b""))
     with pytest.raises(StorageError, match="HTTP status 403") as caught:
         WebStore(url).get("a")
     assert caught.value.where == f"{url}/a"
     assert "portal_access" in (caught.value.fix or "")
-    assert len(seen) == 1
+    assert len(server.seen) == 1
     with pytest.raises(StorageError, match=r"cannot be read: .*refused"):
         WebStore("http://127.0.0.1:9").get("a")
     url, _ = web(lambda request, number: (404, {}, b""))
@@ -280,19 +254,19 @@ def test_c81_nothing_is_kept_where_it_is_not_wanted(portal_root: Any, tmp_path: 
 
 
 def test_c81_what_is_kept_is_bounded_and_the_oldest_goes_first(web: Any, tmp_path: Path) -> None:
-    url, seen = web(lambda request, number: (200, {"ETag": f'"{number}"'}, b"x" * 50))
+    url, server = web(lambda request, number: (200, {"ETag": f'"{number}"'}, b"x" * 50))
     store, kept = WebStore(url), KeptFiles(tmp_path, limit=4000, seconds=100)
     for number in range(40):
         kept.read(store, f"file{number}")
     assert 1000 < sum(path.stat().st_size for path in tmp_path.iterdir() if path.is_file()) <= 4300
-    del seen[:]
+    server.seen.clear()
     kept.read(store, "file39")
     kept.read(store, "file0")
-    assert seen == ["GET /files/file0"]
+    assert [each.path for each in server.seen] == ["/files/file0"]
     large, _ = web(lambda request, number: (200, {}, b"x" * 300))
     assert len(KeptFiles(tmp_path, limit=4000, seconds=100).read(WebStore(large), "large")) == 300
     assert pickle.loads(pickle.dumps(kept)).read(store, "file0") == b"x" * 50
-    assert len(seen) == 1
+    assert len(server.seen) == 1
 
 
 def test_c81_an_old_file_is_asked_for_conditionally(web: Any, tmp_path: Path) -> None:
@@ -300,19 +274,19 @@ def test_c81_an_old_file_is_asked_for_conditionally(web: Any, tmp_path: Path) ->
         same = request.headers.get("If-None-Match") == '"a"'
         return (304, {"ETag": '"a"'}, b"") if same else (200, {"ETag": '"a"'}, b"points")
 
-    url, seen = web(script)
+    url, server = web(script)
     store = WebStore(url)
     kept = KeptFiles(tmp_path, limit=10_000, seconds=100)
     assert kept.read(store, "a") == b"points"
     kept.revalidate = True
     assert kept.read(store, "a") == b"points"
-    assert len(seen) == 2
+    assert len(server.seen) == 2
     kept.revalidate = False
     assert kept.read(store, "a") == b"points"
-    assert len(seen) == 2
+    assert len(server.seen) == 2
     for_ever = KeptFiles(tmp_path, limit=10_000, seconds=0)
     assert for_ever.read(store, "a") == b"points"
-    assert len(seen) == 2
+    assert len(server.seen) == 2
     blocked = tmp_path / "file"
     blocked.write_bytes(b"")
     assert KeptFiles(blocked / "folder", limit=10_000, seconds=9).read(store, "a") == b"points"
