@@ -82,6 +82,11 @@ def test_case_accents_and_last_letters(ask: Ask, text: str) -> None:
     assert ("Run", 10 * len(re.findall(r"[^\W_]+", unicodedata.normalize("NFC", text)))) in found(ask(text))
 
 
+def test_a_single_letter_stands_for_itself(ask: Ask) -> None:
+    assert found(ask("z")) == []
+    assert ("Run", 10) in found(ask("zü"))
+
+
 def test_an_id_finds_its_row(ask: Ask) -> None:
     (run,) = [edge["node"] for edge in ask("zurich 2", types=["Run"])["data"]["search"]["edges"]]
     assert found(ask(f"RN-{run['id']}")) == [("Run", 100)]
@@ -244,7 +249,8 @@ def _begins(text: str, word: str) -> bool:
     def plain(one: str) -> str:
         return "".join(c for c in unicodedata.normalize("NFKD", one.lower()) if not unicodedata.combining(c))
 
-    return any(token.startswith(plain(word)) for token in re.findall(r"[^\W_]+", plain(text)))
+    tokens = re.findall(r"[^\W_]+", plain(text))
+    return plain(word) in tokens or (len(word) > 1 and any(token.startswith(plain(word)) for token in tokens))
 
 
 def _ids(catalog: Catalog, name: str) -> list[int]:

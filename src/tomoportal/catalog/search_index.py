@@ -34,7 +34,7 @@ class SearchIndex(Protocol):
     def matches(self, word: str, bind: Callable[[object], str]) -> list[tuple[str, int]]:
         """SELECTs of the ``number`` of each entry with a word that begins so, and what a match there counts.
 
-        For words that :data:`WORD` finds.
+        For words that :data:`WORD` finds. A single letter or digit stands for itself: half of all words begin with it.
         """
 
     def create(self, connection: Connection) -> None: ...
@@ -70,7 +70,8 @@ class _Fts5:
             )
 
     def matches(self, word: str, bind: Callable[[object], str]) -> list[tuple[str, int]]:
-        questions = [f'{column} : "{word}" *' for column in _COLUMNS]
+        end = " *" if len(word) > 1 else ""
+        questions = [f'{column} : "{word}"{end}' for column in _COLUMNS]
         texts = [f"SELECT rowid AS number FROM {_TABLE} WHERE {_TABLE} MATCH {bind(text)}" for text in questions]
         return [(text, int(weight)) for text, weight in zip(texts, _WEIGHTS, strict=True)]
 
@@ -112,10 +113,10 @@ class _Tsvector:
             )
 
     def matches(self, word: str, bind: Callable[[object], str]) -> list[tuple[str, int]]:
-        words = _tokens(word)
+        words, star = _tokens(word), "*" if len(word) > 1 else ""
         found = []
         for label, weight in zip(_LABELS, _WEIGHTS, strict=True):
-            question = bind(" <-> ".join(f"'{one}':*{label}" for one in words))
+            question = bind(" <-> ".join(f"'{one}':{star}{label}" for one in words))
             found.append((f"SELECT number FROM {_TABLE} WHERE words @@ CAST({question} AS tsquery)", int(weight)))
         return found
 
