@@ -62,15 +62,6 @@ class Particles:
     by_number: Mapping[int, Poses]
     oriented: bool
 
-    def of_run(self, run: str) -> Poses:
-        """The particles of one run, if the file was read for it."""
-        if self.by_number:
-            return Poses.joined(list(self.by_number.values()))
-        return self.by_name.get(run) or Poses.joined([self.by_name[""]] if "" in self.by_name else [])
-
-    def __len__(self) -> int:
-        return sum(map(len, self.by_name.values())) + sum(map(len, self.by_number.values()))
-
 
 def particle_type(path: Path) -> str:
     """The type of a file by the ending of its name, and by what it holds where an ending means several.

@@ -29,7 +29,6 @@ from tomoportal.formats.volumes import Volume, Voxels, header_spacing
 from tomoportal.storage import Store, open_store
 
 __all__ = [
-    "VOLUME_TYPES",
     "OrientedVolume",
     "axes_of",
     "check_pyramid",
@@ -46,7 +45,6 @@ _OPENERS: Mapping[str, Callable[[Store, str], Volume]] = {
     "tiff": open_tiff,
     "em": open_em,
 }
-VOLUME_TYPES = tuple(_OPENERS)
 
 
 def open_file(path: Path, file_type: str | None = None) -> Volume:
