@@ -22,7 +22,7 @@ from tomoportal.server.connections import Connection
 from tomoportal.testing.sample_archive import write_sample_archive
 
 JSON = {"Content-Type": "application/json"}
-_PATIENCE = 10.0
+_PATIENCE = 10.0  # CPU seconds: other programs may be busy beside the server
 _MEMORY = 150_000_000
 
 ALIASES = "{" + " ".join(f"a{number}: datasets {{ id }}" for number in range(10_000)) + "}"
@@ -76,6 +76,11 @@ def _memory(process: subprocess.Popen[str]) -> int:
     return next(int(line.split()[1]) * 1024 for line in status.read_text().splitlines() if line.startswith("RssAnon"))
 
 
+def _cpu(process: subprocess.Popen[str]) -> float:
+    fields = Path(f"/proc/{process.pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
 def _is_clean(text: str) -> None:
     """An answer tells nothing of what is behind the server."""
     for secret in ("Traceback", "SELECT ", "sqlalchemy", "sqlite", "OperationalError", ".py", "/tmp/", os.sep + "work"):
@@ -112,9 +117,9 @@ def _alive(url: str) -> None:
 )
 def test_hostile_queries(portal: tuple[subprocess.Popen[str], str], query: str) -> None:
     process, url = portal
-    before, started = _memory(process), time.monotonic()
-    answer = httpx.post(f"{url}/graphql", json={"query": query}, timeout=60)
-    assert time.monotonic() - started < _PATIENCE
+    before, started = _memory(process), _cpu(process)
+    answer = httpx.post(f"{url}/graphql", json={"query": query}, timeout=120)
+    assert _cpu(process) - started < _PATIENCE
     assert answer.status_code in {200, 400, 413}
     assert _memory(process) - before < _MEMORY
     _is_clean(answer.text[:100_000])
@@ -140,10 +145,10 @@ def test_hostile_queries(portal: tuple[subprocess.Popen[str], str], query: str) 
     ids=range(10),
 )
 def test_broken_text(portal: tuple[subprocess.Popen[str], str], body: bytes) -> None:
-    _, url = portal
-    started = time.monotonic()
-    answer = httpx.post(f"{url}/graphql", content=body, headers=JSON, timeout=60)
-    assert time.monotonic() - started < _PATIENCE
+    process, url = portal
+    started = _cpu(process)
+    answer = httpx.post(f"{url}/graphql", content=body, headers=JSON, timeout=120)
+    assert _cpu(process) - started < _PATIENCE
     assert answer.status_code in {200, 400}
     _is_clean(answer.text)
     _alive(url)

@@ -108,13 +108,16 @@ def test_folders(unsigned: Any, any_server: LiveServer) -> None:
             [row["Key"] for page in pages for row in page.get("Contents", [])],
         )
 
+    # Moto needs a while for every page of a bucket; where pages are cut is the same for both.
+    local = "://" not in any_server.settings.archive
+    sizes = ((1000, 2), (2, 2), (1, 1)) if local else ((1000, 2), (9, 2), (7, 1))
     keys = served_keys(any_server)
     for prefix in ("", "10001/", "10001/TS_1/", "10001/T", "10001/TS_1"):
         for delimiter in ("/", "S", ".mrc"):
             found = [key for key in keys if key.startswith(prefix)]
             ends = {key: key.find(delimiter, len(prefix)) for key in found}
             folders = sorted({key[: end + len(delimiter)] for key, end in ends.items() if end >= 0})
-            for size, version in ((1000, 2), (2, 2), (1, 1)):
+            for size, version in sizes:
                 assert level(prefix, delimiter, size, version) == (folders, [key for key in found if ends[key] < 0])
 
 
