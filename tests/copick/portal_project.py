@@ -1,7 +1,7 @@
 """A portal with one of everything that a project shows, for the tests of the portal back end.
 
-Beside the sample archive: a mesh, an instance mask, points with instance ids in their lines, an empty file of points, a
-second dataset, and one object whose name clashes with another's.
+Beside the sample archive: a mesh, an instance mask, captions, points with instance ids in their lines, an empty file of
+points, a second dataset, and one object whose name clashes with another's.
 """
 
 from __future__ import annotations
@@ -45,6 +45,8 @@ def write_portal_archive(folder: Path) -> Archive:
     add_annotation(archive, run, 111, ribosome, "InstanceSegmentationMask", 1, "zarr", ids)
     add_annotation(archive, run, 112, ribosome, "OrientedPoint", 2, "ndjson", LINES)
     add_annotation(archive, run, 113, ("PDB-6EK0", "Cytosolic Ribosome"), "Point", 0, "ndjson", b"")
+    texts = b'{"captions": [{"id": 0, "text": "A thin lamella."}, {"id": 3, "text": "Ice."}]}'
+    add_annotation(archive, run, 114, membrane, "GlobalCaption", 1, "json", texts)
     publish(
         archive,
         Container.dataset(OTHER_DATASET),

@@ -173,6 +173,21 @@ def test_c78_meshes_are_in_angstrom_and_instance_masks_keep_their_ids(portal_roo
     assert instance.color == portal_root().get_object("cytosolic-ribosome").color
 
 
+def test_c78_captions_are_texts_with_their_provenance(portal_root: Any, asked: Any) -> None:
+    root = portal_root()
+    everything(root)
+    asked()
+    (captions,) = run_of(root).captions
+    assert root.get_run("Zelle 2 µ").captions == []
+    assert asked() == {"200": 1}, "for all runs"
+    assert [(each.number, each.text) for each in captions.load()] == [(0, "A thin lamella."), (3, "Ice.")]
+    assert captions.is_global
+    assert captions.pickable_object_name == "membrane"
+    assert captions.portal_metadata.portal_authors == ["Ada Author", "Ben Author"]
+    assert captions.path.endswith("Annotations/114/membrane-1.0_globalcaption.json")
+    assert root.new_run("mine").captions == []
+
+
 def test_c77_tomogram_types_are_unique_and_the_default_one_keeps_the_plain_name(portal_root: Any) -> None:
     spacing = run_of(portal_root()).get_voxel_spacing(10)
     types = [each.tomo_type for each in spacing.tomograms]

@@ -18,10 +18,11 @@ from tomoportal.copick.portal.annotations import (
     CopickSegmentationCDP,
     CopickSegmentationMetaCDP,
 )
+from tomoportal.copick.portal.captions import PortalCaptions
 from tomoportal.copick.portal.images import CopickVoxelSpacingCDP, CopickVoxelSpacingMetaCDP
 from tomoportal.copick.portal.naming import PORTAL_USER
 from tomoportal.copick.portal.rows import PortalAnnotationMeta, PortalObject
-from tomoportal.copick.portal.tables import MASKS, MESHES, POINTS
+from tomoportal.copick.portal.tables import CAPTIONS, MASKS, MESHES, POINTS
 from tomoportal.copick.runs import CopickRun, CopickRunMeta
 from tomoportal.copick.segmentations import CopickSegmentation
 from tomoportal.copick.sources import Source
@@ -130,11 +131,13 @@ class CopickRunCDP(CopickRun):
 
     def _portal_files(self, shapes: Sequence[str]) -> Iterator[_File]:
         """The annotation files of these shapes: metadata, name of the object, source and key."""
-        if self.portal_run_id is None:
-            return
+        if self.portal_run_id is not None:
+            yield from self._described(self.root._tables.files(self.portal_run_id), shapes)
+
+    def _described(self, rows: Iterable[dict[str, Any]], shapes: Sequence[str]) -> Iterator[_File]:
         root, tables = self.root, self.root._tables
         names = root._object_names()
-        for row in tables.files(self.portal_run_id):
+        for row in rows:
             shape, spacing = row["annotationShape"], row["tomogramVoxelSpacing"]
             annotation = shape["annotation"]
             name = names.get(annotation["objectId"])
@@ -162,6 +165,14 @@ class CopickRunCDP(CopickRun):
                 partial(tables.annotation_authors, number),
             )
             yield metadata, name, source, key
+
+    @property
+    def captions(self) -> list[PortalCaptions]:
+        """The portal's texts about the run and about what is annotated in it, in the order of their ids."""
+        if self.portal_run_id is None:
+            return []
+        rows = self.root._tables.captions(self.portal_run_id)
+        return [PortalCaptions(self, *found) for found in self._described(rows, CAPTIONS)]
 
     def query_picks(self, *, include_shadowed: bool = False) -> list[CopickPicks]:
         """The portal's picks in the order of their ids, then the overlay's, which shadow those of the same names."""

@@ -25,6 +25,7 @@ Row = dict[str, Any]
 POINTS: Final = ("Point", "OrientedPoint", "InstanceSegmentation")
 MASKS: Final = ("SegmentationMask", "InstanceSegmentationMask")
 MESHES: Final = ("Mesh",)
+CAPTIONS: Final = ("GlobalCaption", "AnnotationCaption")
 SHAPE_TYPES: Final = (*POINTS, *MASKS, *MESHES)
 _FORMATS: Final = {**dict.fromkeys(POINTS, "ndjson"), **dict.fromkeys(MASKS, "zarr"), **dict.fromkeys(MESHES, "glb")}
 
@@ -38,17 +39,21 @@ _IMAGES: Final = (
     " tomograms(where: {tomogramVoxelSpacing: {run: RUNS}}) { id tomogramVoxelSpacingId reconstructionMethod processing"
     " processingSoftware ctfCorrected isVisualizationDefault s3OmezarrDir httpsOmezarrDir } }"
 )
-_OUR_FILES: Final = (
-    'annotationFiles(where: {format: {_in: ["glb" "ndjson" "zarr"]} annotationShape: {annotation: {run: RUNS}'
-    f" shapeType: {{_in: [{' '.join(SHAPE_TYPES)}]}}}}}})"
+_OF_FILES: Final = (
+    "{ id format s3Path httpsPath tomogramVoxelSpacing { voxelSpacing }"
+    " annotationShape { id shapeType annotation { id runId objectId objectName } } }"
 )
 _FILES: Final = (
-    f"{{ {_OUR_FILES} {{ id format s3Path httpsPath tomogramVoxelSpacing {{ voxelSpacing }}"
-    " annotationShape { id shapeType annotation { id runId objectId objectName } } } }"
+    '{ annotationFiles(where: {format: {_in: ["glb" "ndjson" "zarr"]} annotationShape: {annotation: {run: RUNS}'
+    f" shapeType: {{_in: [{' '.join(SHAPE_TYPES)}]}}}}}}) {_OF_FILES} }}"
+)
+_CAPTIONS: Final = (
+    "{ annotationFiles(where: {annotationShape: {annotation: {run: RUNS}"
+    f" shapeType: {{_in: [{' '.join(CAPTIONS)}]}}}}}}) {_OF_FILES} }}"
 )
 _ANNOTATION_DETAILS: Final = (
     f"{{ annotations(where: {{run: RUNS}}) {{ {selection('Annotation')} }}"
-    f" {_OUR_FILES} {{ {selection('AnnotationFile')} }}"
+    f" annotationFiles(where: {{annotationShape: {{annotation: {{run: RUNS}}}}}}) {{ {selection('AnnotationFile')} }}"
     " annotationAuthors(where: {annotation: {run: RUNS}}) { annotationId authorListOrder name } }"
 )
 _TOMOGRAM_DETAILS: Final = (
@@ -171,13 +176,15 @@ class Tables:
         return self._once("files", self._read_files)  # type: ignore[no-any-return]
 
     def _read_files(self) -> dict[int, list[Row]]:
-        data = self._for_all_runs(_FILES)
-        found: defaultdict[int, list[Row]] = defaultdict(list)
-        for row in sorted(data["annotationFiles"], key=lambda row: row["id"]):
-            shape = row["annotationShape"]
-            if row["format"] == _FORMATS[shape["shapeType"]]:
-                found[shape["annotation"]["runId"]].append(row)
-        return found
+        rows = self._for_all_runs(_FILES)["annotationFiles"]
+        return _by_run([row for row in rows if row["format"] == _FORMATS[row["annotationShape"]["shapeType"]]])
+
+    def captions(self, run_id: int) -> list[Row]:
+        """The files of captions of a run, as :meth:`files`."""
+        return self._once("captions", self._read_captions).get(run_id, [])  # type: ignore[no-any-return]
+
+    def _read_captions(self) -> dict[int, list[Row]]:
+        return _by_run(self._for_all_runs(_CAPTIONS)["annotationFiles"])
 
     def object_counts(self) -> Counter[tuple[str, str]]:
         """How many annotation files each object has, by its id and name."""
@@ -240,6 +247,13 @@ def _by(column: str, rows: Sequence[Row]) -> dict[int, list[Row]]:
     found: defaultdict[int, list[Row]] = defaultdict(list)
     for row in rows:
         found[row[column]].append(row)
+    return found
+
+
+def _by_run(files: Sequence[Row]) -> dict[int, list[Row]]:
+    found: defaultdict[int, list[Row]] = defaultdict(list)
+    for row in sorted(files, key=lambda row: row["id"]):
+        found[row["annotationShape"]["annotation"]["runId"]].append(row)
     return found
 
 
