@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import collections
 import copy
 import json
 from collections.abc import Callable, Iterator
@@ -16,6 +17,7 @@ from sqlalchemy import select
 from tomoportal.archive import Archive
 from tomoportal.catalog import Bases, Catalog, GraphQL, default_url, index
 from tomoportal.catalog.graph import Graph
+from tomoportal.catalog.mapping import rows as mapped
 from tomoportal.catalog.search import search
 
 BASES = Bases("s3://bucket", "http://host/files")
@@ -513,3 +515,23 @@ def test_readers_see_a_dataset_as_it_was_until_it_is_done(example: Any, catalog:
     index(archive, catalog, progress=look)
     assert len(seen) > 2
     assert set(seen) == {(1, "raw"), (2, "denoised")}
+
+
+def test_recipes_for_rows_are_few(example: Any, new_url: NewUrl, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One for each place that makes rows, however many rows there are: nothing grows with the archive."""
+    made: list[mapped.Recipe] = []
+
+    class Counted(mapped.Recipe):
+        def __init__(self, *arguments: Any) -> None:
+            super().__init__(*arguments)
+            made.append(self)
+
+    monkeypatch.setattr(mapped, "Recipe", Counted)
+    for number in range(2, 12):
+        for key in [key for key in example.documents if key.startswith(f"{example.run}/")]:
+            text = json.dumps(example.documents[key]).replace("TS_run1", f"TS_run{number}")
+            example.documents[key.replace("TS_run1", f"TS_run{number}")] = json.loads(text)
+    with Catalog.open(new_url("recipes"), create=True) as catalog:
+        assert index(example.write(), catalog).rows["run"] == 11
+    counts = collections.Counter((recipe.table, *recipe.paths) for recipe in made)
+    assert [found for found in counts.items() if found[1] > 1] == []

@@ -30,6 +30,8 @@ _PATHS = {
     "ground_truth_used": "confidence.ground_truth_used",
 }  # fmt: skip
 _EXTRA = {"version": "version"}
+_LINK = {"link": "link", "link_type": "link_type", "name": "custom_name"}
+_FILE = {**same("format", "is_visualization_default"), "path_key": "path"}
 _FILE_EXTRA = same("object_count", "is_portal_standard")
 _SHAPES: Mapping[str, str] = {
     **{name: name for name in ENUMS["annotation_file_shape_type_enum"]},
@@ -75,7 +77,7 @@ def add_annotation(context: RunContext, parent: Row, document: Document, *, alon
                 "AnnotationFile",
                 row.key.below(path),
                 document,
-                {**same("format", "is_visualization_default"), "path_key": "path"},
+                _FILE,
                 files,
                 content=content,
                 place=place,
@@ -106,13 +108,12 @@ def _source(context: RunContext, deposition: int | None, content: Mapping[str, o
 
 
 def _add_links(context: RunContext, row: Row, document: Document) -> None:
-    paths = {"link": "link", "link_type": "link_type", "name": "custom_name"}
     for place, content in document.items("method_links"):
         key = row.key.below(content.get("link"), content.get("link_type"))
         computed = {"annotation_id": row.key}
         try:
             context.sheet.add(
-                "AnnotationMethodLink", key, document, paths, computed, content=content, place=place, numbered=True
+                "AnnotationMethodLink", key, document, _LINK, computed, content=content, place=place, numbered=True
             )
         except ItemRefused:
             continue

@@ -35,6 +35,8 @@ _PATHS = {
     "key_photo_thumbnail_url": "key_photos.thumbnail",
 }
 
+_FUNDING = same("funding_agency_name", "grant_id")
+
 
 def deposition_of(
     sheet: Sheet, document: Document, known: Collection[int], *, required: bool, path: str = "deposition_id"
@@ -75,7 +77,7 @@ def add_dataset(sheet: Sheet, folder: str, document: Document, known: Collection
                 "DatasetFunding",
                 key,
                 document,
-                same("funding_agency_name", "grant_id"),
+                _FUNDING,
                 {"dataset_id": row.key},
                 content=content,
                 place=place,

@@ -215,10 +215,11 @@ class Sheet:
         return row
 
     def _recipe(self, entity: str, paths: Mapping[str, str]) -> Recipe:
-        # By identity: the recipe keeps its paths, so that no others can come to lie at the same place.
-        found = self.recipes.get((entity, id(paths)))
+        # By identity, which is found sooner; the recipe keeps its paths, so that no others come to lie at their place.
+        key = (entity, id(paths) if paths else 0)
+        found = self.recipes.get(key)
         if found is None:
-            found = self.recipes[entity, id(paths)] = Recipe(self.graph, entity, paths)
+            found = self.recipes[key] = Recipe(self.graph, entity, paths)
         return found
 
     def _path(self, value: Any, field: Field) -> str | None:
