@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from tomoportal.catalog import Catalog, GraphQL, aggregates, execute, filters, index, ordering, search_field, statement
-from tomoportal.catalog.compiler import MAX_NESTING
+from tomoportal.catalog.compiler import MAX_AGAIN, MAX_NESTING
 from tomoportal.catalog.variants import DEFAULT, EXTENDED
 
 PAGE = (Path(__file__).parents[2] / "docs" / "reference" / "graphql.md").read_text()
@@ -48,6 +48,7 @@ def test_there_are_examples() -> None:
         ("root fields", [execute.MAX_ROOT_FIELDS]),
         ("fields, tables and filters", [statement.MAX_PARTS, statement.MAX_VALUES]),
         ("relations that a selection", [MAX_NESTING]),
+        ("rows of pages under", [MAX_AGAIN]),
         (
             "relation steps",
             [DEFAULT.list_depth, DEFAULT.aggregate_depth, EXTENDED.list_depth, EXTENDED.aggregate_depth],

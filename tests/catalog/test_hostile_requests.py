@@ -30,6 +30,10 @@ BOTH = {
         "10000 root fields; at most 200",
     ),
     "depth 60": ("{datasets {" + _nested("runs {edges {node {dataset {", "id", "}}}}", 30) + "}}", "nested too deeply"),
+    "circles": (
+        "{runs {" + _nested("annotations {edges {node {run {tomograms {edges {node {run {", "id", "}}}}}}}}", 2) + "}}",
+        "comes back to Run",
+    ),
     "recursive fragments": (
         "{datasets {...A}} fragment A on Dataset {id ...B} fragment B on Dataset {...A}",
         "within itself via 'B'",
@@ -94,7 +98,12 @@ ONLY_EXTENDED = {
         None,
     ),
     "3,000 times not": ("{runs(where: " + _nested("{_not: ", "{}", "}", 3_000) + ") {id}}", "nested too deeply"),
-    "1,000 per level": ("{datasets {" + _nested("runs(first: 1000) {nodes {dataset {", "id", "}}}", 4) + "}}", None),
+    "1,000 per level": (
+        "{datasets {" + _nested("runs(first: 1000) {nodes {dataset {", "id", "}}}", 4) + "}}",
+        "comes back to Dataset",
+    ),
+    "back once": ("{datasets {" + _nested("runs(first: 1000) {nodes {dataset {", "id", "}}}", 2) + "}}", None),
+    "back with few": ("{datasets {" + _nested("runs(first: 2) {nodes {dataset {", "id", "}}}", 4) + "}}", None),
     "1,000 searches": (
         "{" + " ".join(f'a{n}: search(text: "a b c d") {{totalCount}}' for n in range(1_000)) + "}",
         "1000 root fields; at most 200",

@@ -7,7 +7,8 @@ aggregates are correlated subqueries on indexed foreign keys, limited per parent
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -30,10 +31,13 @@ from tomoportal.model.entities import Entity, Field, Relation
 
 _T = TypeVar("_T")
 
-__all__ = ["MAX_NESTING", "Compiler", "Path", "Plan"]
+__all__ = ["MAX_AGAIN", "MAX_NESTING", "Compiler", "Path", "Plan"]
 
 MAX_NESTING = 12
 """Most relations that a selection may go through; the site goes through four."""
+
+MAX_AGAIN = 10_000
+"""Most rows for each row that is met again: what the pages of a selection that goes in circles multiply to."""
 
 Path = tuple[str | int, ...]
 
@@ -69,6 +73,8 @@ class Compiler:
         self.request = request
         self.variant = variant
         self.errors: list[GraphQLError] = []
+        self._above: list[str] = []
+        self._again = 1
         self._viewer = viewer
         self._rule = rule
         self.statement = Statement(graph, dialect, viewer, rule, variant)
@@ -123,9 +129,34 @@ class Compiler:
         """JSON of one object: the selection below ``nodes`` over a row of ``source``."""
         entity = source.entity
         fields = self.request.collect(entity.name, nodes)
-        return self._scalar_parts(source, fields) or self.record(
-            entity.name, fields, lambda name, key, found: self._member_parts(source, name, found, (*path, key))
-        )
+        self._above.append(entity.name)
+        try:
+            return self._scalar_parts(source, fields) or self.record(
+                entity.name, fields, lambda name, key, found: self._member_parts(source, name, found, (*path, key))
+            )
+        finally:
+            self._above.pop()
+
+    @contextmanager
+    def page(self, parent: Entity, size: int) -> Iterator[None]:
+        """A page of ``size`` rows of each row of ``parent``. Raises :class:`LimitError` for circles that grow.
+
+        From datasets to their runs and on, a selection finds every row once. If it comes back, say from annotations to
+        their run and to its annotations, each row is answered as often as pages are gone through, whatever the catalog
+        holds.
+        """
+        before = self._again
+        if self._above.count(parent.name) > 1:
+            self._again *= size
+        if self._again > MAX_AGAIN:
+            raise LimitError(
+                f"The selection is nested too deeply: it comes back to {parent.name}, and its pages multiply to more"
+                f" than {MAX_AGAIN} rows for each; ask for fewer with `first`, or in several requests"
+            )
+        try:
+            yield
+        finally:
+            self._again = before
 
     def _scalar_parts(self, source: Source, fields: dict[str, list[FieldNode]]) -> list[Part] | None:
         members: list[tuple[str, str, Field]] = []

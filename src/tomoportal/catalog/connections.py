@@ -43,6 +43,7 @@ class _Connection(ABC):
         self.entity = compiler.graph.target(relation)
         self.place = f"{parent.entity.name}.{relation.wire}"
         self.arguments: dict[str, Any] = compiler.request.arguments(parent.entity.name, nodes[0])
+        self.sizes = sizes(self.arguments, self.place, self.statement.variant.most_rows)
 
     def parts(self, nodes: Sequence[FieldNode], path: Path) -> list[Part]:
         type_name = f"{self.entity.name}Connection"
@@ -57,7 +58,9 @@ class _Connection(ABC):
                 return [Sql(f"(SELECT count(*){rows})", nested=True)]
             return [self._page_info(self.compiler.request.collect("PageInfo", group))]
 
-        return self.compiler.record(type_name, self.compiler.request.collect(type_name, nodes), value)
+        first, last = self.sizes
+        with self.compiler.page(self.parent.entity, min(size for size in (first, last) if size is not None)):
+            return self.compiler.record(type_name, self.compiler.request.collect(type_name, nodes), value)
 
     def _rows(self, source: Source, bounds: Sequence[str] = ()) -> str:
         """FROM and WHERE of all rows of the connection, or of those within ``bounds``."""
@@ -150,7 +153,7 @@ class _ByKeys(_Connection):
 
     def __init__(self, compiler: Compiler, parent: Source, relation: Relation, nodes: Sequence[FieldNode]) -> None:
         super().__init__(compiler, parent, relation, nodes)
-        self.first, self.last = sizes(self.arguments, self.place, self.statement.variant.most_rows)
+        self.first, self.last = self.sizes
         keys = self._keys(self.statement.source(self.entity))
         given = ((name, self.arguments.get(name)) for name in ("after", "before"))
         self.cursors = {name: Cursor.of(text, keys, f"{self.place}.{name}") for name, text in given if text is not None}
