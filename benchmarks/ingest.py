@@ -1,4 +1,5 @@
-"""Many small runs through an ingestion: CPU seconds per run beyond the conversion of volumes, repetition, planning.
+"""Many small runs through an ingestion: CPU seconds per run beyond the conversion of volumes, repetition, planning,
+and what is left to do for one process when two share the work.
 
     python benchmarks/ingest.py [--runs N] [--planned N] [--output FILE]
 
@@ -10,6 +11,9 @@ from __future__ import annotations
 import argparse
 import os
 import platform
+import resource
+import subprocess
+import sys
 import tempfile
 import time
 from collections import Counter
@@ -25,8 +29,18 @@ from tomoportal.storage import Store, open_store
 from tomoportal.testing.faulty import FaultyStore
 from tomoportal.testing.sources import write_sources
 
-GOALS = {"cpu": 0.15, "again": 5.0, "planned": 5.0}
+GOALS = {"cpu": 0.15, "again": 5.0, "planned": 5.0, "efficiency": 0.85}
 _SETTLED = 1_600_000_000
+_START = """
+from tomoportal.ingest.making import Maker
+from tomoportal.ingest.steps import _MODULES, step_of
+from tomoportal.model import validate_document
+
+validate_document("run", {})
+for kind in _MODULES:
+    step_of(kind)
+"""
+"""What a worker does before its first item."""
 
 
 class Reads(FaultyStore):
@@ -107,12 +121,41 @@ def measure(runs: int, many: int, folder: Path) -> dict[str, float]:
     assert report.counts["created"] + report.counts["replaced"] == 0, report.counts
     found["read"] = sum(counting.read.values())
 
+    found |= shared(config, folder, raw, total)
+
     config = sources(folder / "many", many)
     began = time.process_time()
     plan = planned(config, Archive.open("memory://"))
     found["planned"] = time.process_time() - began
     found["planned_items"] = len(plan.items)
     return found
+
+
+def shared(config: Path, folder: Path, raw: Store, alone: float) -> dict[str, float]:
+    """The same ingestion by two processes; CPU seconds of the one that gives out the work, and of all together.
+
+    ``efficiency`` is what two idle cores could reach: the work of one process, divided by twice the time of the busier
+    core. It does not depend on what else the machine does, as the wall time would.
+    """
+    archive = Archive.open(folder / "shared", create=True)
+    before = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
+    report = run_plan(planned(config, archive), archive, raw, jobs=2)
+    assert report.ok, report.failures[:3]
+    after = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
+    giving, working = (
+        new.ru_utime + new.ru_stime - old.ru_utime - old.ru_stime for new, old in zip(after, before, strict=True)
+    )
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    subprocess.run([sys.executable, "-c", _START], check=True)
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    start = 2 * (after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime)
+    return {
+        "giving": giving,
+        "working": working,
+        "start": start,
+        "efficiency": alone / 2 / (giving + working / 2),
+        "long": alone / 2 / (giving + (working - start) / 2),
+    }
 
 
 def page(found: dict[str, float]) -> str:
@@ -124,7 +167,7 @@ def page(found: dict[str, float]) -> str:
         "# Ingestion of many small runs",
         "",
         f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}; one process, local disk,"
-        " other work on the machine;"
+        f" other work on the machine (load average {os.getloadavg()[1]:.1f} on {os.cpu_count()} cores);"
         f" {runs} runs with {int(found['items'])} items.",
         "",
         "| | measured | goal |",
@@ -137,6 +180,11 @@ def page(found: dict[str, float]) -> str:
         row("wall time per run", f"{found['wall']:.2f} s"),
         row("again, nothing changed: CPU per item", f"{found['again']:.2f} ms", f"< {GOALS['again']:g} ms"),
         row("again: reads of source files", f"{int(found['read'])}", "0"),
+        row("two processes: CPU of both", f"{found['working']:.1f} s"),
+        row("– of the one that gives out the work", f"{found['giving']:.1f} s"),
+        row("– of starting the two", f"{found['start']:.1f} s"),
+        row("– efficiency that two idle cores can reach, start included", f"{found['efficiency']:.0%}"),
+        row("– the same for long ingestions", f"{found['long']:.0%}", f"≥ {GOALS['efficiency']:.0%}"),
         row(f"{many} runs planned ({int(found['planned_items'])} items): CPU", f"{found['planned']:.2f} s", "< 5 s"),
         "",
     ]
