@@ -9,13 +9,16 @@ import subprocess
 import sys
 import urllib.request
 from collections.abc import Callable, Iterator
+from importlib import resources
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
+from graphql import build_schema, parse, validate
 
 import tomoportal.copick as copick
+from tomoportal.copick.portal import opening, tables
 from tomoportal.copick.portal.answers import clear_cache, kept_answers
 from tomoportal.copick.portal.config import CopickConfigCDP, settings_of
 from tomoportal.errors import PortalError, SettingsError
@@ -289,3 +292,18 @@ def test_ours_are_written_only_where_they_are_set_and_unknown_keys_are_told(tmp_
     assert not {"portal_url", "portal_access", "portal_files_root", "portal_all_objects"} & saved.keys()
     with pytest.raises(ValueError, match="dataset_ids"):
         copick.from_string('{"config_type": "cryoet_data_portal", "overlay_root": "x", "pickable_objects": []}')
+
+
+# --- the public portal
+
+
+def test_the_public_portals_schema_knows_every_question() -> None:
+    """The contract is the schema in the package of its client, which the public portal's server equals."""
+    schema = build_schema(resources.files("cryoet_data_portal").joinpath("data/schema.graphql").read_text())
+    runs = "{datasetId: {_in: [10000, 10001]} id: {_gte: 1 _lte: 900}}"
+    texts = [tables._RUNS, tables._IMAGES, tables._FILES, tables._CAPTIONS, tables._ANNOTATION_DETAILS]
+    texts += [tables._TOMOGRAM_DETAILS, opening._QUERY]
+    for text in texts:
+        query = text.replace("RUNS", runs).replace("IDS", "[10000, 10001]")
+        assert validate(schema, parse(query)) == [], query
+        assert len(query) < 4000, "short enough for an address, and so for a conditional question"
