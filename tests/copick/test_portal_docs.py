@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import re
 import shlex
 from pathlib import Path
@@ -41,6 +42,13 @@ def test_the_examples_work(
 def test_every_key_of_ours_is_told() -> None:
     told = set(re.findall(r"^\| `(portal_\w+)` \|", PAGE, re.MULTILINE))
     assert told == {name for name in CopickConfigCDP.OURS if name.startswith("portal_")}
+
+
+def test_every_variable_of_the_environment_that_is_told_is_read() -> None:
+    source = Path(inspect.getfile(CopickConfigCDP)).read_text()
+    told = set(re.findall(r"COPICK_PORTAL_\w+", PAGE))
+    assert len(told) == 6
+    assert all(f'"{name}"' in source for name in told)
 
 
 def test_the_knobs_are_those_that_the_tests_turn() -> None:
