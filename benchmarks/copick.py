@@ -22,7 +22,8 @@ from pathlib import Path
 import numpy as np
 
 import tomoportal.copick as copick
-from tomoportal.copick.pick_documents import table_of, write_picks
+from tomoportal.copick.pick_documents import table_of
+from tomoportal.copick.pick_output import write_picks
 
 HERE = Path(__file__).parent
 CACHE = HERE / ".cache"

@@ -17,7 +17,7 @@ from tomoportal.copick.documents import RunDocument
 from tomoportal.copick.filaments import CopickFilaments
 from tomoportal.copick.meshes import CopickMesh, empty_mesh
 from tomoportal.copick.names import DocumentName, document_name
-from tomoportal.copick.pick_documents import write_picks
+from tomoportal.copick.pick_output import write_picks
 from tomoportal.copick.picks import CopickPicks
 from tomoportal.copick.runs import CopickRun
 from tomoportal.copick.segmentations import CopickSegmentation

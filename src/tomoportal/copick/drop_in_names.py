@@ -45,10 +45,51 @@ _MODELS: Final[Names] = {
     **_names("labels", "PANOPTIC_CHANNELS"),
     "COPICK_TYPES": ("", "COPICK_TYPES"),
 }
+_HANDLERS: Final = "format_handlers"
+_HANDLER_BASE: Final = ("FormatCapabilities", "PicksFormatHandler", "VolumeFormatHandler", "unpack_picks_data")
+_REGISTRY: Final = ("FormatRegistry", "get_picks_format_from_path", "get_volume_format_from_path")
 _UTIL: Final[dict[str, Names]] = {
     "copick.util": {},
     "copick.util.escape": _names("names", "sanitize_name"),
     "copick.util.filaments": _names("filament_curves", *_CURVES),
+    "copick.util.formats": {
+        **_names(
+            "format_conversions", "copick_to_dynamo_transform", "copick_to_em_transform", "dynamo_to_copick_transform",
+            "em_to_copick_transform", "euler_to_matrix", "get_picks_format_from_extension",
+            "get_volume_format_from_extension", "matrix_to_euler", "points_and_rotations_to_transforms",
+            "transforms_to_points_and_rotations",
+        ),
+        **_names(
+            "particle_tables", "read_dynamo_table", "read_dynamo_table_grouped", "read_dynamo_tomolist",
+            "read_em_motivelist", "read_em_motivelist_grouped", "read_em_volume", "read_index_map",
+            "read_index_map_inverse", "read_relion_tomograms", "read_tiff_volume", "write_copick_csv",
+            "write_dynamo_table", "write_dynamo_table_grouped", "write_em_motivelist", "write_em_motivelist_grouped",
+            "write_em_volume", "write_picks_csv", "write_picks_csv_grouped", "write_tiff_volume",
+        ),
+        **_names(
+            "relion_frames", "build_relion_particles_df", "check_relion_filament_options",
+            "get_tomogram_centers_from_copick",
+        ),
+        **_names(
+            "relion_rows", "RelionPixelSizeError", "RelionTomogram", "RelionTomogramCenterError",
+            "detect_relion_version", "relion_coordinates_to_angstrom", "relion_tilt_series_pixel_sizes",
+        ),
+    },
+    "copick.util.handlers": _names(_HANDLERS, *_HANDLER_BASE, *_REGISTRY),
+    "copick.util.handlers.base": _names(_HANDLERS, *_HANDLER_BASE),
+    "copick.util.handlers.registry": _names(_HANDLERS, *_REGISTRY),
+    "copick.util.handlers.picks": _names(
+        _HANDLERS, "csv_handler", "dynamo_handler", "em_picks_handler", "star_handler"
+    ),
+    "copick.util.handlers.picks.csv": _names(_HANDLERS, "CSVPicksHandler", "csv_handler"),
+    "copick.util.handlers.picks.dynamo": _names(_HANDLERS, "DynamoPicksHandler", "dynamo_handler"),
+    "copick.util.handlers.picks.em": _names(_HANDLERS, "EMPicksHandler", "em_picks_handler"),
+    "copick.util.handlers.picks.star": _names(_HANDLERS, "STARPicksHandler", "star_handler"),
+    "copick.util.handlers.volume": _names(_HANDLERS, "em_handler", "mrc_handler", "tiff_handler", "zarr_handler"),
+    "copick.util.handlers.volume.em": _names(_HANDLERS, "EMVolumeHandler", "em_handler"),
+    "copick.util.handlers.volume.mrc": _names(_HANDLERS, "MRCVolumeHandler", "mrc_handler"),
+    "copick.util.handlers.volume.tiff": _names(_HANDLERS, "TIFFVolumeHandler", "tiff_handler"),
+    "copick.util.handlers.volume.zarr": _names(_HANDLERS, "ZarrVolumeHandler", "zarr_handler"),
     "copick.util.log": _names("logs", "get_logger"),
     "copick.util.ome": _names(
         "ome", "UNITFACTOR", "fits_in_memory", "get_voxel_size_from_zarr", "ome_metadata", "segmentation_pyramid",
@@ -217,6 +258,7 @@ _VERBS: Final[dict[str, dict[str, str]]] = {
 for _verb, _subcommands in _VERBS.items():
     _paths = {_verb: _verb, **{name: f"{_verb}/{path}" for name, path in _subcommands.items()}}
     _CLI[f"copick.cli.{_verb}"] = _names(f"{_CLI_HOME}.commands", **_paths)
+_CLI["copick.cli.info"] |= _names(f"{_CLI_HOME}.loading", "PLUGIN_GROUPS", "get_installed_plugin_packages")
 MODULES: Final[dict[str, Names]] = {
     "copick": {**_OPENING, "COPICK_TYPES": ("", "COPICK_TYPES"), "__version__": ("", "__version__")},
     "copick.models": _MODELS,

@@ -14,12 +14,14 @@ from typing import Any, Final
 
 import msgspec
 import numpy as np
-import orjson
 from numpy.typing import NDArray
 
 from tomoportal.errors import AnnotationError, FormatError
 
 __all__ = [
+    "DOCUMENT_KEYS",
+    "IDENTITY",
+    "Floats",
     "PickTable",
     "PicksDocument",
     "compact",
@@ -28,7 +30,6 @@ __all__ = [
     "point_names",
     "read_picks",
     "table_of",
-    "write_picks",
 ]
 
 Floats = NDArray[np.float64]
@@ -45,18 +46,6 @@ _ANGSTROM_PER: Final = {
     "micrometer": 1e4,
     "um": 1e4,
 }
-_KEYS: Final = frozenset(
-    (
-        "pickable_object_name",
-        "user_id",
-        "session_id",
-        "run_name",
-        "voxel_spacing",
-        "unit",
-        "points",
-        "trust_orientation",
-    )
-)
 _POINT_KEYS: Final = frozenset(("location", "transformation_", "instance_id", "score"))
 _RIGID: Final = 1e-3  # how far the products of rows of a rotation may be from 0 and 1
 _EXACT: Final = 1e-9
@@ -87,6 +76,8 @@ class _Document(msgspec.Struct, gc=False, forbid_unknown_fields=True):
     trust_orientation: bool | None = True
 
 
+IDENTITY = ((1.0, 0.0, 0.0, 0.0), (0.0, 1.0, 0.0, 0.0), (0.0, 0.0, 1.0, 0.0), (0.0, 0.0, 0.0, 1.0))
+DOCUMENT_KEYS: Final = _Document.__struct_fields__
 _DECODER = msgspec.json.Decoder(_Document)
 
 
@@ -179,7 +170,7 @@ def _table_of_structs(points: list[_Point]) -> PickTable:
     positions[:, 2] = [place.z for place in locations]
     ids = np.array([p.instance_id or 0 for p in points], np.int64)
     scores = np.array([1.0 if p.score is None else p.score for p in points], np.float64)
-    matrices = [p.transformation_ or _IDENTITY for p in points]
+    matrices = [p.transformation_ or IDENTITY for p in points]
     numbers = chain.from_iterable(chain.from_iterable(matrices))
     transforms = np.fromiter(numbers, np.float64, 16 * count).reshape(count, 4, 4)
     return compact(positions, transforms, ids, scores, None)
@@ -195,7 +186,7 @@ def compact(
     """The table, with None for columns that hold nothing but the default."""
     return PickTable(
         positions,
-        None if transforms is None or (transforms == _IDENTITY).all() else transforms,
+        None if transforms is None or (transforms == IDENTITY).all() else transforms,
         None if ids is None or not ids.any() else ids,
         None if scores is None or (scores == 1.0).all() else scores,
         extras if extras is not None and any(extras) else None,
@@ -367,111 +358,6 @@ def _checked_scores(scores: Any, count: int) -> Floats | None:
     if not np.isfinite(given).all():
         raise AnnotationError("scores must be finite.", fix="use 1.0 for points without a score")
     return given
-
-
-# --- writing
-
-
-_MATRIX = "                [\n" + ",\n".join(["                    %s"] * 4) + "\n                ]"
-_POINT = (
-    '        {\n            "location": {\n'
-    '                "x": %s,\n                "y": %s,\n                "z": %s%s\n'
-    '            },\n            "transformation_": [\n' + ",\n".join([_MATRIX] * 4) + "\n            ],\n"
-    '            "instance_id": %s,\n            "score": %s%s\n        }'
-)
-_IDENTITY = ((1.0, 0.0, 0.0, 0.0), (0.0, 1.0, 0.0, 0.0), (0.0, 0.0, 1.0, 0.0), (0.0, 0.0, 0.0, 1.0))
-_PLAIN_POINT = _POINT % ("%s", "%s", "%s", "", *chain.from_iterable(_IDENTITY), "%s", "%s", "")
-_FULL_POINT = _POINT % ("%s", "%s", "%s", "", *["%s"] * 16, "%s", "%s", "")
-
-
-def write_picks(table: PickTable, fields: dict[str, Any], *, compact: bool = False) -> bytes:
-    """The document as upstream writes it: 4 blanks deep, every number on a line of its own; or without any blanks."""
-    if compact:
-        return _written_compactly(table, fields)
-    keys = [key for key in _Document.__struct_fields__ if key == "points" or key in fields]
-    keys += [key for key in fields if key not in _KEYS]
-    parts = []
-    for key in keys:
-        if key == "points":
-            parts.append('    "points": ' + _points_text(table))
-        else:
-            text = json.dumps(fields[key], indent=4).replace("\n", "\n    ")
-            parts.append(f"    {json.dumps(key)}: {text}")
-    return ("{\n" + ",\n".join(parts) + "\n}").encode()
-
-
-def _written_compactly(table: PickTable, fields: dict[str, Any]) -> bytes:
-    columns = zip(
-        table.positions.tolist(), table.all_transforms().tolist(), table.all_ids().tolist(),
-        table.all_scores().tolist(), table.extras or ({},) * table.count, strict=True,
-    )  # fmt: skip
-    points = [
-        {
-            "location": {"x": x, "y": y, "z": z, **extra.get("location", {})},
-            "transformation_": matrix,
-            "instance_id": identity,
-            "score": score,
-            **{key: value for key, value in extra.items() if key != "location"},
-        }
-        for (x, y, z), matrix, identity, score, extra in columns
-    ]
-    document: dict[str, Any] = {"points": points, **fields}
-    keys = [*(key for key in _Document.__struct_fields__ if key in document), *(set(fields) - _KEYS)]
-    return json.dumps({key: document[key] for key in dict.fromkeys([*keys, *fields])}, separators=(",", ":")).encode()
-
-
-def _points_text(table: PickTable) -> str:
-    if table.count == 0:
-        return "[]"
-    ids = table.all_ids().tolist()
-    scores = _texts(table.all_scores())
-    places = _texts(table.positions)
-    if table.transforms is not None or table.extras is not None:
-        matrices = _texts(table.all_transforms())
-        if table.extras is None:
-            points = [
-                _FULL_POINT % (*places[3 * n : 3 * n + 3], *matrices[16 * n : 16 * n + 16], ids[n], scores[n])
-                for n in range(table.count)
-            ]
-        else:
-            points = []
-            for n, extra in enumerate(table.extras):
-                in_place = extra.get("location", {})
-                rest = {key: value for key, value in extra.items() if key != "location"}
-                points.append(
-                    _POINT
-                    % (
-                        *places[3 * n : 3 * n + 3],
-                        _more(in_place, 16),
-                        *matrices[16 * n : 16 * n + 16],
-                        ids[n],
-                        scores[n],
-                        _more(rest, 12),
-                    )
-                )
-    else:
-        rows = zip(places[0::3], places[1::3], places[2::3], ids, scores, strict=True)
-        points = [_PLAIN_POINT % row for row in rows]
-    return "[\n" + ",\n".join(points) + "\n    ]"
-
-
-def _more(fields: dict[str, Any], depth: int) -> str:
-    indent = "\n" + " " * depth
-    return "".join(
-        f",{indent}{json.dumps(key)}: {json.dumps(value, indent=4).replace(chr(10), indent)}"
-        for key, value in fields.items()
-    )
-
-
-def _texts(numbers: Floats) -> list[str]:
-    """Numbers as Python writes them. The fast encoder differs only in exponents, and writes NaN as null."""
-    flat = np.ascontiguousarray(numbers).reshape(-1)
-    texts = orjson.dumps(flat, option=orjson.OPT_SERIALIZE_NUMPY)[1:-1].decode().split(",") if flat.size else []
-    small = (np.abs(flat) < 1e-4) & (flat != 0)
-    for row in np.flatnonzero(small | (np.abs(flat) >= 1e15) | ~np.isfinite(flat)):
-        value = float(flat[row])
-        texts[row] = repr(value) if np.isfinite(value) else json.dumps(value)
-    return texts
 
 
 # --- merging

@@ -20,8 +20,8 @@ from tomoportal.copick.pick_documents import (
     point_names,
     read_picks,
     table_of,
-    write_picks,
 )
+from tomoportal.copick.pick_output import write_picks
 from tomoportal.copick.points import CopickLocation, CopickPicksFile, CopickPoint
 from tomoportal.copick.sources import Source
 from tomoportal.copick.versions import Version

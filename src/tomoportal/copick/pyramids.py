@@ -127,7 +127,8 @@ def replaced_folder(store: Store, key: str, fill: Callable[[Store, str], None]) 
     parent, _, name = key.rpartition("/")
     _sweep(store, parent, name)
     token = new_token()
-    aside, old = (f"{parent}/.{name}.{state}-{token}" for state in ("new", "old"))
+    beside = f"{parent}/" if parent else ""
+    aside, old = (f"{beside}.{name}.{state}-{token}" for state in ("new", "old"))
     try:
         fill(store, aside)
         with suppress(FileNotFoundError):
@@ -150,11 +151,12 @@ def _swap_out(store: Store, key: str, old: str) -> None:
 def put_back(store: Store, parent: str, folders: Sequence[str]) -> list[str]:
     """Names of volumes whose writer was killed while it replaced them; each has its old content again."""
     found: list[str] = []
+    beside = f"{parent}/" if parent else ""
     for folder in folders:
         name, state, token = folder[1:].partition(".zarr.old-")
         name += ".zarr"
         if folder.startswith(".") and state and name not in [*folders, *found] and is_abandoned(token, math.inf):
-            store.move(f"{parent}/{folder}", f"{parent}/{name}")
+            store.move(f"{beside}{folder}", f"{beside}{name}")
             found.append(name)
     return found
 
@@ -167,7 +169,7 @@ def _sweep(store: Store, parent: str, name: str) -> None:
         for state in ("old", "new"):
             token = folder.removeprefix(f".{name}.{state}-")
             if token != folder and is_abandoned(token, math.inf):
-                store.delete_tree(f"{parent}/{folder}")
+                store.delete_tree(f"{parent}/{folder}" if parent else folder)
 
 
 def _write(

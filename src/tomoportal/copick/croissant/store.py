@@ -281,7 +281,8 @@ class CroissantStore(Store):
 
 def _picks_of(data: bytes, place: _Place, key: str) -> bytes:
     """A portal's points, which are in voxels, as picks in Å."""
-    from tomoportal.copick.pick_documents import table_of, write_picks
+    from tomoportal.copick.pick_documents import table_of
+    from tomoportal.copick.pick_output import write_picks
     from tomoportal.formats.ndjson import read_points
 
     row = place.row or {}

@@ -1,0 +1,431 @@
+"""Readers and writers by the name of a format or the ending of a file, as plug-ins use them (``copick.util.handlers``).
+
+Picks are positions ``(n, 3)`` in Å, transformations ``(n, 4, 4)`` and scores ``(n,)``; CSV and STAR add instance ids.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar, Protocol, TypeAlias, runtime_checkable
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tomoportal.copick.format_conversions import (
+    points_and_rotations_to_transforms,
+    transforms_to_points_and_rotations,
+)
+from tomoportal.errors import AnnotationError
+from tomoportal.formats.poses import Poses
+
+__all__ = [
+    "CSVPicksHandler",
+    "DynamoPicksHandler",
+    "EMPicksHandler",
+    "EMVolumeHandler",
+    "FormatCapabilities",
+    "FormatRegistry",
+    "MRCVolumeHandler",
+    "PicksFormatHandler",
+    "STARPicksHandler",
+    "TIFFVolumeHandler",
+    "VolumeFormatHandler",
+    "ZarrVolumeHandler",
+    "csv_handler",
+    "dynamo_handler",
+    "em_handler",
+    "em_picks_handler",
+    "get_picks_format_from_path",
+    "get_volume_format_from_path",
+    "mrc_handler",
+    "star_handler",
+    "tiff_handler",
+    "unpack_picks_data",
+    "zarr_handler",
+]
+
+Array: TypeAlias = NDArray[Any]
+PicksData: TypeAlias = tuple[Any, ...]
+
+
+@dataclass
+class FormatCapabilities:
+    """What a format can hold and what is done with it."""
+
+    can_read: bool = True
+    can_write: bool = False
+    supports_voxel_size: bool = False
+    supports_transforms: bool = False
+    supports_scores: bool = False
+    supports_grouped_import: bool = False
+    supports_grouped_export: bool = False
+
+
+@runtime_checkable
+class VolumeFormatHandler(Protocol):
+    """Reads and writes volumes ``(z, y, x)``."""
+
+    format_name: ClassVar[str]
+    extensions: ClassVar[tuple[str, ...]]
+    capabilities: ClassVar[FormatCapabilities]
+
+    def read(self, path: str, **kwargs: Any) -> tuple[Array, float | None]: ...
+    def write(self, path: str, volume: Array, voxel_size: float, **kwargs: Any) -> str: ...
+
+
+@runtime_checkable
+class PicksFormatHandler(Protocol):
+    """Reads and writes picks of one run, or of several by their numbers."""
+
+    format_name: ClassVar[str]
+    extensions: ClassVar[tuple[str, ...]]
+    capabilities: ClassVar[FormatCapabilities]
+
+    def read(self, path: str, voxel_spacing: float, **kwargs: Any) -> PicksData: ...
+    def write(self, path: str, positions: Array, transforms: Array, voxel_spacing: float, **kwargs: Any) -> str: ...
+    def read_grouped(
+        self, path: str, voxel_spacing: float, index_to_run: Mapping[int, str], **kwargs: Any
+    ) -> dict[str, PicksData]: ...
+    def write_grouped(
+        self,
+        path: str,
+        grouped_data: Mapping[str, PicksData],
+        voxel_spacing: float,
+        run_to_index: Mapping[str, int] | None = None,
+        **kwargs: Any,
+    ) -> str: ...
+
+
+def unpack_picks_data(data: PicksData) -> tuple[Any, Any, Any, Any]:
+    """Positions, transformations, scores and instance ids, which some formats do not have."""
+    positions, transforms, scores, *rest = data
+    return positions, transforms, scores, rest[0] if rest else None
+
+
+def _poses(positions: Array, transforms: Array, scores: Any = None, ids: Any = None) -> Poses:
+    shifts, rotations = transforms_to_points_and_rotations(transforms)
+    return Poses.of(positions, rotations, shifts, scores, ids)
+
+
+class _Picks:
+    """What the handlers of particle lists have in common."""
+
+    format_name: ClassVar[str]
+    capabilities: ClassVar[FormatCapabilities]
+    _numbered: ClassVar[bool] = False
+    _has_ids: ClassVar[bool] = False
+
+    def _data(self, poses: Poses) -> PicksData:
+        transforms = points_and_rotations_to_transforms(poses.shifts, poses.rotations)
+        found = (poses.positions, transforms, poses.scores)
+        return (*found, poses.instance_ids) if self._has_ids else found
+
+    def _particles(self, path: str, voxel_spacing: float | None, run: str = "", **options: Any) -> Any:
+        from tomoportal.copick.exchange.particle_files import ReadOptions, read_particles
+
+        kept = {key: value for key, value in options.items() if key in ReadOptions.__dataclass_fields__}
+        read = ReadOptions(voxel_size=None if self.format_name == "csv" else voxel_spacing, **kept)
+        return read_particles(Path(path), self.format_name, read, run=run)
+
+    def _read(self, path: str, voxel_spacing: float | None, run: str = "", **options: Any) -> PicksData:
+        found = self._particles(path, voxel_spacing, run, **options)
+        every = [*found.by_number.values(), *found.by_name.values()]
+        wanted = found.by_name.get(run) if run else None
+        return self._data(wanted if wanted is not None else Poses.joined(every))
+
+    def read_grouped(
+        self, path: str, voxel_spacing: float, index_to_run: Mapping[int, str], **kwargs: Any
+    ) -> dict[str, PicksData]:
+        """Run → its picks; numbers that stand for no run are left out."""
+        found = self._particles(path, voxel_spacing, **kwargs)
+        named = {index_to_run[n]: poses for n, poses in found.by_number.items() if n in index_to_run}
+        return {run: self._data(poses) for run, poses in {**found.by_name, **named}.items()}
+
+    def _bytes(self, runs: Mapping[str, Poses], numbers: Mapping[str, int], voxel_spacing: float) -> bytes:
+        raise AnnotationError(f"Files of the type {self.format_name} are not written here.")
+
+    def write_grouped(
+        self,
+        path: str,
+        grouped_data: Mapping[str, PicksData],
+        voxel_spacing: float,
+        run_to_index: Mapping[str, int] | None = None,
+        **kwargs: Any,
+    ) -> str:
+        """One file of several runs. Raises :class:`AnnotationError` for a run without a number where one is needed."""
+        missing = sorted(set(grouped_data) - set(run_to_index or {})) if self._numbered else []
+        if missing:
+            raise AnnotationError(
+                f"run_to_index mapping is required, and does not hold {', '.join(missing)}.", fix="number these runs"
+            )
+        runs = {run: _poses(*unpack_picks_data(data)) for run, data in grouped_data.items()}
+        return _put(path, self._bytes(runs, run_to_index or {}, voxel_spacing))
+
+
+def _put(path: str, data: bytes) -> str:
+    from tomoportal.storage import open_store
+
+    place = Path(path).absolute()
+    open_store(place.parent, create=True, follow_links=True).put(place.name, data)
+    return path
+
+
+class CSVPicksHandler(_Picks):
+    """Tables of copick: positions in Å, matrices, scores, ids."""
+
+    format_name = "csv"
+    extensions = (".csv",)
+    capabilities = FormatCapabilities(True, True, False, True, True, True, True)
+    _has_ids = True
+
+    def read(self, path: str, voxel_spacing: float = 1.0, **kwargs: Any) -> PicksData:
+        """The picks of all runs in the file."""
+        return self._read(path, None)
+
+    def write(
+        self,
+        path: str,
+        positions: Array,
+        transforms: Array,
+        voxel_spacing: float,
+        run_name: str = "",
+        scores: Array | None = None,
+        instance_ids: Array | None = None,
+        **kwargs: Any,
+    ) -> str:
+        """The picks of one run."""
+        return self.write_grouped(path, {run_name: (positions, transforms, scores, instance_ids)}, voxel_spacing)
+
+    def _bytes(self, runs: Mapping[str, Poses], numbers: Mapping[str, int], voxel_spacing: float) -> bytes:
+        from tomoportal.formats.copick_csv import write_copick_csv
+
+        return write_copick_csv(runs)
+
+
+class _Numbered(_Picks):
+    _numbered = True
+
+    def write(
+        self,
+        path: str,
+        positions: Array,
+        transforms: Array,
+        voxel_spacing: float,
+        scores: Array | None = None,
+        tomogram_index: int = 1,
+        **kwargs: Any,
+    ) -> str:
+        """The picks of one tomogram."""
+        data = {"": (positions, transforms, scores)}
+        return self.write_grouped(path, data, voxel_spacing, {"": tomogram_index})
+
+
+class EMPicksHandler(_Numbered):
+    """Motivelists of TOM and Artiatomi, 20 rows."""
+
+    format_name = "em"
+    extensions = (".em",)
+    capabilities = FormatCapabilities(True, True, True, True, True, True, True)
+
+    def read(self, path: str, voxel_spacing: float, tomo_index_row: int = 4, **kwargs: Any) -> PicksData:
+        """The picks of all tomograms in the file."""
+        return self._read(path, voxel_spacing, tomogram_row=tomo_index_row)
+
+    def read_grouped(
+        self,
+        path: str,
+        voxel_spacing: float,
+        index_to_run: Mapping[int, str],
+        tomo_index_row: int = 4,
+        **kwargs: Any,
+    ) -> dict[str, PicksData]:
+        return super().read_grouped(path, voxel_spacing, index_to_run, tomogram_row=tomo_index_row)
+
+    def _bytes(self, runs: Mapping[str, Poses], numbers: Mapping[str, int], voxel_spacing: float) -> bytes:
+        from tomoportal.formats.motivelist import write_motivelist
+
+        return write_motivelist({numbers[run]: poses for run, poses in runs.items()}, voxel_spacing=voxel_spacing)
+
+
+class DynamoPicksHandler(_Numbered):
+    """Tables of Dynamo."""
+
+    format_name = "dynamo"
+    extensions = (".tbl",)
+    capabilities = FormatCapabilities(True, True, True, True, True, True, True)
+
+    def read(self, path: str, voxel_spacing: float, **kwargs: Any) -> PicksData:
+        """The picks of all tomograms in the file."""
+        return self._read(path, voxel_spacing)
+
+    def _bytes(self, runs: Mapping[str, Poses], numbers: Mapping[str, int], voxel_spacing: float) -> bytes:
+        from tomoportal.formats.dynamo import write_dynamo
+
+        return write_dynamo({numbers[run]: poses for run, poses in runs.items()}, voxel_spacing=voxel_spacing)
+
+
+class STARPicksHandler(_Picks):
+    """Particle lists of RELION; ``copick.ops.export`` writes them with everything that RELION wants to know."""
+
+    format_name = "star"
+    extensions = (".star",)
+    capabilities = FormatCapabilities(True, False, True, True, False, True, False)
+    _has_ids = True
+
+    def read(
+        self,
+        path: str,
+        voxel_spacing: float | None = None,
+        tomo_name: str | None = None,
+        tilt_series_pixel_size: float | None = None,
+        tomograms: Mapping[str, Any] | None = None,
+        **kwargs: Any,
+    ) -> PicksData:
+        """The picks of one tomogram, or of all."""
+        more = {"tilt_series_pixel_size": tilt_series_pixel_size, "tomograms": tomograms or {}}
+        return self._read(path, voxel_spacing, tomo_name or "", **more)
+
+
+class _Volumes:
+    format_name: ClassVar[str]
+    capabilities: ClassVar[FormatCapabilities] = FormatCapabilities(True, True, True)
+
+    def read(self, path: str, **kwargs: Any) -> tuple[Array, float | None]:
+        """The voxels ``(z, y, x)``, and the voxel size in Å if the file states it."""
+        from tomoportal.copick.operations.options import read_volume
+
+        return read_volume(path)
+
+    def write(self, path: str, volume: Array, voxel_size: float, **kwargs: Any) -> str:
+        """Write voxels ``(z, y, x)``."""
+        from tomoportal.formats import volume_output
+        from tomoportal.formats.volumes import ArrayVolume
+        from tomoportal.storage import open_store
+
+        place = Path(path).absolute()
+        store = open_store(place.parent, create=True, follow_links=True)
+        write = getattr(volume_output, f"write_{self.format_name}")
+        compression = {"compression": kwargs["compression"]} if kwargs.get("compression") else {}
+        write(
+            ArrayVolume(np.asarray(volume), (voxel_size,) * 3),
+            store,
+            place.name,
+            voxel_spacing=voxel_size,
+            **compression,
+        )
+        return path
+
+
+class MRCVolumeHandler(_Volumes):
+    """MRC files."""
+
+    format_name = "mrc"
+    extensions = (".mrc", ".rec", ".map")
+
+
+class TIFFVolumeHandler(_Volumes):
+    """Stacks of TIFF pages."""
+
+    format_name = "tiff"
+    extensions = (".tiff", ".tif")
+
+
+class EMVolumeHandler(_Volumes):
+    """EM files."""
+
+    format_name = "em"
+    extensions = (".em",)
+
+
+class ZarrVolumeHandler(_Volumes):
+    """OME-Zarr folders."""
+
+    format_name = "zarr"
+    extensions = (".zarr",)
+
+    def write(
+        self, path: str, volume: Array, voxel_size: float, chunks: Sequence[int] = (128,) * 3, **kwargs: Any
+    ) -> str:
+        """Write one level."""
+        from tomoportal.copick.pyramids import levels_of, write_pyramid
+        from tomoportal.storage import open_store
+
+        place = Path(path).absolute()
+        store = open_store(place.parent, create=True, follow_links=True)
+        write_pyramid(
+            store, place.name, levels_of(np.asarray(volume), voxel_size, 1, "mean"), is_labels=False, chunk=chunks
+        )
+        return path
+
+
+csv_handler, dynamo_handler, em_picks_handler = CSVPicksHandler(), DynamoPicksHandler(), EMPicksHandler()
+star_handler, mrc_handler, tiff_handler = STARPicksHandler(), MRCVolumeHandler(), TIFFVolumeHandler()
+em_handler, zarr_handler = EMVolumeHandler(), ZarrVolumeHandler()
+
+
+class FormatRegistry:
+    """Handlers by the name of a format, by a path or by an ending; plug-ins may add theirs."""
+
+    _volumes: ClassVar[dict[str, Any]] = {
+        each.format_name: each for each in (mrc_handler, zarr_handler, tiff_handler, em_handler)
+    }
+    _picks: ClassVar[dict[str, Any]] = {
+        each.format_name: each for each in (em_picks_handler, star_handler, dynamo_handler, csv_handler)
+    }
+
+    @staticmethod
+    def _found(handlers: dict[str, Any], name: str) -> Any:
+        given = name.lower().rstrip("/")
+        if given in handlers:
+            return handlers[given]
+        return next((each for each in reversed(handlers.values()) if given.endswith(each.extensions)), None)
+
+    @classmethod
+    def register_volume_handler(cls, handler: VolumeFormatHandler) -> None:
+        cls._volumes[handler.format_name] = handler
+
+    @classmethod
+    def register_picks_handler(cls, handler: PicksFormatHandler) -> None:
+        cls._picks[handler.format_name] = handler
+
+    @classmethod
+    def get_volume_handler(cls, format_or_path: str) -> VolumeFormatHandler | None:
+        """The handler of a format or a path, or None."""
+        found: VolumeFormatHandler | None = cls._found(cls._volumes, format_or_path)
+        return found
+
+    @classmethod
+    def get_picks_handler(cls, format_or_path: str) -> PicksFormatHandler | None:
+        """The handler of a format or a path, or None."""
+        found: PicksFormatHandler | None = cls._found(cls._picks, format_or_path)
+        return found
+
+    @classmethod
+    def get_volume_handler_for_extension(cls, extension: str) -> VolumeFormatHandler | None:
+        return cls.get_volume_handler(f"x.{extension.lstrip('.')}")
+
+    @classmethod
+    def get_picks_handler_for_extension(cls, extension: str) -> PicksFormatHandler | None:
+        return cls.get_picks_handler(f"x.{extension.lstrip('.')}")
+
+    @classmethod
+    def list_volume_formats(cls) -> list[str]:
+        return list(cls._volumes)
+
+    @classmethod
+    def list_picks_formats(cls) -> list[str]:
+        return list(cls._picks)
+
+
+def get_volume_format_from_path(path: str) -> str | None:
+    """The format of a volume by its path, or None."""
+    found = FormatRegistry.get_volume_handler(path)
+    return found.format_name if found is not None else None
+
+
+def get_picks_format_from_path(path: str) -> str | None:
+    """The format of picks by their path, or None."""
+    found = FormatRegistry.get_picks_handler(path)
+    return found.format_name if found is not None else None
