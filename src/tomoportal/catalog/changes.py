@@ -64,12 +64,11 @@ class Changes:
             }
         )
         for table in self._tables:
-            old = before.get(table.name, {})
+            old, new = before.get(table.name, {}), rows.get(table.name, {})
+            self._insert(table.name, [row for number, row in new.items() if number not in old])
             changed = []
-            for number, row in rows.get(table.name, {}).items():
-                if number not in old:
-                    self._insert(table.name, row)
-                elif old[number] != row:
+            for number in old.keys() & new.keys():
+                if old[number] != (row := new[number]):
                     self._summaries.count(table.name, [old[number]], -1)
                     self._summaries.count(table.name, [row])
                     names = [column.name for column in table.columns]
@@ -101,10 +100,12 @@ class Changes:
         self._summaries.write(self._connection)
         self._waiting = 0
 
-    def _insert(self, table: str, row: _Stored) -> None:
-        self.added[table] += 1
-        self._new.setdefault(table, []).append(row)
-        self._waiting += 1
+    def _insert(self, table: str, rows: list[_Stored]) -> None:
+        if not rows:
+            return
+        self.added[table] += len(rows)
+        self._new.setdefault(table, []).extend(rows)
+        self._waiting += len(rows)
         if self._waiting >= _BUFFER:
             self.flush()
 

@@ -28,7 +28,7 @@ class Key(NamedTuple):
 
     def below(self, *rest: object) -> Key:
         """Key of a row that belongs to this one."""
-        return Key(str(self), "|".join(str(part) for part in rest))
+        return Key(str(self), str(rest[0]) if len(rest) == 1 else "|".join(map(str, rest)))
 
 
 @dataclass(slots=True)
