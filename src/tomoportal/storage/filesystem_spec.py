@@ -303,9 +303,11 @@ def _reopen(url: str, arguments: dict[str, Any], read_only: bool) -> FsspecStore
 def _rename(fs: Any, start: str, end: str) -> None:
     """Rename where the protocol can, else copy and remove; the general ``mv`` takes names for patterns."""
     from fsspec import AbstractFileSystem
-    from fsspec.asyn import AsyncFileSystem
+    from fsspec.asyn import AsyncFileSystem, sync
 
-    if type(fs).mv in (AbstractFileSystem.mv, AsyncFileSystem.mv):
+    if hasattr(type(fs), "_mv") and not hasattr(AsyncFileSystem, "_mv"):  # SSH: its ``mv`` is the general one
+        sync(fs.loop, fs._mv, start, end)
+    elif type(fs).mv in (AbstractFileSystem.mv, AsyncFileSystem.mv):
         fs.cp_file(start, end)
         fs.rm_file(start)
     else:
