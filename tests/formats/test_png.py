@@ -15,11 +15,13 @@ from PIL import Image
 from tomoportal.formats.png import png
 
 
-@given(st.tuples(st.integers(1, 9), st.integers(1, 9)).flatmap(lambda size: arrays(np.uint8, (*size, 3))))
-def test_pillow_reads_the_same_pixels(picture: np.ndarray[Any, Any]) -> None:
-    with Image.open(io.BytesIO(png(picture))) as image:
+@given(
+    st.tuples(st.integers(1, 9), st.integers(1, 9)).flatmap(lambda size: arrays(np.uint8, (*size, 3))), st.booleans()
+)
+def test_pillow_reads_the_same_pixels(picture: np.ndarray[Any, Any], smooth: bool) -> None:
+    with Image.open(io.BytesIO(png(picture, smooth=smooth))) as image:
         image.verify()
-    with Image.open(io.BytesIO(png(picture))) as image:
+    with Image.open(io.BytesIO(png(picture, smooth=smooth))) as image:
         assert (image.format, image.mode) == ("PNG", "RGB")
         np.testing.assert_array_equal(np.asarray(image), picture)
 

@@ -37,6 +37,7 @@ _POINT_ALPHA = 0.8
 _EDGE = 1.0
 _SMALLEST_RADIUS = 2.0
 _ROWS = 256
+_MANY_TIMES = 8  # enlarged so much, a picture holds nothing that a finer resampling or compression could keep
 
 
 @dataclass(frozen=True)
@@ -118,12 +119,13 @@ def _cut(image: Image.Image) -> dict[str, bytes]:
     if image.height > image.width:
         image = image.transpose(Image.Transpose.ROTATE_90)
     box = _centred_box(image.width, image.height)
-    for name, picture in _resized(image, box).items():
-        files[name] = png(np.asarray(picture))
+    smooth = KEY_PHOTO_SIZES["snapshot"][0] >= _MANY_TIMES * (box[2] - box[0])
+    for name, picture in _resized(image, box, smooth).items():
+        files[name] = png(np.asarray(picture), smooth=smooth)
     return files
 
 
-def _resized(image: Image.Image, box: tuple[float, float, float, float]) -> dict[str, Image.Image]:
+def _resized(image: Image.Image, box: tuple[float, float, float, float], smooth: bool) -> dict[str, Image.Image]:
     pictures: dict[str, Image.Image] = {}
     for name, (width, height) in sorted(KEY_PHOTO_SIZES.items()):
         larger = pictures.get("expanded")
@@ -131,7 +133,8 @@ def _resized(image: Image.Image, box: tuple[float, float, float, float]) -> dict
             pictures[name] = larger.reduce(2)  # nothing is lost: the larger one is an enlargement itself
         else:
             enlarged = width > box[2] - box[0]
-            how = Image.Resampling.BICUBIC if enlarged else Image.Resampling.LANCZOS
+            finely = Image.Resampling.BILINEAR if smooth else Image.Resampling.BICUBIC
+            how = finely if enlarged else Image.Resampling.LANCZOS
             pictures[name] = image.resize((width, height), how, box=box)
     return pictures
 

@@ -10,37 +10,49 @@ import os
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from threading import Lock
 
-__all__ = ["flush_files", "flush_paths"]
+__all__ = ["Flusher"]
 
 _FEW = 8
 _THREADS = 8
 
 
-def flush_files(path: str) -> None:
-    """Flush every file and folder below ``path``, and ``path``."""
-    paths: list[str] = []
-    folders: list[str] = []
-    for folder, _, names in os.walk(path):
-        paths.extend(f"{folder}/{name}" for name in names)
-        folders.append(folder)
-    _flush_all(paths)
-    _flush_all(folders)
+class Flusher:
+    """Flushes files and folders; its threads are started when many are to be flushed at once, and kept."""
 
+    def __init__(self) -> None:
+        self._pool: ThreadPoolExecutor | None = None
+        self._process = 0
+        self._guard = Lock()
 
-def flush_paths(paths: Iterable[str]) -> None:
-    """Flush files; of folders the names that were made, renamed or removed in them."""
-    _flush_all(sorted(paths))
+    def tree(self, path: str) -> None:
+        """Flush every file and folder below ``path``, and ``path``."""
+        paths: list[str] = []
+        folders: list[str] = []
+        for folder, _, names in os.walk(path):
+            paths.extend(f"{folder}/{name}" for name in names)
+            folders.append(folder)
+        self._all(paths)
+        self._all(folders)
 
+    def paths(self, paths: Iterable[str]) -> None:
+        """Flush files; of folders the names that were made, renamed or removed in them."""
+        self._all(sorted(paths))
 
-def _flush_all(paths: list[str]) -> None:
-    if len(paths) <= _FEW:
-        for path in paths:
-            _flush(path)
-        return
-    with ThreadPoolExecutor(_THREADS, "flush") as pool:
-        for _ in pool.map(_flush, paths):
+    def _all(self, paths: list[str]) -> None:
+        if len(paths) <= _FEW:
+            for path in paths:
+                _flush(path)
+            return
+        for _ in self._threads().map(_flush, paths):
             pass
+
+    def _threads(self) -> ThreadPoolExecutor:
+        with self._guard:
+            if self._pool is None or self._process != os.getpid():  # threads do not survive a fork
+                self._pool, self._process = ThreadPoolExecutor(_THREADS, "flush"), os.getpid()
+            return self._pool
 
 
 def _flush(path: str) -> None:

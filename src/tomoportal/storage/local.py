@@ -21,7 +21,7 @@ from typing import BinaryIO, TypeVar
 from tomoportal.errors import ConflictError, NotFoundError, StorageError
 from tomoportal.storage.base import LOCK_TIMEOUT, Folder, Lock, Prepared, Stat, Store, Writer
 from tomoportal.storage.file_locks import file_lock
-from tomoportal.storage.flush import flush_files, flush_paths
+from tomoportal.storage.flush import Flusher
 from tomoportal.storage.keys import check_key, check_prefix, join, parent_of
 from tomoportal.storage.local_listing import TEMPORARY, Listing, stat_of, version_tag
 from tomoportal.storage.local_writing import LocalPrepared, LocalWriter
@@ -62,6 +62,7 @@ class LocalStore(Store):
         self.read_only = read_only
         self.follow_links = follow_links
         self._listing = Listing(self.root, follow_links=follow_links)
+        self._flusher = Flusher()
         self._swept: set[str] = set()
         self._looked_at: set[str] = set()
         self._looked_until = 0.0
@@ -207,7 +208,7 @@ class LocalStore(Store):
                 self._forget(temporary)
                 raise
             if durable:
-                flush_paths([os.path.dirname(path)])
+                self._flusher.paths([os.path.dirname(path)])
             return etag
 
     def put_files(self, files: Iterable[tuple[str, bytes]]) -> None:
@@ -223,9 +224,9 @@ class LocalStore(Store):
                 prepared.write(key, self._writable(key), data, aside)
             with explained(near or "."):
                 if aside is not None:
-                    flush_files(aside)
+                    self._flusher.tree(aside)
                 else:
-                    flush_paths(prepared.temporaries)
+                    self._flusher.paths(prepared.temporaries)
         except BaseException:
             prepared.discard()
             raise
@@ -383,7 +384,7 @@ class LocalStore(Store):
     def move_files(self, pairs: Iterable[tuple[str, str]]) -> None:
         targets = self._move_all(pairs)
         with explained(parent_of(targets[-1]) if targets else "."):
-            flush_paths({os.path.dirname(path) for path in targets})
+            self._flusher.paths({os.path.dirname(path) for path in targets})
 
     def _move_all(self, pairs: Iterable[tuple[str, str]]) -> builtins.list[str]:
         """Move files; returns the paths of what has a new place, whose folders are to be flushed."""
@@ -447,7 +448,7 @@ class LocalStore(Store):
         path = self._folder(prefix)
         with explained(prefix or path):
             if os.path.isdir(path):
-                flush_files(path)
+                self._flusher.tree(path)
 
     def lock(self, name: str, *, timeout: float = LOCK_TIMEOUT) -> AbstractContextManager[Lock]:
         if self.read_only:

@@ -10,7 +10,6 @@ from functools import partial
 from typing import TYPE_CHECKING, BinaryIO
 
 from tomoportal.storage.base import Prepared, Writer
-from tomoportal.storage.flush import flush_paths
 from tomoportal.storage.os_errors import explained
 
 if TYPE_CHECKING:
@@ -40,7 +39,7 @@ class LocalWriter(Writer):
                 self._store._forget(self._temporary)
                 raise
             if self._durable:
-                flush_paths([os.path.dirname(self._path)])
+                self._store._flusher.paths([os.path.dirname(self._path)])
 
     def _abort(self) -> None:
         with suppress(OSError):  # a full disk refuses the rest of the buffer, too
@@ -91,7 +90,7 @@ class LocalPrepared(Prepared):
             del self._paths[key]
             changed.add(os.path.dirname(path))
         with explained(keys[-1] if keys else "."):
-            flush_paths(changed)
+            self._local._flusher.paths(changed)
 
     def discard(self) -> None:
         super().discard()
