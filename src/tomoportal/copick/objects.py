@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from tomoportal.copick.config import FilamentSpec, PickableObject
+from tomoportal.copick.sides import TwoSided
 from tomoportal.copick.sources import Source
 from tomoportal.copick.volumes import ALL, StoredVolume
 
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 __all__ = ["CopickObject"]
 
 
-class CopickObject(StoredVolume):
+class CopickObject(TwoSided, StoredVolume):
     """An object that can be annotated. Density maps ``(z, y, x)`` belong to particles only (C43)."""
 
     WHAT = "object"
@@ -92,26 +93,6 @@ class CopickObject(StoredVolume):
     @property
     def path(self) -> str:
         return self._source.where(self._key)
-
-    @property
-    def static_path(self) -> str:
-        return self.root._static.where(self._key) if self.root._static else ""
-
-    @property
-    def overlay_path(self) -> str:
-        return self.root._overlay.where(self._key)
-
-    @property
-    def fs_static(self) -> Any:
-        return self.root.fs_static
-
-    @property
-    def fs_overlay(self) -> Any:
-        return self.root.fs_overlay
-
-    @property
-    def static_is_overlay(self) -> bool:
-        return self.root.static_is_overlay
 
     @property
     def fs(self) -> Any:

@@ -8,6 +8,7 @@ from pydantic import BaseModel
 
 from tomoportal.copick.annotations import RunAnnotations
 from tomoportal.copick.names import checked_voxel_size, parse_voxel_spacing, voxel_key
+from tomoportal.copick.sides import TwoSided
 from tomoportal.copick.sources import Source
 from tomoportal.copick.spacings import CopickVoxelSpacing, CopickVoxelSpacingMeta
 from tomoportal.errors import AnnotationError, Problem
@@ -26,7 +27,7 @@ class CopickRunMeta(BaseModel):
     name: str
 
 
-class CopickRun(RunAnnotations):
+class CopickRun(TwoSided, RunAnnotations):
     """The voxel spacings of a run; its picks, meshes, segmentations and filaments are in :class:`RunAnnotations`."""
 
     def __init__(self, root: CopickRoot, meta: CopickRunMeta, config: object = None) -> None:
@@ -53,26 +54,6 @@ class CopickRun(RunAnnotations):
     @property
     def _key(self) -> str:
         return self._place
-
-    @property
-    def static_path(self) -> str:
-        return self.root._static.where(self._key) if self.root._static else ""
-
-    @property
-    def overlay_path(self) -> str:
-        return self.root._overlay.where(self._key)
-
-    @property
-    def fs_static(self) -> Any:
-        return self.root.fs_static
-
-    @property
-    def fs_overlay(self) -> Any:
-        return self.root.fs_overlay
-
-    @property
-    def static_is_overlay(self) -> bool:
-        return self.root.static_is_overlay
 
     # --- voxel spacings
 

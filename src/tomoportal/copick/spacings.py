@@ -8,11 +8,13 @@ from typing import TYPE_CHECKING, Any
 from pydantic import BaseModel
 
 from tomoportal.copick.names import FEATURES_ENDING, checked_name, voxel_spacing_folder
+from tomoportal.copick.sides import TwoSided
 from tomoportal.copick.sources import Source, shadowed
 from tomoportal.copick.tomograms import CopickTomogram, CopickTomogramMeta
 from tomoportal.errors import AnnotationError, Problem
 
 if TYPE_CHECKING:
+    from tomoportal.copick.root import CopickRoot
     from tomoportal.copick.runs import CopickRun
 
 __all__ = ["CopickVoxelSpacing", "CopickVoxelSpacingMeta"]
@@ -24,7 +26,7 @@ class CopickVoxelSpacingMeta(BaseModel):
     voxel_size: float
 
 
-class CopickVoxelSpacing:
+class CopickVoxelSpacing(TwoSided):
     """The tomograms of one voxel size in static and overlay. Sizes are equal if three decimals are (C38)."""
 
     def __init__(
@@ -45,29 +47,15 @@ class CopickVoxelSpacing:
     def voxel_size(self) -> float:
         return self.meta.voxel_size
 
+    @property
+    def _project(self) -> CopickRoot:
+        return self.run.root
+
+    def _key_in(self, source: Source) -> str:
+        return self._folder_in(source)
+
     def _folder_in(self, source: Source) -> str:
         return f"{self.run._key}/{self._folders.get(source, voxel_spacing_folder(self.voxel_size))}"
-
-    @property
-    def static_path(self) -> str:
-        source = self.run.root._static
-        return source.where(self._folder_in(source)) if source else ""
-
-    @property
-    def overlay_path(self) -> str:
-        return self.run.root._overlay.where(self._folder_in(self.run.root._overlay))
-
-    @property
-    def fs_static(self) -> Any:
-        return self.run.root.fs_static
-
-    @property
-    def fs_overlay(self) -> Any:
-        return self.run.root.fs_overlay
-
-    @property
-    def static_is_overlay(self) -> bool:
-        return self.run.root.static_is_overlay
 
     # --- tomograms
 
