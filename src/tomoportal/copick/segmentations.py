@@ -257,7 +257,7 @@ class CopickSegmentation(StoredVolume):
         return found.label
 
     def segments(self, zarr_group: str | None = "0") -> list[tuple[str, int]]:
-        """Pairs of object and instance id that a panoptic segmentation holds; id 0 is a region that was not split."""
+        """Pairs of object and instance id in a panoptic segmentation, sorted; id 0 is a region that was not split."""
         self._need_panoptic()
         pairs: set[tuple[int, int]] = set()
         for slab in self._slabs(zarr_group):
@@ -265,7 +265,7 @@ class CopickSegmentation(StoredVolume):
             both = np.stack([slab[0][labelled], slab[1][labelled]], axis=1)
             pairs.update((int(label), int(instance)) for label, instance in np.unique(both, axis=0))
         names = self._labels()
-        return [(names.get(label, str(label)), instance) for label, instance in sorted(pairs)]
+        return sorted((names.get(label, str(label)), instance) for label, instance in pairs)
 
     def label_volume(self, zarr_group: str | None = "0") -> Array:
         """The labels of a panoptic segmentation."""
