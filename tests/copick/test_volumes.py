@@ -416,7 +416,7 @@ def test_instance_and_panoptic_segmentations(run: copick.CopickRun) -> None:
     both = np.stack([np.where(ids, 2, 0), ids])
     both[0, 3] = 1
     panoptic.from_numpy(both, levels=2)
-    assert panoptic.segments() == [("ribosome", 0), ("proteasome", 3), ("proteasome", 7)]
+    assert panoptic.segments() == [("proteasome", 3), ("proteasome", 7), ("ribosome", 0)]
     assert panoptic.instance_ids(object_name="proteasome").tolist() == [3, 7]
     assert np.array_equal(panoptic.label_volume(), both[0])
     assert np.array_equal(panoptic.instance_volume("proteasome"), ids)
