@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import trimesh
 
 import tomoportal.copick as copick
 from tomoportal.copick.operations import counting, depositing, exporting, file_imports, managing, synchronising
@@ -117,6 +118,80 @@ def test_entities_become_files(project: copick.CopickRoot, config: Path, tmp_pat
     segmentation = project.segmentations()[0]
     exporting.export_segmentation(segmentation, str(tmp_path / "s.tiff"), "tiff", compression="zlib")
     assert (tmp_path / "s.tiff").exists()
+
+
+@pytest.mark.parametrize("kind", ["em", "dynamo", "stopgap", "imod", "ndjson"])
+@pytest.mark.parametrize("size", [None, 0.0, -10.0, float("nan")])
+def test_lists_that_count_voxels_need_their_size(
+    project: copick.CopickRoot, tmp_path: Path, kind: str, size: Any
+) -> None:
+    """Nothing is written: not a list of numbers that are none."""
+    with pytest.raises(ValueError, match=r"voxel_spacing is required for|is not a positive length") as error:
+        exporting.export_picks(project.picks()[0], str(tmp_path / "new/a.out"), kind, size)
+    assert isinstance(error.value, AnnotationError)
+    assert not (tmp_path / "new").exists()
+
+
+def test_formats_and_numbers_that_are_not_there(project: copick.CopickRoot, config: Path, tmp_path: Path) -> None:
+    """In upstream's words, as the builtin errors that scripts catch."""
+    picks, segmentation = project.picks()[0], project.segmentations()[0]
+    tomogram = picks.run.new_voxel_spacing(10).new_tomogram("wbp")
+    tomogram.from_numpy(np.ones((2, 2, 2), np.float32))
+    out = str(tmp_path / "a.xyz")
+    exports: tuple[tuple[Any, Any], ...] = (
+        (picks, exporting.export_picks),
+        (tomogram, exporting.export_tomogram),
+        (segmentation, exporting.export_segmentation),
+    )
+    for entity, export in exports:
+        with pytest.raises(ValueError, match="Unsupported output format: xyz"):
+            export(entity, out, "XYZ")
+        assert not Path(out).exists()
+    with pytest.raises(ValueError, match="no channels"):
+        exporting.export_segmentation(segmentation, out, "mrc", channel="label")
+    with pytest.raises(ValueError, match="keeps every channel"):
+        exporting.export_segmentation(segmentation, out, "zarr", channel="label")
+    for kind in ("em", "dynamo", "stopgap"):
+        with pytest.raises(ValueError, match=f"run_to_index mapping is required for combined {kind.upper()} export"):
+            exporting.export_picks_combined(config, out, "ribosome", kind)
+        with pytest.raises(ValueError, match=f"voxel_spacing is required for {kind.upper()} export"):
+            exporting.export_picks_combined(config, out, "ribosome", kind, run_to_index={"TS_001": 1, "TS_002": 2})
+        with pytest.raises(ValueError, match="TS_002: is not in the index map"):
+            exporting.export_picks_combined(config, out, "ribosome", kind, 10.0, run_to_index={"TS_001": 1})
+    assert not Path(out).exists()
+    for kind in ("picks", "tomogram", "segmentation"):
+        uris: dict[str, Any] = {f"{kind}_uri": "*"}
+        wrong = exporting.export(config, str(tmp_path / "out"), output_format="xyz", **uris)
+        assert len(wrong) == 2
+        assert "Unsupported output format: xyz" in wrong[0]
+    (tmp_path / "a.bin").write_bytes(b"x")
+    target = ("TS_001", "wbp", str(tmp_path / "a.bin"))
+    with pytest.raises(ValueError, match="Unsupported file type 'xyz'"):
+        file_imports.add_tomogram_from_file(project, *target, file_type="xyz")
+    with pytest.raises(ValueError, match="Unsupported file type 'xyz'"):
+        file_imports.add_picks(project, "TS_001", str(tmp_path / "a.bin"), "ribosome", "u", "1", 10.0, "xyz")
+
+
+def test_empty_meshes_are_synchronised_and_filled_later(
+    project: copick.CopickRoot, make_config: Any, tmp_path: Path
+) -> None:
+    """Whoever wrote the empty file: ours, or trimesh, whose has other bytes."""
+    (tmp_path / "target").mkdir()
+    target = copick.from_file(make_config(tmp_path / "target"))
+    run = project.get_run("TS_001")
+    assert run is not None
+    meshes = [run.new_mesh("membrane", session) for session in ("1", "2", "3")]
+    for mesh, empty in zip(meshes[1:], (trimesh.Scene(), trimesh.Trimesh()), strict=True):
+        mesh.mesh = empty
+        mesh.store()
+    synchronising.sync_meshes(project, target)
+    assert [each.mesh.geometry for each in target.runs[0].meshes] == [{}, {}, {}]
+    for mesh in meshes:
+        mesh.mesh = trimesh.creation.box()
+        mesh.store()
+    synchronising.sync_meshes(project, target)
+    target.refresh()
+    assert [len(each.mesh.geometry) for each in target.runs[0].meshes] == [1, 1, 1]
 
 
 def test_relion_particles(project: copick.CopickRoot, tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ import numpy as np
 from tomoportal.copick import versions
 from tomoportal.copick.documents import RunDocument
 from tomoportal.copick.filaments import CopickFilaments
-from tomoportal.copick.meshes import CopickMesh, empty_mesh
+from tomoportal.copick.meshes import CopickMesh
 from tomoportal.copick.names import DocumentName, document_name
 from tomoportal.copick.pick_output import write_picks
 from tomoportal.copick.picks import CopickPicks
@@ -23,6 +23,7 @@ from tomoportal.copick.runs import CopickRun
 from tomoportal.copick.segmentations import CopickSegmentation
 from tomoportal.copick.zarr_copies import copy_folder, same_folder
 from tomoportal.errors import AnnotationError
+from tomoportal.formats.meshes.glb import is_empty_glb
 
 __all__ = [
     "Names",
@@ -94,7 +95,7 @@ def is_empty_document(known: RunDocument) -> bool:
     if isinstance(known, CopickPicks):
         return not len(known.numpy()[0])
     if isinstance(known, CopickMesh):
-        return known._read() == empty_mesh()
+        return is_empty_glb(known._read(), known.path)
     return isinstance(known, CopickFilaments) and not known.filaments
 
 

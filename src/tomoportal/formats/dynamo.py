@@ -77,13 +77,14 @@ def write_dynamo(tomograms: Mapping[int, Poses], *, voxel_spacing: float, first_
     """
     lines: list[str] = []
     for number, poses in tomograms.items():
+        placed = poses.in_voxels(voxel_spacing)
         table = np.zeros((len(poses), _ALL_COLUMNS))
         table[:, 0] = np.arange(len(lines) + 1, len(lines) + len(poses) + 1)
         table[:, 1] = 1  # to be aligned
-        table[:, _SHIFT] = poses.shifts / voxel_spacing
+        table[:, _SHIFT] = placed.shifts
         table[:, _ANGLES] = to_dynamo_angles(poses.rotations)
         table[:, _SCORE], table[:, _TOMOGRAM] = poses.scores, number
-        table[:, _POSITION] = poses.positions / voxel_spacing + first_voxel
+        table[:, _POSITION] = placed.positions + first_voxel
         lines += [" ".join(map(_shortest, row)) for row in table.tolist()]
     return "".join(f"{line}\n" for line in lines).encode()
 

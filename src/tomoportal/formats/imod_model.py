@@ -182,7 +182,7 @@ def write_imod_model(
     Coordinates are in voxels of ``voxel_spacing`` Å of an image of ``size`` (x, y, z); spheres of ``radius`` Å are
     drawn. Where points are turned, each has a view of the Slicer window, in their order. Numbers become float32.
     """
-    centres = poses.centres / voxel_spacing + np.asarray(first_voxel, np.float64)
+    centres = poses.in_voxels(voxel_spacing).centres + np.asarray(first_voxel, np.float64)
     ids = np.unique(poses.instance_ids)
     contours = [centres[poses.instance_ids == each] for each in ids.tolist()]
     flags = _OPEN if ids.any() else _OPEN | _SCATTERED

@@ -78,12 +78,13 @@ def write_motivelist(tomograms: Mapping[int, Poses], *, voxel_spacing: float, fi
     tables = []
     before = 0
     for number, poses in tomograms.items():
+        placed = poses.in_voxels(voxel_spacing)
         table = np.zeros((len(poses), _ROWS))
         table[:, 0] = table[:, 3] = poses.scores
         table[:, 4], table[:, 5] = number, 1
         table[:, 6] = np.arange(before + 1, before + len(poses) + 1)
-        table[:, 7:10] = poses.positions / voxel_spacing + first_voxel
-        table[:, 10:13] = poses.shifts / voxel_spacing
+        table[:, 7:10] = placed.positions + first_voxel
+        table[:, 10:13] = placed.shifts
         table[:, [16, 18, 17]] = to_zxz_angles(poses.rotations)
         tables.append(table)
         before += len(poses)

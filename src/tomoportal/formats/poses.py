@@ -6,8 +6,9 @@ particle list says: a refined shift apart from the picked position, a score, an 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Self
 
 import numpy as np
@@ -81,6 +82,12 @@ class Poses:
     def centres(self) -> NDArray[np.float64]:
         """(n, 3) in Å: position plus shift."""
         return self.positions + self.shifts
+
+    def in_voxels(self, voxel_spacing: float) -> Poses:
+        """The same with lengths in voxels of ``voxel_spacing`` Å. Raises :class:`FormatError` if that is no length."""
+        if not (math.isfinite(voxel_spacing) and voxel_spacing > 0):
+            raise FormatError(f"The voxel size {voxel_spacing} Å is not a positive length.", fix="give a length in Å")
+        return replace(self, positions=self.positions / voxel_spacing, shifts=self.shifts / voxel_spacing)
 
     def select(self, rows: Any) -> Poses:
         """The particles of a mask, an array of indexes or a slice."""

@@ -83,9 +83,10 @@ def write_stopgap(tomograms: Mapping[int, Poses], *, voxel_spacing: float) -> by
 
     Positions are what ``orig`` and ``shift`` add up to; half sets alternate between A and B.
     """
+    placed = {number: poses.in_voxels(voxel_spacing) for number, poses in tomograms.items()}
     parts = [
-        (number, poses, poses.positions / voxel_spacing, poses.shifts / voxel_spacing, to_zxz_angles(poses.rotations))
-        for number, poses in tomograms.items()
+        (number, poses, poses.positions, poses.shifts, to_zxz_angles(poses.rotations))
+        for number, poses in placed.items()
     ]
     count = sum(len(poses) for _, poses, *_ in parts)
     numbers = np.arange(1, count + 1)

@@ -10,6 +10,7 @@ from typing import Final, Literal
 import numpy as np
 
 from tomoportal.copick.exchange.tomogram_grids import project_tomograms, tomogram_shapes
+from tomoportal.copick.names import checked_voxel_size
 from tomoportal.copick.picks import CopickPicks
 from tomoportal.copick.relion_frames import filament_polarity_known
 from tomoportal.copick.root import CopickRoot
@@ -111,12 +112,7 @@ def plan_picks_export(
     """
     if (output_dir is None) == (output_file is None):
         raise AnnotationError("Give exactly one of output_dir and output_file.")
-    if export.output_format not in PARTICLE_ENDINGS:
-        raise AnnotationError(
-            f"Unsupported output format: {export.output_format}", fix=f"use {', '.join(PARTICLE_ENDINGS)}"
-        )
-    if export.output_format in _NEEDS_SIZE and not export.voxel_size:
-        raise AnnotationError(f"Files of the type {export.output_format} count voxels.", fix="give --voxel-size in Å")
+    _check(export, combined=output_file is not None)
     found = chosen_picks(root, export.uri, export.run_names)
     if output_file is not None:
         return _combined(root, export, found, output_file)
@@ -124,6 +120,25 @@ def plan_picks_export(
     if export.star.layout == "import":
         raise AnnotationError("The import layout is an index of many runs.", fix="give --output-file")
     return _per_run(root, export, found, output_dir)
+
+
+def _check(export: PicksExport, *, combined: bool) -> None:
+    """Raise :class:`AnnotationError` for an unknown format, and for lengths and numbers that it needs."""
+    kind = export.output_format
+    if kind not in PARTICLE_ENDINGS:
+        raise AnnotationError(f"Unsupported output format: {kind}", fix=f"use {', '.join(PARTICLE_ENDINGS)}")
+    if combined and kind in _NUMBERED and export.index_map is None:
+        raise AnnotationError(
+            f"run_to_index mapping is required for combined {kind.upper()} export: numbers tell the runs apart.",
+            fix="give --index-map",
+        )
+    if export.voxel_size is not None:
+        checked_voxel_size(export.voxel_size)
+    elif kind in _NEEDS_SIZE:
+        raise AnnotationError(
+            f"voxel_spacing is required for {kind.upper()} export: its files count voxels.",
+            fix="give --voxel-size in Å",
+        )
 
 
 def _per_run(root: CopickRoot, export: PicksExport, found: Mapping[str, list[CopickPicks]], folder: Path) -> list[Task]:
@@ -158,7 +173,8 @@ class _Target:
 
 
 def picks_file(root: CopickRoot, export: PicksExport, picks: CopickPicks, run: str) -> bytes:
-    """The bytes of a file of one list of picks."""
+    """The bytes of a file of one list of picks. Raises :class:`AnnotationError` as :func:`plan_picks_export` does."""
+    _check(export, combined=False)
     poses, size = poses_of(picks), export.voxel_size or 0.0
     kind = export.output_format
     if kind == "csv":
@@ -212,10 +228,6 @@ def _combined(root: CopickRoot, export: PicksExport, found: Mapping[str, list[Co
     if kind in _NUMBERED:
         missing = [Problem(run, "is not in the index map", "add a line") for run in found]
         missing = [each for each in missing if each.where not in (export.index_map or {})]
-        if export.index_map is None:
-            raise AnnotationError(
-                f"A file of the type {kind} of many runs tells them apart by numbers.", fix="give --index-map"
-            )
         refuse(missing, "The picks cannot be exported")
     path = path if path.suffix else path.with_suffix(PARTICLE_ENDINGS[kind])
     target = _Target(path.parent)

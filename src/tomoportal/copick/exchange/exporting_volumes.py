@@ -134,8 +134,17 @@ def _task(entity: CopickTomogram | CopickSegmentation, key: str, run: str, expor
 def write_volume(entity: CopickTomogram | CopickSegmentation, folder: Path, key: str, export: VolumeExport) -> None:
     """Write a volume to the file (or Zarr folder) ``key`` in ``folder``, as ``export`` says.
 
-    Raises :class:`FormatError` for labels that the format cannot hold, and for both channels of a panoptic one at once.
+    Raises :class:`FormatError` for labels that the format cannot hold, and for both channels of a panoptic one at once;
+    :class:`AnnotationError` for a format that there is not, and a channel where there is none to choose.
     """
+    _ending(export)
+    if isinstance(entity, CopickSegmentation) and export.channel is not None:
+        if export.output_format == "zarr":
+            raise AnnotationError("Zarr output keeps every channel.", where=entity.path, fix="choose no channel")
+        if not entity.is_panoptic:
+            raise AnnotationError(
+                f"A {entity.segmentation_type} segmentation has no channels.", where=entity.path, fix="choose none"
+            )
     target = open_store(folder, create=True)
     is_tomogram = isinstance(entity, CopickTomogram)
     size = entity.voxel_spacing.voxel_size if isinstance(entity, CopickTomogram) else entity.voxel_size

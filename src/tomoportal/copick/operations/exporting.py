@@ -112,7 +112,8 @@ def export_picks(
     run = picks.run.name
     wanted = PicksExport("", output_format.lower(), voxel_spacing, {run: tomogram_index}, None, _star(given))
     path = Path(output_path)
-    open_store(path.absolute().parent, create=True).put(path.name, picks_file(picks.run.root, wanted, picks, run))
+    data = picks_file(picks.run.root, wanted, picks, run)
+    open_store(path.absolute().parent, create=True).put(path.name, data)
     return output_path
 
 

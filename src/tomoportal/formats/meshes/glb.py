@@ -36,6 +36,11 @@ def glb_mesh(data: bytes, name: str) -> Mesh:
     return _Reader(data, name).mesh()
 
 
+def is_empty_glb(data: bytes, name: str) -> bool:
+    """Whether the file describes no mesh at all, as that of an empty scene. Raises :class:`FormatError`."""
+    return not _Reader(data, name).has_meshes
+
+
 def write_glb(mesh: Mesh, *, unit: str = "voxel") -> bytes:
     """A GLB file of one mesh, the same bytes every time. ``unit`` of the vertices goes into the mesh's extras."""
     vertices = mesh.vertices.astype("<f4")
@@ -81,6 +86,10 @@ class _Reader:
         self._name = name
         self._visits = self._corners = 0
         self._document, self._binary = self._split(data)
+
+    @property
+    def has_meshes(self) -> bool:
+        return bool(self._list("meshes"))
 
     def mesh(self) -> Mesh:
         try:
