@@ -9,11 +9,13 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tomoportal.archive import Archive, Container, FileRecord, ItemRecord, Manifest, identity, layout
+from tomoportal.archive.journal import Journal
 from tomoportal.archive.manifest import IdRecord
 from tomoportal.errors import ArchiveError, DocumentError, StorageError
 from tomoportal.storage import Store, open_store
@@ -257,10 +259,55 @@ def test_a_manifest_that_cannot_be_read(archive: Archive) -> None:
         assert caught.value.where == layout.manifest(RUN)
 
 
-def test_a_journal_that_cannot_be_read(archive: Archive) -> None:
-    archive.store.put(layout.journal(RUN), b"{}")
-    with pytest.raises(ArchiveError, match="journal"):
-        archive.recover()
+def _interrupted(archive: Archive, name: str) -> Container:
+    """A run with the journal of a publication that wrote nothing else before it was killed."""
+    run = Container.run(10001, name)
+    journal = Journal.new(run, document=(f"{run.key}/run_metadata.json", "{}"))
+    archive.store.put(layout.journal(run), msgspec.json.encode(journal))
+    return run
+
+
+_DAMAGE = [
+    b"",
+    b"{}",
+    b"\xff\xfe",
+    b'{"version": 9, "container": "10001/TS_2", "staging": null, "withdraw": [], "moves": [], "deletes": [],'
+    b' "item": null, "removed": null, "document": null}',
+    b'{"version": 1, "container": "10001/TS_9", "staging": null, "withdraw": [], "moves": [], "deletes": [],'
+    b' "item": null, "removed": null, "document": null}',
+    b'{"version": 1, "container": "10001/TS_2", "staging": "else/where", "withdraw": [], "moves": [], "deletes": [],'
+    b' "item": null, "removed": null, "document": null}',
+    b'{"version": 1, "container": "10001/TS_2", "staging": null, "withdraw": [], "moves": [{"key": "a", "size": 1,'
+    b' "sha256": ""}], "deletes": [], "item": null, "removed": null, "document": null}',
+]
+
+
+@pytest.mark.parametrize("data", _DAMAGE, ids=["empty", "fields", "bytes", "version", "container", "staging", "moves"])
+def test_a_damaged_journal_hinders_no_other_run(archive: Archive, data: bytes) -> None:
+    first, last = _interrupted(archive, "TS_1"), _interrupted(archive, "TS_5")
+    damaged = [Container.run(10001, name) for name in ("TS_2", "TS_3")]
+    for run in damaged:
+        archive.store.put(layout.journal(run), data)
+    done = {each.container: each for each in archive.recover()}
+    assert {run: each.outcome for run, each in done.items()} == {
+        **dict.fromkeys(damaged, "damaged"),
+        **dict.fromkeys((first, last), "finished"),
+    }
+    assert names(archive) == ["run_metadata.json", "10001/TS_5/run_metadata.json"]
+    for run in damaged:
+        problem = done[run].problem
+        assert problem is not None
+        assert problem.where == layout.journal(run)
+        assert "journal" in problem.what
+        assert problem.fix
+        assert archive.store.get(layout.journal(run)) == data
+        with pytest.raises(ArchiveError, match="journal"):
+            archive.allocate(run, "gain", run.key, "k")
+    assert archive.pending() == damaged
+    assert put_files(archive, {"b": b"2"}) == "created"  # another run is written to as ever
+    for run in damaged:
+        archive.store.delete(layout.journal(run))
+    assert archive.recover() == []
 
 
 # --- removal and orphans

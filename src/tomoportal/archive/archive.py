@@ -13,7 +13,7 @@ from tomoportal.archive.layout import OWN, Container
 from tomoportal.archive.manifest import FIRST_ID, ItemRecord, Manifest
 from tomoportal.archive.publish import Published
 from tomoportal.archive.staging import Staging
-from tomoportal.errors import StorageError
+from tomoportal.errors import ArchiveError, Problem, StorageError
 from tomoportal.storage import Lock, Store, open_store
 
 __all__ = ["Archive", "Recovered"]
@@ -23,10 +23,14 @@ _LOCK_TIMEOUT = 120.0
 
 @dataclass(frozen=True, slots=True)
 class Recovered:
-    """An interrupted publication that was put right; ``outcome`` is ``finished`` or ``withdrawn``."""
+    """An interrupted publication: ``outcome`` is ``finished`` or ``withdrawn``, or ``damaged`` with a ``problem``.
+
+    A damaged journal (or manifest) stays as it is; publications of its container are refused until it is mended.
+    """
 
     container: Container
     outcome: str
+    problem: Problem | None = None
 
 
 class Archive:
@@ -151,16 +155,24 @@ class Archive:
         """Finish what killed processes left: roll their journals forward, remove their staged files.
 
         Cheap when there is nothing to do (two listings). A publication that is under way elsewhere is waited for.
+        A journal that cannot be read hinders no other container: it is told in the list, with what to do about it.
         """
         if self.read_only:
             return []
         done = []
         for container in journal.pending(self.store):
             with self.store.lock(container.key, timeout=_LOCK_TIMEOUT) as lock:
-                if outcome := journal.resume(self.store, container, lock):
-                    done.append(Recovered(container, outcome))
-        needed = [journal.staging_of(self.store, container) for container in journal.pending(self.store)]
-        staging.sweep(self.store, [token for token in needed if token])
+                try:
+                    outcome = journal.resume(self.store, container, lock)
+                except ArchiveError as error:
+                    problem = Problem(error.where or layout.journal(container), error.what, error.fix)
+                    done.append(Recovered(container, "damaged", problem))
+                else:
+                    if outcome:
+                        done.append(Recovered(container, outcome))
+        if not any(each.problem for each in done):  # what a damaged journal needs is not known: nothing is removed
+            needed = [journal.staging_of(self.store, container) for container in journal.pending(self.store)]
+            staging.sweep(self.store, [token for token in needed if token])
         return done
 
     def pending(self) -> list[Container]:

@@ -197,10 +197,27 @@ def _arrived(store: Store, record: FileRecord) -> bool:
 
 def _load(data: bytes, where: str) -> Journal:
     try:
-        return msgspec.json.decode(data, type=Journal)
-    except msgspec.DecodeError as error:
+        journal = msgspec.json.decode(data, type=Journal)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise _unreadable(str(error), where) from error
+    if journal.version != _VERSION:
         raise ArchiveError(
-            f"this journal of an interrupted publication cannot be read: {error}",
+            f"this journal has version {journal.version}, known is {_VERSION}",
             where=where,
-            fix="delete it, run 'tomoportal verify', and ingest again what it names",
-        ) from error
+            fix="use the tomoportal version that wrote it, or a newer one",
+        )
+    if where != f"{OWN}/journal/{journal.container}.json":
+        raise _unreadable(f"it is of {journal.container!r}", where)
+    if journal.staging is not None and not journal.staging.startswith(layout.staging_prefix("")):
+        raise _unreadable(f"{journal.staging!r} is no staging folder", where)
+    if journal.moves and (journal.staging is None or journal.item is None):
+        raise _unreadable("it moves files and does not say from where, or for which item", where)
+    return journal
+
+
+def _unreadable(why: str, where: str) -> ArchiveError:
+    return ArchiveError(
+        f"this journal of an interrupted publication cannot be read: {why}",
+        where=where,
+        fix="delete it, run 'tomoportal verify', and ingest again what it names",
+    )

@@ -142,12 +142,11 @@ def _leftovers(archive: Archive) -> Iterator[Finding]:
         recovered = archive.recover()
     except (StorageError, LockedError):
         recovered = []  # no right to write, or somebody is at it: reported below as pending
-    except ArchiveError as error:
-        recovered = []
-        yield finding("V505", error.where or OWN, error.what)
     for done in recovered:
         key = layout.journal(done.container)
-        if done.outcome == "finished":
+        if done.problem:
+            yield finding("V505", done.problem.where, done.problem.what)
+        elif done.outcome == "finished":
             yield finding("V501", key, f"{done.container} was finished")
         else:
             yield finding("V502", key, f"staged files of {done.container} were lost; the item was taken out")

@@ -89,14 +89,14 @@ def index(
     work to these ids; then nothing else is removed. Bad documents are left out and reported; what cannot be read never
     leads to a deletion.
     """
-    archive.recover()
+    damaged = [done.problem for done in archive.recover() if done.problem]
     with catalog.database.alone(), _rare_collections():
         records = catalog.database.records(archive.store)
         with records.lock("index"):
             only = None if datasets is None else {str(name) for name in datasets}
             shown = present(archive, only)
             report = _Indexer(shown.archive, catalog, IdRecords(records), progress).run(only)
-            report.warnings += shown.warnings
+            report.warnings += [*damaged, *shown.warnings]
             if report.changed:
                 catalog.database.settle(catalog.tables.metadata)
             return report

@@ -6,6 +6,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from tomoportal.errors import Problem
 from tomoportal.ingest.plan import Item, RunError, Unmatched
 from tomoportal.ingest.stale import Stale
 
@@ -51,6 +52,8 @@ class Report:
     errors: tuple[RunError, ...] = ()
     unmatched: tuple[Unmatched, ...] = ()
     stale: tuple[Stale, ...] = ()
+    damaged: tuple[Problem, ...] = ()
+    """Journals of earlier publications that cannot be read; items of their containers fail."""
 
     @property
     def counts(self) -> dict[str, int]:
@@ -65,8 +68,9 @@ class Report:
 
     @property
     def warnings(self) -> list[tuple[str, str]]:
-        """Name of the item and text of every warning."""
-        return [(result.name, warning) for result in self.results for warning in result.warnings]
+        """Name of the item (or key of a damaged journal) and text of every warning."""
+        damaged = [(one.where, f"{one.what}  (fix: {one.fix})") for one in self.damaged]
+        return damaged + [(result.name, warning) for result in self.results for warning in result.warnings]
 
     @property
     def ok(self) -> bool:

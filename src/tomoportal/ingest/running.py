@@ -42,7 +42,7 @@ def run_plan(
     What an earlier, killed ingestion left is finished or removed first. An interrupt ends the workers, leaves nothing
     half-written and is raised again; the same call later finishes the work.
     """
-    archive.recover()
+    damaged = tuple(done.problem for done in archive.recover() if done.problem)
     schedule = _Schedule(plan.items)
     results: dict[str, Result] = {}
     total = len(plan.items)
@@ -82,7 +82,7 @@ def run_plan(
     except KeyboardInterrupt:
         archive.recover()
         raise
-    return Report([results[item.label] for item in plan.items], plan.errors, plan.unmatched, plan.stale)
+    return Report([results[item.label] for item in plan.items], plan.errors, plan.unmatched, plan.stale, damaged)
 
 
 def _announce(plan: Plan, archive: Archive, source: Store) -> set[str]:
