@@ -5,7 +5,10 @@ from __future__ import annotations
 import json
 import multiprocessing
 import os
+import shutil
 import signal
+import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -19,6 +22,9 @@ import tomoportal.copick as copick
 from tomoportal.copick.labels import checked_label_cast, label_dtype
 from tomoportal.copick.pyramids import halved, levels_of
 from tomoportal.errors import AnnotationError, NotFoundError, StorageError
+from tomoportal.formats import ArrayVolume
+from tomoportal.formats.mapped_pages import MappedPages
+from tomoportal.formats.volume_output import write_mrc
 from tomoportal.storage import open_store
 from tomoportal.testing.faulty import FaultyStore, Killed
 
@@ -436,3 +442,55 @@ def test_instance_and_panoptic_segmentations(run: copick.CopickRun) -> None:
     for text, action in words.items():
         with pytest.raises(ValueError, match=text):
             action()
+
+
+ADDITION = """
+import json, sys
+import numpy as np
+import tomoportal.copick as copick
+from tomoportal.copick.operations import file_imports
+
+folder, source = sys.argv[1:]
+root = copick.from_file(folder + "/copick_config.json")
+if source == "array":
+    volume = np.load(folder + "/volume.npy", mmap_mode="r")
+    made = root.new_run("TS_001").new_voxel_spacing(10).new_tomogram("wbp")
+    made.from_numpy(volume)
+else:
+    volume = np.memmap(folder + "/volume.mrc", np.float32, "r", 1024, (128, 512, 512))
+    made = file_imports.add_tomogram_from_file(root, "TS_001", "wbp", folder + "/volume.mrc")
+with open("/proc/self/status") as file:
+    print(next(int(line.split()[1]) * 1024 for line in file if line.startswith("VmHWM:")))
+assert all(np.array_equal(made.numpy(z=slice(z, z + 8)), volume[z : z + 8]) for z in range(0, 128, 8))
+"""
+
+
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="needs the peak of the memory as Linux tells it")
+def test_c68_a_mapped_volume_is_added_without_keeping_its_pages(config: Path, tmp_path: Path) -> None:
+    """134 MB with a pyramid; a process that keeps them all has 240 MB with its imports, chunks and coarser levels."""
+    plane = np.random.default_rng(0).normal(size=(512, 512)).astype(np.float32)
+    volume = np.repeat(plane[None], 128, axis=0) + np.arange(128, dtype=np.float32)[:, None, None]
+    np.save(tmp_path / "volume.npy", volume)
+    write_mrc(ArrayVolume(volume), open_store(tmp_path), "volume.mrc", voxel_spacing=10)
+    try:
+        for source in ("array", "file"):
+            command = [sys.executable, "-W", "ignore", "-c", ADDITION, str(tmp_path), source]
+            done = subprocess.run(command, capture_output=True, text=True)
+            assert done.returncode == 0, done.stderr
+            assert int(done.stdout) < 1.45 * volume.nbytes, source
+            shutil.rmtree(tmp_path / "overlay")
+    finally:
+        for name in ("volume.npy", "volume.mrc"):
+            (tmp_path / name).unlink()
+
+
+def test_a_private_mapping_keeps_what_was_written_into_it(tmp_path: Path) -> None:
+    volume = np.arange(40 * 4 * 4, dtype=np.float32).reshape(40, 4, 4)
+    np.save(tmp_path / "volume.npy", volume)
+    mapped = np.load(tmp_path / "volume.npy", mmap_mode="c")
+    mapped[:] = 7
+    pages = MappedPages(mapped)
+    pages.drop()
+    assert (pages.copied(mapped) == 7).all()
+    shown = np.load(tmp_path / "volume.npy", mmap_mode="r")
+    assert np.array_equal(MappedPages(shown[::2]).copied(shown[::2, 1:]), volume[::2, 1:])

@@ -21,6 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tomoportal.errors import AnnotationError, StorageError
+from tomoportal.formats.mapped_pages import MappedPages
 from tomoportal.formats.omezarr.chunks import ChunkCodec, codec_for
 from tomoportal.formats.pyramid import Halving
 from tomoportal.storage import Store
@@ -45,6 +46,7 @@ CHUNK: Final = 128
 Array: TypeAlias = NDArray[Any]
 Reduction: TypeAlias = Literal["mean", "nearest"]
 _AXES: Final = ("z", "y", "x")
+_SLAB: Final = 16  # planes; an even number, so that the means of a slab are those of the volume
 _EXACT_SUMS: Final = 2  # bytes of the whole numbers whose sums of eight the kernel holds exactly
 
 
@@ -82,8 +84,12 @@ def halved(array: Array, reduction: Reduction) -> Array:
             out[index] = np.rint(_mean(array[index].astype(np.float64)))
         return out
     kernel = Halving((z, y, x), array.dtype, (2, 2, 2), "mean")
+    pages = MappedPages(array)
     for index in np.ndindex(*channels):
-        kernel(array[index], out[index])
+        for start in range(0, z, _SLAB):
+            slab = array[index][start : start + _SLAB]
+            kernel(slab, out[index][start // 2 : (start + _SLAB) // 2])
+            pages.drop()
     return out
 
 
@@ -211,10 +217,11 @@ def _write_array(
     chunks = (1,) * (len(shape) - len(edges)) + edges
     codec = codec_for(array.dtype, is_mask=is_labels)
     little = array.dtype.newbyteorder("<")
+    pages = MappedPages(array)
 
     def write(index: tuple[int, ...]) -> None:
         box = tuple(slice(n * size, (n + 1) * size) for n, size in zip(index, chunks, strict=True))
-        block = array[box]
+        block = pages.copied(array[box])
         if block[..., 0, :].any() or block.any():
             data = codec.encode(pad_chunk(block, chunks, little))
             store.put(f"{key}/{'/'.join(map(str, index))}", data, durable=False)

@@ -15,6 +15,7 @@ from tomoportal.copick.pyramids import replaced_folder
 from tomoportal.copick.tomograms import CopickTomogram
 from tomoportal.errors import AnnotationError, FormatError
 from tomoportal.formats.em import open_em
+from tomoportal.formats.mapped_pages import MappedPages
 from tomoportal.formats.mrc import open_mrc
 from tomoportal.formats.omezarr import open_omezarr
 from tomoportal.formats.omezarr.chunks import codec_for
@@ -125,15 +126,19 @@ def read_whole(volume: Volume) -> NDArray[Any]:
 
 
 class _AsFloat:
-    """What the pyramid is made of: the volume as float32."""
+    """What the pyramid is made of: the volume as float32; mapped pages are given back behind the reader."""
 
     dtype = np.dtype(np.float32)
 
     def __init__(self, volume: Volume) -> None:
         self._volume, self.shape = volume, volume.shape
+        self._pages: MappedPages | None = None
 
     def read(self, z0: int, z1: int, y0: int = 0, y1: int | None = None, x0: int = 0, x1: int | None = None) -> Voxels:
-        return self._volume.read(z0, z1, y0, y1, x0, x1)
+        found = self._volume.read(z0, z1, y0, y1, x0, x1)
+        if self._pages is None:
+            self._pages = MappedPages(found)
+        return self._pages.copied(found)
 
 
 def check_pyramid(levels: int, chunks: tuple[int, int, int]) -> None:
