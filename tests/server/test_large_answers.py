@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import logging
 import socket
 import sqlite3
 import subprocess
@@ -17,8 +18,9 @@ from urllib.parse import urlsplit
 import httpx
 import pytest
 
-from tomoportal.server import Settings
+from tomoportal.server import LiveServer, Settings
 from tomoportal.server.app import prepare
+from tomoportal.server.observation import ACCESS, JsonLines
 from tomoportal.testing.sample_archive import write_sample_archive
 
 ROWS = 60_000
@@ -153,6 +155,32 @@ def test_an_error_in_the_middle_breaks_the_connection(portal: Portal) -> None:
             httpx.post(f"{url}/graphql", json={"query": BROKEN}, headers={"Accept-Encoding": encoding}, timeout=60)
     with pytest.raises(httpx.RemoteProtocolError):
         httpx.get(f"{url}/graphql", params={"query": BROKEN}, timeout=60)
+
+
+def test_an_answer_that_breaks_off_is_logged_and_counted_as_broken(
+    archive: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    with LiveServer(Settings(archive=str(archive))) as server, caplog.at_level(logging.INFO, logger=ACCESS):
+        with pytest.raises(httpx.RemoteProtocolError):
+            httpx.post(f"{server.url}/graphql", json={"query": BROKEN}, timeout=60)
+        plain = {"Accept-Encoding": "identity"}
+        with httpx.stream("POST", f"{server.url}/graphql", json={"query": whole()}, headers=plain, timeout=60) as left:
+            next(left.iter_raw(1000))
+        assert httpx.post(f"{server.url}/graphql", json={"query": "{ runs { id } }"}, timeout=60).status_code == 200
+        deadline = time.monotonic() + 30  # a line is written when its answer is on the way
+        while len(ends := _ends(caplog)) < 3 and time.monotonic() < deadline:
+            time.sleep(0.05)
+        assert sorted(ends) == ["broken", "left", "whole"]
+        counted = [line for line in httpx.get(f"{server.url}/metrics").text.splitlines() if "_cut_total{" in line]
+    assert counted == [
+        f'tomoportal_http_responses_cut_total{{route="/graphql",end="{end}"}} 1' for end in ("broken", "left")
+    ]
+    first = next(record for record in caplog.records if record.name == ACCESS)
+    assert first.getMessage().endswith(" ms, broken")
+
+
+def _ends(caplog: pytest.LogCaptureFixture) -> list[str]:
+    return [json.loads(JsonLines().format(record))["end"] for record in caplog.records if record.name == ACCESS]
 
 
 @pytest.mark.parametrize(("query", "status"), [(BROKEN, b"503"), (whole(), b"200")])

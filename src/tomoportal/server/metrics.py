@@ -43,12 +43,15 @@ class Metrics:
         self.in_progress = 0
         self._requests: Counter[tuple[str, str, int]] = Counter()
         self._bytes: Counter[str] = Counter()
+        self._cut: Counter[tuple[str, str]] = Counter()
         self._durations: defaultdict[str, _Durations] = defaultdict(_Durations)
 
-    def record(self, route: str, method: str, status: int, seconds: float, size: int) -> None:
-        """A request was answered with ``size`` bytes of body."""
+    def record(self, route: str, method: str, status: int, seconds: float, size: int, end: str = "whole") -> None:
+        """A request was answered with ``size`` bytes of body; its ``end`` is ``whole``, ``broken`` or ``left``."""
         self._requests[route, method, status] += 1
         self._bytes[route] += size
+        if end != "whole":
+            self._cut[route, end] += 1
         durations = self._durations[route]
         durations.counts[bisect_left(_BOUNDS, seconds)] += 1
         durations.total += seconds
@@ -58,6 +61,10 @@ class Metrics:
         yield from _head("tomoportal_http_requests_total", "counter", "Requests that were answered.")
         for (route, method, status), count in sorted(self._requests.items()):
             yield f'tomoportal_http_requests_total{{route="{route}",method="{method}",status="{status}"}} {count}'
+        text = "Answers that began and have no end: broken off here, or left by their reader."
+        yield from _head("tomoportal_http_responses_cut_total", "counter", text)
+        for (route, end), count in sorted(self._cut.items()):
+            yield f'tomoportal_http_responses_cut_total{{route="{route}",end="{end}"}} {count}'
         yield from _head("tomoportal_http_response_bytes_total", "counter", "Bytes of bodies that were sent.")
         for route, size in sorted(self._bytes.items()):
             yield f'tomoportal_http_response_bytes_total{{route="{route}"}} {size}'
