@@ -36,6 +36,15 @@ def test_variables_and_operation_name_by_both_ways(http: httpx.Client) -> None:
     assert posted.json() == got.json() == {"data": {"datasets": [{"id": 10001, "title": "Sample dataset"}]}}
 
 
+def test_a_number_of_many_digits_is_told_by_its_variable(http: httpx.Client) -> None:
+    query = "query A($n: Int) { datasets(where: {id: {_eq: $n}}) { id } }"
+    body = f'{{"query": "{query}", "variables": {{"n": {"9" * 5000}}}}}'
+    answer = http.post("/graphql", content=body, headers=JSON)
+    assert answer.status_code == 200
+    said = "Variable '$n' has invalid value: inf is no Int: Int is a whole number from -2147483648 to 2147483647"
+    assert answer.json()["errors"][0]["message"] == said
+
+
 def test_errors_of_graphql_are_200(http: httpx.Client) -> None:
     for query in ("{ nothing }", "{", '{ datasets(where: {id: {_eq: "x"}}) { id } }'):
         answer = http.post("/graphql", json={"query": query})

@@ -31,6 +31,7 @@ from tomoportal.catalog.answers import Answer, Answering, Prepared, SeveralError
 from tomoportal.catalog.catalog import Catalog
 from tomoportal.catalog.compiler import Compiler, Plan
 from tomoportal.catalog.deadline import Deadline
+from tomoportal.catalog.scalars import whole_number_problem
 from tomoportal.catalog.schema import build_schema
 from tomoportal.catalog.selection import Fields, Request
 from tomoportal.catalog.variants import DEFAULT, EXTENDED, Variant
@@ -182,7 +183,9 @@ class GraphQL:
         with self._lock:
             if shape in self._valid:
                 return ()
-        errors = tuple(_explained(error, text.schema) for error in validate(text.schema, document, max_errors=20))
+        errors = tuple(
+            _explained(error, text.schema, document) for error in validate(text.schema, document, max_errors=20)
+        )
         if not errors and shape is not None:
             with self._lock:
                 self._valid[shape] = None
@@ -252,8 +255,10 @@ class GraphQL:
         return orjson.dumps((result.data or {})[key])
 
 
-def _explained(error: GraphQLError, schema: GraphQLSchema) -> GraphQLError:
-    """An error about an enum also says which values there are."""
+def _explained(error: GraphQLError, schema: GraphQLSchema, document: DocumentNode | None = None) -> GraphQLError:
+    """An error about an enum also says which values there are, one about an Int its range and the place in the text."""
+    if (said := whole_number_problem(error, document)) is not None:
+        return GraphQLError(said, error.nodes, path=error.path, original_error=error.original_error)
     for name in _QUOTED_NAME.findall(error.message):
         kind = schema.type_map.get(name)
         if isinstance(kind, GraphQLEnumType):

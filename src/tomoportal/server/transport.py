@@ -35,6 +35,7 @@ SCHEMA_HEADER = "X-Tomoportal-Schema"
 _YES, _NO = {"", "1", "true"}, {"0", "false"}
 
 _WATCHED_AFTER = 0.2  # seconds
+_MOST_DIGITS = 400  # of a whole number; a double has 309 at most
 _EXPLORER_FILES = {"explorer.js": "text/javascript", "explorer.css": "text/css"}
 
 
@@ -192,9 +193,14 @@ def _from_body(request: Request, body: bytes) -> _Question:
     return _question(request, fields)
 
 
+def _number(digits: str) -> float:
+    """A number that is too large for a double is infinite, as ``1e400`` is; Python would refuse its digits."""
+    return int(digits) if len(digits) <= _MOST_DIGITS else float(digits)
+
+
 def _parsed(text: bytes, what: str) -> Any:
     try:
-        return json.loads(text)
+        return json.loads(text, parse_int=_number)
     except (ValueError, RecursionError) as error:
         raise _RefusedError(400, f"Unable to parse {what} as JSON: {error}") from error
 
