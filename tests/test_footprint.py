@@ -33,7 +33,7 @@ def _distributions() -> list[importlib.metadata.Distribution]:
 
 
 def test_what_is_installed_to_run_is_small() -> None:
-    """F65: no VTK, no OpenCV, no frames of tables; everything together is a sixth of the public portal's."""
+    """F121. F65: no VTK, no OpenCV, no frames of tables; everything together is a sixth of the public portal's."""
     distributions = _distributions()
     names = {distribution.metadata["Name"].lower() for distribution in distributions}
     assert {"numpy", "sqlalchemy", "obstore"} <= names

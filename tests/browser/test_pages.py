@@ -70,7 +70,7 @@ def test_the_viewer_bar_switches_tomograms_hides_annotations_and_shares(
     assert not watch.outside(site)
 
 
-def test_the_search_is_reached_and_used_with_the_keyboard_alone(page: Page, site: str) -> None:
+def test_the_search_is_reached_and_used_with_the_keyboard_alone(page: Page, site: str) -> None:  # F156
     page.goto(site)
     page.keyboard.press("Tab")
     expect(page.get_by_role("link", name="Skip to content")).to_be_focused()
@@ -98,7 +98,7 @@ def test_pages_work_without_javascript_on_a_small_screen(browser: Browser, site:
         expect(page.get_by_role("link", name="TS_1")).to_be_visible()
 
 
-def test_nothing_is_wider_than_a_phone(browser: Browser, site: str) -> None:
+def test_nothing_is_wider_than_a_phone(browser: Browser, site: str) -> None:  # F156
     with browser.new_context(viewport={"width": 320, "height": 640}) as context:
         page = context.new_page()
         for address in ("/", "/browse-data/datasets", "/datasets/10001", "/runs/1", "/depositions/10301"):

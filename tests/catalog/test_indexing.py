@@ -249,7 +249,7 @@ def test_what_left_the_archive_is_removed(example: Any, catalog: Catalog) -> Non
         assert {hit.kind for hit in search(connection, "Ada")} == {"deposition"}
 
 
-def test_ids_survive_the_database(example: Any, new_url: NewUrl) -> None:
+def test_ids_survive_the_database(example: Any, new_url: NewUrl) -> None:  # F92
     archive = example.write()
     with Catalog.open(new_url("one"), create=True) as one:
         index(archive, one)

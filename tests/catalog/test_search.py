@@ -57,7 +57,7 @@ def found(answer: dict[str, Any]) -> list[tuple[str, int]]:
     return [(edge["node"]["__typename"], edge["score"]) for edge in answer["data"]["search"]["edges"]]
 
 
-def test_words_find_rows_of_every_kind_best_first(ask: Ask) -> None:
+def test_words_find_rows_of_every_kind_best_first(ask: Ask) -> None:  # F143
     hits = found(ask("ada author"))
     assert hits == sorted(hits, key=lambda hit: (-hit[1], KINDS.index(hit[0])))
     assert {kind for kind, _ in hits} >= {

@@ -80,7 +80,7 @@ def test_every_count_follows_the_rows(catalog: Catalog, example: Any) -> None:
     }
 
 
-def test_answers_are_the_same_with_and_without(catalog: Catalog, seed: dict[str, Any], fill: Any) -> None:
+def test_answers_are_the_same_with_and_without(catalog: Catalog, seed: dict[str, Any], fill: Any) -> None:  # F111
     fill(catalog, seed)
     plain = {query: GraphQL(catalog).execute(query, bases=BASES).body for query in questions()}
     with catalog.write() as connection:
@@ -148,7 +148,7 @@ def test_an_older_catalog_gets_its_counts_by_the_next_index(new_url: NewUrl, exa
         assert is_right(catalog)
 
 
-def test_the_home_page_counts_nothing(catalog: Catalog, example: Any) -> None:
+def test_the_home_page_counts_nothing(catalog: Catalog, example: Any) -> None:  # F110
     index(example.write(), catalog)
     before = browse.landing_counts(catalog, ANYONE)
     with catalog.write() as connection:

@@ -140,7 +140,7 @@ def test_what_is_no_answer_is_explained(portal: Any, status: int, headers: Any, 
     assert len(server.seen) == 1
 
 
-def test_a_portal_that_is_down_fails_within_seconds_with_the_cause(portal: Any) -> None:
+def test_a_portal_that_is_down_fails_within_seconds_with_the_cause(portal: Any) -> None:  # F108
     server = portal(lambda number, request: FINE)
     endpoint = Endpoint(server.url)
     server.close()

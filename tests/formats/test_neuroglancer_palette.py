@@ -43,7 +43,7 @@ def test_a_colour_depends_on_the_object_only():
 
 
 @given(st.text())
-def test_any_id_has_a_colour_of_the_palette(object_id):
+def test_any_id_has_a_colour_of_the_palette(object_id):  # F166
     assert color_of(object_id) in PALETTE
 
 

@@ -22,7 +22,7 @@ def scope(*headers: tuple[str, str], client: str = "10.0.0.9") -> dict[str, Any]
 FORWARDED = (("host", "inner:8000"), ("x-forwarded-proto", "https"), ("x-forwarded-host", "cryoet.lab.example"))
 
 
-def test_the_host_of_the_request() -> None:
+def test_the_host_of_the_request() -> None:  # F159
     found = addresses_of(scope(("host", "lab.example:81")), Settings(archive="a"))
     assert (found.portal, found.files) == ("http://lab.example:81", "http://lab.example:81/files")
     assert addresses_of(scope(), Settings(archive="a")).portal == "http://127.0.0.1:8000"

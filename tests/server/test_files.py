@@ -98,7 +98,7 @@ def test_several_ranges_get_the_whole_file(http: httpx.Client, folder: Path) -> 
     assert (answer.status_code, answer.content) == (200, on_disk(folder, DOCUMENT))
 
 
-def test_conditional_requests(http: httpx.Client, folder: Path) -> None:
+def test_conditional_requests(http: httpx.Client, folder: Path) -> None:  # F119
     url = f"/files/{DOCUMENT}"
     first = http.get(url)
     etag, modified = first.headers["etag"], first.headers["last-modified"]

@@ -111,6 +111,7 @@ def test_every_source_of_a_state_answers(http: httpx.Client, ids: dict[str, Any]
 
 
 def test_addresses_follow_the_request_and_the_settings(http: httpx.Client, folder: Path, ids: dict[str, Any]) -> None:
+    """F89, F164."""
     text = str(get_state(http, ids["run"], Host="cryoet.lab.example"))
     assert "zarr://http://cryoet.lab.example/files/" in text
     assert "127.0.0.1" not in text

@@ -27,7 +27,7 @@ PAGES = [
 
 def test_every_link_of_the_site_leads_somewhere_and_nothing_comes_from_elsewhere(
     http: httpx.Client, parse: type[Any]
-) -> None:
+) -> None:  # F157
     todo, seen, broken, foreign = ["/"], set(), [], []
     while todo:
         address = todo.pop()
@@ -89,7 +89,7 @@ def test_the_run_page_shows_tomograms_annotations_and_downloads(http: httpx.Clie
 @pytest.mark.parametrize("address", ["/runs/1", "/datasets/10001"])
 def test_the_snippet_of_a_page_downloads_every_tomogram_to_a_file_of_its_own(
     http: httpx.Client, tmp_path: Path, address: str
-) -> None:
+) -> None:  # F105, F138
     snippet = html.unescape(re.findall(r"<code>(from .*?)</code>", http.get(address).text, re.DOTALL)[0])
     subprocess.run([sys.executable, "-c", snippet], cwd=tmp_path, check=True, capture_output=True)
     where = "{id: {_eq: 1}}" if address == "/runs/1" else "{}"
@@ -167,7 +167,7 @@ def test_a_page_number_out_of_range_shows_a_page_all_the_same(http: httpx.Client
         ("/browse-data", "/browse-data/datasets"),
     ],
 )
-def test_ids_with_prefixes_lead_to_their_pages(http: httpx.Client, address: str, target: str) -> None:
+def test_ids_with_prefixes_lead_to_their_pages(http: httpx.Client, address: str, target: str) -> None:  # F131
     answer = http.get(address)
     assert answer.is_redirect
     assert answer.headers["location"] == target
@@ -191,6 +191,7 @@ def test_ids_with_prefixes_lead_to_their_pages(http: httpx.Client, address: str,
     ],
 )
 def test_addresses_that_lead_nowhere_get_a_page_that_helps(http: httpx.Client, address: str, status: int) -> None:
+    """F142."""
     answer = http.get(address, headers={"Accept": "text/html"})
     assert answer.status_code == status
     assert "Search datasets" in answer.text
