@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import itertools
+import os
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -76,3 +79,45 @@ def test_a_glob_lists_only_folders_that_can_match() -> None:
         listed.clear()
         assert store.glob(pattern)
         assert listed == expected
+
+
+FORKS = """
+import multiprocessing, os, sys
+from tomoportal.errors import StorageError
+from tomoportal.storage import open_store
+
+def read(store):
+    return store.get("a")
+
+def refused(opened):
+    try:
+        opened().get("a")
+    except StorageError as error:
+        return "forkserver" in str(error)
+    return False
+
+def forked(work):
+    child = os.fork()
+    if child == 0:
+        os._exit(0 if work() else 1)
+    assert os.waitpid(child, 0)[1] == 0
+
+if __name__ == "__main__":
+    store = open_store(sys.argv[1])
+    forked(lambda: store.put("a", b"1"))
+    assert store.get("a") == b"1"
+    forked(lambda: refused(lambda: store))
+    forked(lambda: refused(lambda: open_store(sys.argv[1])))
+    assert store.get("a") == b"1"
+    with multiprocessing.get_context("forkserver").Pool(1) as pool:
+        assert pool.apply(read, (store,)) == b"1"
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs processes that fork")
+def test_a_fork_of_a_process_that_read_from_s3_is_told_instead_of_waiting_for_ever(bucket: str, tmp_path: Path) -> None:
+    """One that was made before works, and so do those of a fork server."""
+    script = tmp_path / "forks.py"
+    script.write_text(FORKS)
+    done = subprocess.run([sys.executable, "-W", "ignore", script, bucket], capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stderr

@@ -36,6 +36,18 @@ _REFUSED = re.compile(r"/(?=/)|[\x00-\x1f\x7f]")
 
 _log = logging.getLogger(__name__)
 
+# The library has one set of threads per process, made at its first request. A process that was forked after that has
+# none: its requests would wait for ever, and disturb those of its parent.
+_threads = {"made": False, "lost": False}
+
+
+def _after_fork() -> None:
+    _threads["lost"] = _threads["made"]
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)
+
 
 def s3_store(url: str, *, read_only: bool = False) -> ObjectStore:
     """The store of ``s3://bucket/prefix?endpoint=…&region=…&anonymous=true``; see :func:`open_store`."""
@@ -68,7 +80,7 @@ class ObjectStore(Store):
     """Objects of one bucket below a prefix. A writer sends parts while it is written to, a few MiB at a time."""
 
     def __init__(self, remote: Any, url: str, prefix: str, *, read_only: bool = False) -> None:
-        self._remote = remote
+        self._native = remote
         self._prefix = prefix
         self.url = url
         self.read_only = read_only
@@ -78,6 +90,19 @@ class ObjectStore(Store):
         if not self.url.startswith("s3://"):
             raise StorageError("a store in memory cannot be sent to another process", where=self.url)
         return _reopen, (self.url, self.read_only)
+
+    @property
+    def _remote(self) -> Any:
+        """The library's store. Raises :class:`StorageError` in a process that has lost the library's threads."""
+        if _threads["lost"] and self.url.startswith("s3://"):
+            raise StorageError(
+                "this process was forked from one that had read from an object store, and cannot do so itself",
+                where=self.url,
+                fix="start workers by forkserver or spawn (of a data loader: multiprocessing_context='forkserver'),"
+                " or read nothing from object stores before they are forked",
+            )
+        _threads["made"] = True
+        return self._native
 
     def _path(self, key: str) -> str:
         return join(self._prefix, check_key(key))
