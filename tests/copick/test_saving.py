@@ -18,7 +18,14 @@ from hypothesis import strategies as st
 
 import tomoportal.copick as copick
 from tomoportal.copick.pick_documents import PickTable, compact, merge_tables, point_names
-from tomoportal.errors import AnnotationError, ConflictError, NotFoundError, ReadOnlyError, StorageError
+from tomoportal.errors import (
+    AnnotationError,
+    ConflictError,
+    NotFoundError,
+    ReadOnlyError,
+    StorageError,
+    TomoportalError,
+)
 from tomoportal.storage import open_store
 from tomoportal.testing.faulty import FaultyStore, Killed
 
@@ -292,6 +299,61 @@ def test_c2_a_save_that_fails_anywhere_leaves_the_old_or_the_new(kill: bool, tmp
         number += 1
     assert number > 5
     assert state[0] == 100
+
+
+class UnreliableStore(FaultyStore):
+    """Every n-th request fails."""
+
+    every = 3
+
+    def step(self, operation: str, key: str) -> None:
+        super().step(operation, key)
+        if self.operations % self.every == 0:
+            raise StorageError(f"injected fault in {operation}", where=key)
+
+
+@pytest.mark.parametrize("every", [2, 3, 7, 11])
+def test_on_a_store_that_fails_every_nth_request_trying_again_loses_nothing(
+    every: int, tmp_path: Path, make_config
+) -> None:
+    """Listings that failed are not kept as empty ones, and what was said to be saved is there."""
+    settings = copick.CopickConfigFSSpec.model_validate_json(make_config(tmp_path).read_text())
+    inner = open_store(tmp_path / "overlay", create=True)
+    copick.CopickRoot(settings, overlay=inner).new_run("TS_001").new_picks("ribosome", "1").from_numpy(place(0))
+    store = UnreliableStore(inner)
+    store.every = every
+    root = copick.CopickRoot(settings, overlay=store)
+    saved, failures = [0.0], 0
+    for number in range(1, 40):
+        try:
+            run = root.get_run("TS_001")
+            assert run is not None
+            picks = run.get_picks("ribosome", "ada", "1")[0]
+            picks.from_numpy(place(number), overwrite=True)
+            saved = [float(number)]
+        except StorageError:
+            failures += 1
+        clean = copick.CopickRoot(settings, overlay=inner)
+        found = xs(clean.runs[0].picks[0])
+        assert found in (saved, [float(number)])
+        assert clean.report() == []
+        saved = found
+    assert failures
+    assert every < 7 or saved[0] > 30, "a save is fewer requests"
+
+
+@pytest.mark.parametrize(
+    "content", [b"", b"{", b"null", b"[]", b'{"points": 3}', b"\xff\xfe", b'{"points": [{}]}', b"[" * 100_000]
+)
+def test_broken_json_is_named_and_stops_nothing_else(picks: copick.CopickPicks, config: Path, content: bytes) -> None:
+    picks.run.new_picks("ribosome", "2").from_numpy(place(2))
+    Path(picks.path).write_bytes(content)
+    root = copick.from_file(config)
+    found = {each.session_id: each for each in root.runs[0].picks}
+    with pytest.raises(ValueError, match=r"ada_1_ribosome\.json") as error:
+        found["1"].numpy()
+    assert isinstance(error.value, TomoportalError)
+    assert xs(found["2"]) == [2.0]
 
 
 SAVE_FOREVER = """
