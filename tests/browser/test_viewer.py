@@ -6,9 +6,11 @@ viewer.md sections 2, 5 and 9; F157 (no external requests), F164, F173.
 from __future__ import annotations
 
 import io
+import json
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, Protocol
+from urllib.parse import quote
 
 import httpx
 import numpy as np
@@ -229,6 +231,38 @@ def test_an_empty_address_starts_an_empty_viewer(
     assert watch.errors == []
     assert watch.outside(portal.url) == []
     assert page.evaluate("location.hash") != ""
+
+
+def test_a_slow_machine_loses_no_layer(page: Page, portal: LiveServer, run: int, wait_until: Wait) -> None:
+    """The client writes its state to the address at the latest 400 ms after a change, even while it restores a state.
+
+    A layer that is not restored yet has no sources to write; the error took the layer that was being restored away.
+    """
+    state = httpx.get(f"{portal.url}/viewer/runs/{run}/state.json").json()
+    page.goto(f"{portal.url}{CLIENT}#!{quote(json.dumps(state))}")
+    wait_until(page, READY)
+    names = page.evaluate(
+        """state => {
+          const manager = viewer.layerManager, add = manager.addManagedLayer;
+          manager.addManagedLayer = function (managed, ...values) {
+            const {layer} = managed, restore = layer.restoreState;
+            layer.restoreState = function (value) {
+              viewer.state.changed.dispatch();
+              for (const end = performance.now() + 500; performance.now() < end; );
+              viewer.state.changed.dispatch();
+              return restore.call(this, value);
+            };
+            return add.call(this, managed, ...values);
+          };
+          viewer.state.reset();
+          viewer.state.restoreState(state);
+          return manager.managedLayers.map(layer => layer.name);
+        }""",
+        state,
+    )
+    assert names == [layer["name"] for layer in state["layers"]]
+    page.evaluate("viewer.navigationState.position.value = new Float32Array([1, 2, 3])")
+    wait_until(page, "decodeURIComponent(location.hash).includes('\"position\":[1,2,3]')")
 
 
 def test_on_a_plain_host_name(
