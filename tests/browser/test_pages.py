@@ -24,8 +24,10 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 def viewer_frame(page: Page) -> Frame:
     """The Neuroglancer frame once everything visible has been drawn."""
-    page.wait_for_selector("iframe#viewer")
-    frame = next(frame for frame in page.frames if "/viewer/v/portal/" in frame.url)
+    element = page.wait_for_selector("iframe#viewer")
+    frame = element.content_frame() if element is not None else None
+    assert frame is not None
+    frame.wait_for_url("**/viewer/v/portal/**")
     for _ in range(480):
         if frame.evaluate(READY):
             return frame

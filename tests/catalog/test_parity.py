@@ -17,7 +17,7 @@ from typing import Any
 
 import pytest
 from graphql import GraphQLResolveInfo, execute_sync, parse, parse_value, value_from_ast_untyped
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, given, reject, settings
 from hypothesis import strategies as st
 
 from tomoportal.catalog import Bases, Catalog, GraphQL
@@ -578,6 +578,8 @@ def test_compiler_and_twin_agree(
     twin = twins[extended]
     query = Requests(twin, data.draw).document()
     answer = json.loads(rich_service.execute(query, bases=seed_bases, extended=extended).body)
+    if extended and "nested too deeply for this database" in answer.get("errors", [{}])[0].get("message", ""):
+        reject()  # a refusal that says why; SQLite's parser ends before the extended schema's limits do
     assert "errors" not in answer, (query, answer["errors"])
     assert _comparable(answer["data"]) == _comparable(twin.execute(query, {})), query
 
