@@ -43,6 +43,7 @@ from tomoportal.testing.sources import write_mrc
 SHAPE = (64, 96, 128)
 SPACING = 13.48
 CENTRE = np.array([[64.0, 48.0, 32.0]])
+GUARD = Path(__file__).parents[2] / "src/tomoportal/server/static/portal-viewer.js"
 STUB = """<script>window.EventSource = class {
   constructor() {
     setTimeout(() => {
@@ -166,6 +167,7 @@ def layers_of_one_point(root: Path, kind: str, points: VoxelPoints, spacing: flo
 
 
 def show(page: Page, origin: str, state: dict[str, Any]) -> None:
+    page.add_init_script(path=GUARD)  # without it a slow machine may lose a layer (test_viewer.py)
     placed = with_base(state, origin)
     page.goto(f"{origin}/viewer/v/portal/#!{quote(json.dumps(placed))}")
     count = len(state["layers"])
@@ -179,7 +181,8 @@ def wait_until_ready(page: Page, count: int) -> None:
         if page.evaluate(READY, count):
             return
         page.wait_for_timeout(100)
-    raise AssertionError(f"not drawn within two minutes: {page.evaluate(COMPLAINTS)}")
+    shown = page.evaluate("viewer.layerManager.managedLayers.map(managed => managed.name)")
+    raise AssertionError(f"not drawn within two minutes: {page.evaluate(COMPLAINTS)}, layers {shown} of {count}")
 
 
 def drawn(page: Page) -> np.ndarray:
