@@ -96,8 +96,9 @@ def is_zarr(store: Store, key: str) -> bool:
 def open_omezarr(store: Store, key: str, *, level: int = 0) -> OmeZarrVolume:
     """Open the image in the folder ``key``: an OME-Zarr group, or a bare Zarr array of three axes.
 
-    ``level`` counts from 0, the finest; each has its own voxel size. Reads metadata only. Raises :class:`FormatError` for metadata that contradict themselves or that claim more than
-    any volume has, and for images with several channels or times.
+    ``level`` counts from 0, the finest; each has its own voxel size. Reads metadata only. Raises :class:`FormatError`
+    for metadata that contradict themselves or that claim more than any volume has, and for images with several
+    channels or times.
     """
     where = key or store.url
     attributes, bare = _documents(store, key, where)
