@@ -111,7 +111,9 @@ def read_config(path: str) -> str:
         return store.get(name).decode()
     except NotFoundError as error:
         raise NotFoundError(
-            "there is no such config", where=path, fix="correct the path, or make one: new_config"
+            "there is no such config",
+            where=path,
+            fix="correct the path, or make one: `tomoportal copick config filesystem`, in Python `new_config`",
         ) from error
 
 
