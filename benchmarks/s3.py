@@ -22,13 +22,14 @@ import tempfile
 import threading
 import time
 import urllib.request
-import venv
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote
 from xml.etree import ElementTree
+
+from tomoportal.testing.environments import Environment
 
 HERE = Path(__file__).parent
 CACHE = HERE / ".cache"
@@ -131,15 +132,8 @@ def running(command: list[object]) -> Iterator[int]:
 
 
 def programs() -> Path:
-    folder = CACHE / "venv-s3-programs"
-    wanted = (HERE.parent / "requirements" / "s3-programs.txt").read_text()
-    mark = folder / "installed.txt"
-    if not mark.is_file() or mark.read_text() != wanted:
-        venv.create(folder, with_pip=True, clear=True)
-        file = HERE.parent / "requirements" / "s3-programs.txt"
-        subprocess.run([folder / "bin" / "python", "-m", "pip", "install", "-q", "-r", file], check=True)
-        mark.write_text(wanted)
-    return folder / "bin"
+    environment = Environment(CACHE / "venv-s3-programs", HERE.parent / "requirements" / "s3-programs.txt")
+    return environment.interpreter().parent
 
 
 def cpu_seconds(process: int) -> float:

@@ -11,8 +11,6 @@ import json
 import os
 import subprocess
 import sys
-import tempfile
-import venv
 from collections.abc import Iterator
 from importlib.resources import files
 from pathlib import Path
@@ -25,16 +23,11 @@ from tomoportal.catalog import Catalog
 from tomoportal.model.entities import ENTITIES
 from tomoportal.server import LiveServer, Settings
 from tomoportal.storage import open_store
+from tomoportal.testing.environments import Environment
 
 REPOSITORY = Path(__file__).parents[2]
-ENVIRONMENT = REPOSITORY / ".venv-client-4.8"
-REQUIREMENTS = REPOSITORY / "requirements" / "client-4.8.txt"
+ENVIRONMENT = Environment(REPOSITORY / ".venv-client-4.8", REPOSITORY / "requirements" / "client-4.8.txt")
 TOUR = Path(__file__).parent / "client_tour.py"
-
-
-def _is_ready() -> bool:
-    ready = ENVIRONMENT / "ready"
-    return ready.exists() and ready.read_text() == REQUIREMENTS.read_text()
 
 
 @pytest.fixture(scope="session", params=["4.9.0", pytest.param("4.8.0", marks=pytest.mark.slow)])
@@ -42,18 +35,10 @@ def client_python(request: pytest.FixtureRequest) -> str:
     """The interpreter of one version of the client."""
     if request.param == "4.9.0":
         return sys.executable
-    python = ENVIRONMENT / ("Scripts" if sys.platform == "win32" else "bin") / "python"
-    locks = open_store(Path(tempfile.gettempdir()) / "tomoportal-tests", create=True)
-    with locks.lock("venv-client", timeout=600):
-        if not _is_ready():
-            try:
-                venv.create(ENVIRONMENT, with_pip=True, clear=True)
-                command = [python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "-r", REQUIREMENTS]
-                subprocess.run(command, check=True, capture_output=True, text=True)
-            except (OSError, subprocess.CalledProcessError) as error:
-                pytest.skip(f"the client 4.8.0 cannot be installed ({error})")
-            (ENVIRONMENT / "ready").write_text(REQUIREMENTS.read_text())
-    return str(python)
+    try:
+        return str(ENVIRONMENT.interpreter())
+    except (OSError, subprocess.CalledProcessError) as error:
+        pytest.skip(f"the client 4.8.0 cannot be installed ({error})")
 
 
 def _run(python: str, *arguments: object, **environment: str) -> str:

@@ -13,10 +13,7 @@ import json
 import os
 import re
 import subprocess
-import sys
-import tempfile
 import urllib.request
-import venv
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,63 +24,48 @@ import pytest
 import tomoportal.copick as copick
 from tomoportal.archive import Archive
 from tomoportal.server import LiveServer, Settings
-from tomoportal.storage import open_store
 from tomoportal.testing.annotated_archive import write_annotated_dataset
+from tomoportal.testing.environments import Environment
 
 REPOSITORY = Path(__file__).parents[2]
 
 
 @dataclass(frozen=True)
-class Environment:
-    """Packages of others: the fixture that runs them, the folder, the list, what is installed without dependencies."""
+class Oracle:
+    """Packages of others, and the fixture that runs them."""
 
     fixture: str
-    folder: Path
-    requirements: Path
-    variable: str
-    bare: tuple[str, ...] = ()
-
-    @property
-    def named(self) -> str | None:
-        return os.environ.get(self.variable)
+    environment: Environment
 
     @property
     def is_ready(self) -> bool:
-        ready = self.folder / "ready"
-        return self.named is not None or (ready.exists() and ready.read_text() == self.requirements.read_text())
+        return self.environment.is_ready
 
     def interpreter(self) -> Path:
         """Its Python, after the environment was made if need be."""
-        if named := self.named:
-            return Path(named)
-        python = self.folder / ("Scripts" if sys.platform == "win32" else "bin") / "python"
-        locks = open_store(Path(tempfile.gettempdir()) / "tomoportal-tests", create=True)
-        with locks.lock(self.folder.name.lstrip("."), timeout=600):
-            if not self.is_ready:
-                try:
-                    venv.create(self.folder, with_pip=True, clear=True)
-                    install = [str(python), "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
-                    subprocess.run([*install, "-r", self.requirements], check=True, capture_output=True, text=True)
-                    if self.bare:
-                        subprocess.run([*install, "--no-deps", *self.bare], check=True, capture_output=True, text=True)
-                except (OSError, subprocess.CalledProcessError) as error:
-                    pytest.skip(f"{self.requirements.name} cannot be installed: {error}")
-                (self.folder / "ready").write_text(self.requirements.read_text())
-        return python
+        try:
+            return self.environment.interpreter()
+        except (OSError, subprocess.CalledProcessError) as error:
+            pytest.skip(f"{self.environment.requirements.name} cannot be installed: {error}")
 
 
 LISTS = REPOSITORY / "requirements"
-UPSTREAM = Environment("upstream", REPOSITORY / ".venv-copick", LISTS / "copick.txt", "TOMOPORTAL_COPICK_PYTHON")
-NEXT = Environment(
-    "next_upstream", REPOSITORY / ".venv-copick-next", LISTS / "copick-next.txt", "TOMOPORTAL_COPICK_NEXT_PYTHON"
+UPSTREAM = Oracle(
+    "upstream", Environment(REPOSITORY / ".venv-copick", LISTS / "copick.txt", "TOMOPORTAL_COPICK_PYTHON")
 )
-PLUGINS = Environment(
+NEXT = Oracle(
+    "next_upstream",
+    Environment(REPOSITORY / ".venv-copick-next", LISTS / "copick-next.txt", "TOMOPORTAL_COPICK_NEXT_PYTHON"),
+)
+PLUGINS = Oracle(
     "plugins",
-    REPOSITORY / ".venv-copick-plugins",
-    LISTS / "copick-plugins.txt",
-    "TOMOPORTAL_COPICK_PLUGINS_PYTHON",
-    # copick-torch would bring several GB of CUDA: what it imports without is tested.
-    ("copick-torch==1.2.1", "-e", str(REPOSITORY)),
+    Environment(
+        REPOSITORY / ".venv-copick-plugins",
+        LISTS / "copick-plugins.txt",
+        "TOMOPORTAL_COPICK_PLUGINS_PYTHON",
+        # copick-torch would bring several GB of CUDA: what it imports without is tested.
+        ("copick-torch==1.2.1", "-e", str(REPOSITORY)),
+    ),
 )
 
 OBJECTS = [
@@ -155,7 +137,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
                     item.add_marker(pytest.mark.slow)
 
 
-def _runner(environment: Environment) -> Upstream:
+def _runner(environment: Oracle) -> Upstream:
     python = environment.interpreter()
 
     def run_script(script: str, *arguments: object, **variables: str) -> Any:

@@ -1,6 +1,5 @@
 import contextlib
 import json
-import time
 
 import numpy as np
 import pytest
@@ -11,7 +10,6 @@ from hypothesis.extra import numpy as hnp
 from tomoportal.errors import FormatError
 from tomoportal.formats.ndjson import read_points, write_points
 from tomoportal.formats.points import VoxelPoints
-from tomoportal.formats.rotations import from_relion_angles
 
 numbers = st.floats(allow_nan=False, allow_infinity=False)
 
@@ -119,20 +117,6 @@ def test_the_type_can_be_demanded(kind):
 def test_any_bytes_are_points_or_a_format_error(data):
     with contextlib.suppress(FormatError):
         read_points(data, "fuzz")
-
-
-def test_twenty_thousand_oriented_points_are_quick():
-    random = np.random.default_rng(1)
-    values = VoxelPoints(
-        random.uniform(0, 900, (20_000, 3)), from_relion_angles(random.uniform(-180, 180, (20_000, 3)))
-    )
-    begin = time.process_time()
-    data = write_points(values)
-    middle = time.process_time()
-    read_points(data, "many")
-    end = time.process_time()
-    assert middle - begin < 0.6  # 0.14 s measured; the limit leaves room for a loaded machine
-    assert end - middle < 0.6  # 0.05 s measured
 
 
 @pytest.mark.real_data

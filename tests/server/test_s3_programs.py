@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-import venv
 from pathlib import Path
 
 import pytest
@@ -13,6 +12,7 @@ from cryoet_data_portal import Annotation, Client, Dataset, Run, Tomogram, Tomog
 
 from tomoportal.server import LiveServer
 from tomoportal.storage import Store, open_store
+from tomoportal.testing.environments import Environment
 from tomoportal.testing.sample_archive import RUNS
 
 BUCKET = "tomoportal"
@@ -89,14 +89,7 @@ def test_the_usual_variable_of_aws_works_too(
 def programs() -> Path:
     """The folder of programs, made once: the environment is kept in benchmarks/.cache."""
     folder = _REPOSITORY / "benchmarks" / ".cache" / "venv-s3-programs"
-    wanted = (_REPOSITORY / "requirements" / "s3-programs.txt").read_text()
-    mark = folder / "installed.txt"
-    if not mark.is_file() or mark.read_text() != wanted:
-        venv.create(folder, with_pip=True, clear=True)
-        file = _REPOSITORY / "requirements" / "s3-programs.txt"
-        subprocess.run([folder / "bin" / "python", "-m", "pip", "install", "-q", "-r", file], check=True)
-        mark.write_text(wanted)
-    return folder / "bin"
+    return Environment(folder, _REPOSITORY / "requirements" / "s3-programs.txt").interpreter().parent
 
 
 def run(command: list[object], **variables: str) -> str:
