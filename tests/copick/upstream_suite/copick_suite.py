@@ -1,0 +1,120 @@
+"""Runs the tests of the PyPI package copick, from its source distribution, on that package or on ours.
+
+From a shell: ``python copick_suite.py ours|upstream test_uri.py [local|s3|mlcroissant] [arguments of pytest]``.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import subprocess
+import sys
+import tarfile
+import tempfile
+from collections import Counter
+from pathlib import Path
+from typing import NamedTuple
+
+from tomoportal.storage import open_store
+
+VERSION = "1.31.0"
+HERE = Path(__file__).parent
+REPOSITORY = HERE.parents[2]
+
+
+class Outcome(NamedTuple):
+    """What became of one test: passed, failed, error or skipped, and why."""
+
+    test: str
+    outcome: str
+    reason: str
+
+
+class Suite(NamedTuple):
+    """Their tests and the sample project that they read, and the interpreter that has both packages."""
+
+    python: Path
+    tests: Path
+    corpus: Path
+
+    def run(self, name: str, *arguments: str, ours: bool, backend: str = "local", show: bool = False) -> list[Outcome]:
+        """Run a file of theirs. Raises :class:`RuntimeError` when pytest breaks or the other package was tested."""
+        with tempfile.TemporaryDirectory() as folder:
+            record = Path(folder, "record")
+            command = [self.python, "-W", "ignore", "-m", "pytest", "-q", "-p", "no:cacheprovider", "-p", "no:xdist"]
+            command += [
+                "-p",
+                "copick_recorder",
+                "--rootdir",
+                self.tests,
+                self.tests / name,
+                "--basetemp",
+                folder + "/t",
+            ]
+            known = {
+                key: value for key, value in os.environ.items() if not key.startswith(("COPICK", "PYTEST", "TOMO"))
+            }
+            variables = {
+                "BACKEND": backend,
+                "COPICK_SUITE_RECORD": str(record),
+                "COPICK_TEST_DATA_CACHE": str(self.corpus),
+                "COPICK_TEST_DATA_DIGEST": "md5:" + digest(self.corpus / "sample_project.zip"),
+                "HOME": folder,
+                "PYTHONPATH": str(HERE),
+                "PYTHONDONTWRITEBYTECODE": "1",
+                "TMPDIR": folder,
+                "TOMOPORTAL_AS_COPICK": "1" if ours else "",
+            }
+            done = subprocess.run(
+                [*command, *arguments],
+                stdout=None if show else subprocess.PIPE,
+                stderr=None if show else subprocess.STDOUT,
+                text=True,
+                env={**known, **variables},
+                cwd=folder,
+                check=False,
+            )
+            lines = [json.loads(line) for line in record.read_text().splitlines()] if record.exists() else [{}]
+        if done.returncode not in (0, 1) or lines[0].get("package") != ("tomoportal" if ours else "copick"):
+            raise RuntimeError(f"{name} ended with {done.returncode} on {lines[0]}: {(done.stdout or '')[-3000:]}")
+        return [Outcome(**line) for line in lines[1:]]
+
+
+def digest(path: Path) -> str:
+    return hashlib.md5(path.read_bytes(), usedforsecurity=False).hexdigest()
+
+
+def prepare(python: Path) -> Suite:
+    """Fetch their tests and make the sample project, once, in the folder of the environment.
+
+    Raises :class:`subprocess.CalledProcessError` when the package index does not answer.
+    """
+    folder = python.parent.parent / "copick-suite"
+    tests, corpus = folder / f"copick-{VERSION}" / "tests", folder / "corpus"
+    locks = open_store(Path(tempfile.gettempdir()) / "tomoportal-tests", create=True)
+    with locks.lock("copick-suite", timeout=600):
+        if not tests.exists():
+            command = [python, "-m", "pip", "download", "--no-deps", "--no-binary", "copick", "--dest", folder]
+            command += ["--quiet", "--disable-pip-version-check", f"copick=={VERSION}"]
+            subprocess.run(command, check=True, capture_output=True, text=True)
+            with tarfile.open(folder / f"copick-{VERSION}.tar.gz") as archive:
+                archive.extractall(folder, filter="data")
+        source = HERE / "copick_corpus.py"
+        made_from = corpus / "made-from"
+        if not made_from.exists() or made_from.read_text() != digest(source):
+            subprocess.run([python, "-W", "ignore", source, tests, corpus], check=True, capture_output=True, text=True)
+            made_from.write_text(digest(source))
+    return Suite(python, tests, corpus)
+
+
+def main(arguments: list[str]) -> None:
+    which, name, *rest = arguments
+    backend = rest.pop(0) if rest and not rest[0].startswith("-") else "local"
+    python = Path(os.environ.get("TOMOPORTAL_COPICK_PLUGINS_PYTHON", REPOSITORY / ".venv-copick-plugins/bin/python"))
+    found = prepare(python).run(name, *rest, ours=which == "ours", backend=backend, show=True)
+    print(which, name, backend, dict(Counter(each.outcome for each in found)))
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
