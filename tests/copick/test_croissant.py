@@ -361,3 +361,104 @@ def test_bad_manifests_say_what_is_wrong(project: Any, tmp_path: Path) -> None:
         with pytest.raises(ValueError, match=words):
             copick.from_croissant(str(manifest))
     shutil.rmtree(manifest.parent)
+
+
+def test_picks_keep_their_voxel_size(project: Any) -> None:
+    picks = project.get_run("TS_001").get_picks("ribosome")[0]
+    picks.points, picks.meta.voxel_spacing = picks.points, 7.84
+    picks.store()
+    found = CroissantIndex.from_url(str(exported(copick.from_file(project.root_overlay + "/../copick_config.json"))))
+    sizes = {(row["run"], row["object_name"]): row["voxel_size"] for row in found.picks}
+    assert sizes[("TS_001", "ribosome")] == 7.84
+    assert sizes[("TS_002", "ribosome")] is None
+
+
+def test_lines_of_portals_need_no_type(project: Any, tmp_path: Path) -> None:
+    index = CroissantIndex.from_url(str(exported(project)))
+    place = tmp_path / "VoxelSpacing4.000" / "points.ndjson"
+    place.parent.mkdir()
+    turn = [[0.0, -1.0, 0.0], [1.0, 0.0, 0.0], [0.0, 0.0, 1.0]]
+    lines: list[dict[str, Any]] = [{"location": {"x": 1, "y": 2, "z": 3}, "instance_id": 7}]
+    lines.append({"location": {"x": 0, "y": 0, "z": 1}, "xyz_rotation_matrix": turn})
+    place.write_text("\n".join(map(json.dumps, lines)))
+    row = {"run": "TS_001", "user_id": "portal", "object_name": "ribosome", "session_id": "1"}
+    index.add_row("copick/picks", {**row, "url": f"file://{place}"})
+    run = copick.from_file(config_for(Path(index._folder.where(index._name)), tmp_path)).get_run("TS_001")
+    assert run is not None
+    (picks,) = run.get_picks(user_id="portal")
+    positions, transforms = picks.numpy()
+    assert positions.tolist() == [[4, 8, 12], [0, 0, 4]]
+    assert transforms[0].tolist() == np.eye(4).tolist()
+    assert transforms[1, :3, :3].tolist() == turn
+    assert picks.instance_ids().tolist() == [7, 0]
+    assert (picks.trust_orientation, picks.meta.voxel_spacing) == (True, 4.0)
+
+
+def test_c28_an_overlay_in_the_manifest_s_own_place_is_one_source(project: Any, tmp_path: Path) -> None:
+    manifest = exported(project)
+    elsewhere = tmp_path / "moved.json"
+    shutil.move(Path(project.root_overlay) / "ExperimentRuns/TS_003/Picks/ada_1_ribosome.json", elsewhere)
+    index = CroissantIndex.from_url(str(manifest))
+    row = next(each for each in index.picks if (each["run"], each["user_id"]) == ("TS_003", "ada"))
+    index.add_row("copick/picks", {**row, "url": f"file://{elsewhere}"})
+    overlay = {"overlay_root": f"local://{project.root_overlay}/", "overlay_fs_args": {"auto_mkdir": True}}
+    config = config_for(manifest, tmp_path, **overlay)
+    root: Any = copick.from_file(config)
+    assert root.mode == "B"
+    assert root.static_is_overlay
+    for run in root.runs:
+        assert len(run.picks) == 2
+        assert len(run.segmentations) == 3
+        assert [each.read_only for each in run.get_picks("ribosome")] == [run.name == "TS_003"]
+        assert len(run.get_picks("ribosome")[0].points) == 2
+    assert root.delete_run("TS_001") is None  # nothing of it is read-only
+    assert [each.name for each in copick.from_file(config).runs] == ["TS_002", "TS_003"]
+    distinct = copick.from_file(config_for(manifest, tmp_path, overlay_root=f"local://{tmp_path}/overlay"))
+    assert not distinct.static_is_overlay
+
+
+def test_an_anonymous_manifest_names_the_overlay_as_the_way_out(project: Any, tmp_path: Path) -> None:
+    root = copick.from_file(config_for(exported(project), tmp_path, static_fs_args={"anon": True}))
+    with pytest.raises(PermissionError, match="overlay_root"):
+        root.get_run("TS_001").new_picks("ribosome", "9", "bob")  # type: ignore[union-attr]
+
+
+def test_the_config_of_an_export_takes_arguments_and_an_overlay_that_is_out_of_reach(
+    project: Any, tmp_path: Path
+) -> None:
+    from click.testing import CliRunner
+
+    from tomoportal.cli.copick.croissant import export_croissant as command
+    from tomoportal.cli.copick.croissant import set_splits as splits_command
+
+    source = tmp_path / "source" / "copick_config.json"
+    config = json.loads(source.read_text())
+    config["overlay_fs_args"] = {"auto_mkdir": True, "host": "example.com"}
+    source.write_text(json.dumps(config))
+    given = ["--config", source, "--project-root", project.root_overlay, "--base-url", f"file://{project.root_overlay}"]
+    given += ["--emit-config", tmp_path / "made.json", "--config-overlay", "ssh://unknown/overlay", "--force"]
+    given += ["--config-overlay-fs-args", '{"port": 22}']
+    done = CliRunner().invoke(command, [*map(str, given)], standalone_mode=False)
+    assert done.exception is None
+    made = json.loads((tmp_path / "made.json").read_text())
+    assert made["static_fs_args"] == {"host": "example.com"}
+    assert (made["overlay_root"], made["overlay_fs_args"]) == ("ssh://unknown/overlay", {"port": 22})
+    done = CliRunner().invoke(splits_command, ["--croissant", f"{project.root_overlay}/Croissant/metadata.json"])
+    assert done.exit_code == 2
+    assert "Nothing to do" in done.output
+
+
+def test_sessions_may_be_named_after_a_portal_s_columns() -> None:
+    from types import SimpleNamespace
+
+    from tomoportal.copick.croissant.selection import Selection, _session
+    from tomoportal.copick.portal.rows import PortalAnnotationMeta
+
+    row = {"id": 5, "method_type": "hybrid", "object_state": None}
+    about = PortalAnnotationMeta(row, portal_author_names=["Ada L", "Bob"])
+    picks = SimpleNamespace(session_id="41", meta=SimpleNamespace(portal_metadata=about))
+    made = {
+        text: _session(picks, Selection(session_id_template=text))["session_id"]
+        for text in ("{method_type}", "{author}", "{authors}", "{annotation_file_id}", "{object_state}")
+    }
+    assert list(made.values()) == ["hybrid", "Ada-L", "Ada-L,Bob", "41", "41"]

@@ -272,7 +272,7 @@ MODULES: Final[dict[str, Names]] = {
         **{f"Copick{name}MLC": (home, f"Copick{name}") for name, home in _HOME.items() if name != "Filaments"},
         **_names("croissant.root", "CopickConfigMLCroissant", "CopickRootMLC", "CopickRunMLC"),
         **_names("croissant.index", "CroissantIndex"),
-        **_names("croissant.schema", *_CROISSANT, "schema_field", "segmentation_recordset"),
+        **_names("croissant.schema", *_CROISSANT, "schema_field", "segmentation_recordset", _sha256_bytes="digest"),
     },
     "copick.impl.overlay": {
         f"Copick{name}Overlay": (home, f"Copick{name}") for name, home in _HOME.items() if name != "Root"

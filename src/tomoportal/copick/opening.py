@@ -6,7 +6,7 @@ import os
 from collections.abc import Sequence
 from importlib import import_module
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from tomoportal import __version__
 from tomoportal.copick.config import CopickConfig, CopickConfigFSSpec, PickableObject, load_config
@@ -14,7 +14,19 @@ from tomoportal.copick.root import CopickRoot
 from tomoportal.errors import NotFoundError
 from tomoportal.storage import Store, open_store
 
-__all__ = ["from_croissant", "from_file", "from_string", "new_config", "open_project", "read_config", "write_config"]
+if TYPE_CHECKING:
+    from tomoportal.copick.croissant.root import CopickConfigMLCroissant
+
+__all__ = [
+    "croissant_config",
+    "from_croissant",
+    "from_file",
+    "from_string",
+    "new_config",
+    "open_project",
+    "read_config",
+    "write_config",
+]
 
 
 def from_string(data: str) -> CopickRoot:
@@ -40,9 +52,30 @@ def from_croissant(
 
     The config is written to ``output_path`` if that is given.
     """
-    from tomoportal.copick.croissant.root import CopickConfigMLCroissant, CopickRootMLC
+    from tomoportal.copick.croissant.root import CopickRootMLC
 
-    config = CopickConfigMLCroissant(
+    root = CopickRootMLC(
+        croissant_config(
+            croissant_url, overlay_root, croissant_base_url, overlay_fs_args, croissant_fs_args, static_fs_args
+        )
+    )
+    if output_path is not None:
+        root.save_config(output_path)
+    return root
+
+
+def croissant_config(
+    croissant_url: str,
+    overlay_root: str | None = None,
+    croissant_base_url: str | None = None,
+    overlay_fs_args: dict[str, Any] | None = None,
+    croissant_fs_args: dict[str, Any] | None = None,
+    static_fs_args: dict[str, Any] | None = None,
+) -> CopickConfigMLCroissant:
+    """The config of a project that a Croissant manifest describes; nothing is opened."""
+    from tomoportal.copick.croissant.root import CopickConfigMLCroissant
+
+    return CopickConfigMLCroissant(
         pickable_objects=[],
         croissant_url=croissant_url,
         croissant_base_url=croissant_base_url,
@@ -51,10 +84,6 @@ def from_croissant(
         croissant_fs_args=croissant_fs_args or {},
         static_fs_args=static_fs_args or {},
     )
-    root = CopickRootMLC(config)
-    if output_path is not None:
-        root.save_config(output_path)
-    return root
 
 
 def open_project(config: CopickConfig) -> CopickRoot:

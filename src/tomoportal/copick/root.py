@@ -124,7 +124,11 @@ class CopickRoot:
         if read_only:
             return self._static or Source.of(self._overlay.store, read_only=True, url=self._overlay.url)
         if self._overlay.read_only:
-            raise ReadOnlyError("Cannot store anything in a read-only source.", where=self._overlay.url)
+            raise ReadOnlyError(
+                "Cannot store anything in a read-only source.",
+                where=self._overlay.url,
+                fix="give an overlay_root that can be written: changes go there then",
+            )
         return self._overlay
 
     def _folder_exists(self, source: Source, key: str) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -30,12 +31,14 @@ def _object(text: str | None, option: str) -> dict[str, Any]:
 
 
 def _overlay(text: str | None, arguments: dict[str, Any]) -> tuple[str | None, dict[str, Any]]:
-    """The overlay's address with what local folders need."""
+    """The overlay's address with what local folders need; these are made."""
     if not text:
         return None, {}
-    if "://" in text and not text.startswith(("local://", "file://")):
+    scheme, separator, folder = text.rpartition("://")
+    if separator and scheme not in ("local", "file"):
         return text, arguments
-    return text if "://" in text else f"local://{text}", {"auto_mkdir": True, **arguments}
+    Path(folder).mkdir(parents=True, exist_ok=True)
+    return text if separator else f"local://{os.path.abspath(folder)}", {"auto_mkdir": True, **arguments}
 
 
 def _splits(given: tuple[str, ...], file: str | None) -> dict[str, list[str]]:
@@ -148,7 +151,7 @@ def mlcroissant(
 @click.option("--emit-config", metavar="FILE", help="Also write the config of a project on the manifest.")
 @click.option("--config-overlay", metavar="URL", help="The overlay of that project.")
 @click.option("--config-overlay-fs-args", metavar="JSON")
-@click.option("--config-static-fs-args", metavar="JSON")
+@click.option("--config-static-fs-args", metavar="JSON", help="[default: overlay_fs_args of a project on files]")
 @click.option("--config-croissant-fs-args", metavar="JSON")
 @_filters
 @debug_option
@@ -166,18 +169,25 @@ def export_croissant(
     **given: Any,
 ) -> int:
     """Describe a project, or a part of it, by a Croissant manifest."""
+    from tomoportal.copick.config import dump_config
     from tomoportal.copick.croissant.exporting import export_croissant as export
-    from tomoportal.copick.opening import from_croissant
+    from tomoportal.copick.opening import croissant_config, write_config
 
     about = {name: given[name] for name in ("dataset_name", "description", "license", "cite_as", "date_published")}
     with source_project(config, source_dataset_ids) as root:
         written = export(root, project_root, base_url=base_url, force=force, **about, **_selected(given))
+        arguments_of_files = getattr(root.config, "overlay_fs_args", None) if base_url else None
     click.echo(written)
     if emit_config:
         place, arguments = _overlay(config_overlay, _object(config_overlay_fs_args, "--config-overlay-fs-args"))
-        static = _object(config_static_fs_args, "--config-static-fs-args")
+        if config_static_fs_args is None:
+            static = {key: value for key, value in (arguments_of_files or {}).items() if key != "auto_mkdir"}
+        else:
+            static = _object(config_static_fs_args, "--config-static-fs-args")
         manifest = _object(config_croissant_fs_args, "--config-croissant-fs-args")
-        from_croissant(written, place, None, arguments, manifest, static, emit_config)
+        # Not opened: the overlay may be out of reach from here.
+        made = croissant_config(written, place, None, arguments, manifest, static)
+        write_config(emit_config, dump_config(made))
         click.echo(emit_config)
     return 0
 
@@ -212,6 +222,6 @@ def set_splits(
 
     wanted, gone = _splits(split, splits_file), listed(unassign)
     if not (wanted or gone or clear_all):
-        raise click.UsageError("give --split, --splits-file, --unassign or --clear-all")
+        raise click.UsageError("Nothing to do: give --split, --splits-file, --unassign or --clear-all")
     click.echo(assign(croissant, wanted, clear_existing=clear_all, unassign=gone))
     return 0

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 from collections.abc import Iterable, Mapping
@@ -10,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from tomoportal import __version__
 from tomoportal.copick.croissant.index import CroissantIndex, declare, describe_splits, dumped
-from tomoportal.copick.croissant.schema import CONFORMS_TO, CROISSANT_CONTEXT, TABLES, Row
+from tomoportal.copick.croissant.schema import CONFORMS_TO, CROISSANT_CONTEXT, TABLES, Row, digest
 from tomoportal.copick.croissant.selection import Selection, project_rows
 from tomoportal.copick.croissant.splits import checked_splits
 from tomoportal.copick.sources import open_source
@@ -121,7 +120,7 @@ def export_croissant(
     for id, rows in tables.items():
         data = dumped(TABLES[id], list(rows.values()))
         place.store.put(f"Croissant/{TABLES[id].file}", data)
-        digests[id] = hashlib.sha256(data).hexdigest()
+        digests[id] = digest(data)
     declare(document, digests, folder=f"{base.rstrip('/') or here}/Croissant/")
     by_split = {row["split"]: True for row in known.values() if row.get("split")}
     describe_splits(document, by_split)

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import copy
 import csv
-import hashlib
 import io
 import json
 import os
@@ -16,7 +15,7 @@ import threading
 from collections.abc import Mapping
 from typing import Any
 
-from tomoportal.copick.croissant.schema import SPLITS_RECORDSET_ID, TABLES, Row, Table, schema_field
+from tomoportal.copick.croissant.schema import SPLITS_RECORDSET_ID, TABLES, Row, Table, digest, schema_field
 from tomoportal.copick.sources import Source, open_source
 from tomoportal.errors import (
     AnnotationError,
@@ -130,7 +129,7 @@ class CroissantIndex:
         for number, cells in enumerate(csv.DictReader(io.StringIO(data.decode("utf-8"))), 2):
             row = {column: _value(table, column, cells.get(column), f"{where}:{number}") for column in table.columns}
             found[table.key(row)] = row
-        return found, hashlib.sha256(data).hexdigest()
+        return found, digest(data)
 
     @property
     def base_url(self) -> str:
@@ -262,7 +261,7 @@ class CroissantIndex:
                 continue
             self._tables[table.id] = rows
             self.version += 1
-            return hashlib.sha256(data).hexdigest()
+            return digest(data)
         raise ConflictError("others keep writing this table", where=self._folder.where(file), fix="try again")
 
     def _declare(self, digests: Mapping[str, str]) -> None:
@@ -341,14 +340,14 @@ def declare(document: dict[str, Any], digests: Mapping[str, str], folder: str | 
     distribution = document.setdefault("distribution", [])
     records = document.setdefault("recordSet", [])
     known = {each.get("@id"): each for each in distribution}
-    for id, digest in digests.items():
+    for id, sha256 in digests.items():
         table = TABLES[id]
         entry = known.get(table.file_object)
         if entry is None:
             entry = {"@type": "cr:FileObject", "@id": table.file_object, "name": table.file_object}
             entry |= {"contentUrl": f"{folder or _beside(document)}{table.file}", "encodingFormat": "text/csv"}
             distribution.append(entry)
-        entry["sha256"] = digest
+        entry["sha256"] = sha256
         record = next((each for each in records if each.get("@id") == id), None)
         if record is None:
             record = {"@type": "cr:RecordSet", "@id": id, "name": table.name, "field": []}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, ClassVar, Literal
@@ -17,6 +18,12 @@ from tomoportal.copick.sources import Source, open_source
 from tomoportal.errors import UnknownNameError
 
 __all__ = ["CopickConfigMLCroissant", "CopickRootMLC", "CopickRunMLC"]
+
+
+def _spelt(address: str) -> str:
+    """One spelling of an address, so that a folder that is given twice is known as one (C28)."""
+    scheme, _, rest = address.rpartition("://")
+    return os.path.realpath(rest) if scheme in ("", "local", "file") else address.rstrip("/")
 
 
 class CopickConfigMLCroissant(CopickConfig):
@@ -75,14 +82,17 @@ class CopickRootMLC(CopickRoot):
         return "B" if self.config.overlay_root else "A"
 
     def _open(self) -> None:
-        static = CroissantSource.of_index(self.index, read_only=self.mode == "B" or self._is_anonymous)
+        place = self.config.overlay_root
+        beside = place is not None and _spelt(place) == _spelt(self.index.base_url)
+        read_only = self.mode == "B" or self._is_anonymous
+        static = CroissantSource.of_index(self.index, read_only=read_only, elsewhere=beside)
         self._static: Source | None = None
         if self.config.overlay_root:
             self._overlay = open_source(self.config.overlay_root, self.config.overlay_fs_args, read_only=False)
             self._static = static
         else:
             self._overlay = static
-        self.static_is_overlay = self._static is None
+        self.static_is_overlay = self._static is None or beside
         self._sources = (self._overlay,) if self._static is None else (self._static, self._overlay)
 
     @property

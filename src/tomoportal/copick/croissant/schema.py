@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final, TypeAlias
@@ -29,6 +30,7 @@ __all__ = [
     "TABLES",
     "Row",
     "Table",
+    "digest",
     "key_of",
     "row_of",
     "schema_field",
@@ -133,6 +135,11 @@ CSV_SCHEMA: Final[dict[str, dict[str, Any]]] = {
     }
     for table in TABLES.values()
 }
+
+
+def digest(data: bytes | bytearray | memoryview) -> str:
+    """The SHA-256 of a file, as manifests and tables state it."""
+    return hashlib.sha256(data).hexdigest()
 
 
 def segmentation_recordset(seg_type: str) -> str:

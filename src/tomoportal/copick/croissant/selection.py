@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
-from tomoportal.copick.croissant.schema import Row, segmentation_recordset
+from tomoportal.copick.croissant.schema import Row, digest, segmentation_recordset
 from tomoportal.copick.uri import resolve_copick_objects
-from tomoportal.errors import AnnotationError, NotFoundError
+from tomoportal.errors import AnnotationError, FormatError, NotFoundError
 
 if TYPE_CHECKING:
     from tomoportal.copick.root import CopickRoot
@@ -105,10 +104,13 @@ def _portal_columns(each: Any) -> Row:
 
 def _session(each: Any, selection: Selection) -> Row:
     """The session under which an annotation is listed, made of the portal's columns if a template says so."""
-    annotation = getattr(getattr(each.meta, "portal_metadata", None), "portal_annotation", None)
-    if selection.session_id_template is None or annotation is None:
+    about = getattr(each.meta, "portal_metadata", None)
+    annotation = getattr(about, "portal_annotation", None)
+    if selection.session_id_template is None or about is None or not annotation:
         return {"session_id": each.session_id}
-    known = annotation.to_dict() if hasattr(annotation, "to_dict") else vars(annotation)
+    known = {column: "" if value is None else value for column, value in annotation.to_dict().items()}
+    authors = about.portal_author_names
+    known |= {"author": next(iter(authors), ""), "authors": ",".join(authors), "annotation_file_id": each.session_id}
     try:
         made = selection.session_id_template.format(**known)
     except (KeyError, IndexError, ValueError) as error:
@@ -117,6 +119,8 @@ def _session(each: Any, selection: Selection) -> Row:
         ) from error
     from tomoportal.copick.names import sanitize_name
 
+    if not made.strip():
+        return {"session_id": each.session_id}
     return {"session_id": sanitize_name(made, suppress_warnings=True), "portal_session_id": each.session_id}
 
 
@@ -128,11 +132,23 @@ def _address(each: Any, selection: Selection) -> str:
     return selection.address(each._source, each._key)
 
 
+def _voxel_size(picks: Any) -> float | None:
+    """The voxel size that picks belong to, as the portal or their document says, if either does."""
+    found = getattr(getattr(picks.meta, "portal_metadata", None), "voxel_spacing", None)
+    if found is None:
+        try:
+            picks._ensure()
+        except FormatError:
+            return None  # whoever opens the picks is told; the manifest lists what is there
+        found = picks.meta.voxel_spacing
+    return None if found is None else float(found)
+
+
 def _digest(each: Any, selection: Selection) -> str | None:
     if not selection.digests:
         return None
     try:
-        return hashlib.sha256(each._source.store.get(each._key)).hexdigest()
+        return digest(each._source.store.get(each._key))
     except NotFoundError:
         return None  # a portal's points have another form there
 
@@ -182,8 +198,7 @@ def _run_rows(root: CopickRoot, run: CopickRun, selection: Selection) -> Iterato
             row |= {"object_name": selection.object_name(each.pickable_object_name), "url": _address(each, selection)}
             row |= {**_portal_columns(each), "sha256": _digest(each, selection)}
             if name == "picks":
-                about = getattr(each.meta, "portal_metadata", None)
-                row["voxel_size"] = getattr(about, "voxel_spacing", None)
+                row["voxel_size"] = _voxel_size(each)
             yield f"copick/{name}", row
     for each in _chosen(selection, "segmentations", root, run, run.segmentations):
         row = {"run": run.name, "voxel_size": float(each.voxel_size), "user_id": each.user_id}

@@ -7,15 +7,14 @@ the base address; a store without folders, such as a plain web server, has none 
 from __future__ import annotations
 
 import builtins
-import hashlib
 from collections.abc import Iterator
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 from tomoportal.copick.croissant.index import CroissantIndex, joined, place_of
-from tomoportal.copick.croissant.schema import RUNS, TABLES, Row, key_of, row_of
+from tomoportal.copick.croissant.schema import RUNS, TABLES, Row, digest, key_of, row_of
 from tomoportal.copick.listing import Folder, Listing
 from tomoportal.copick.sources import Source, open_source
 from tomoportal.errors import NotFoundError, ReadOnlyError, StorageError
@@ -42,10 +41,14 @@ class _Place:
 
 
 class CroissantStore(Store):
-    """Keys of a manifest. Written to only if the manifest is the project's overlay (mode A)."""
+    """Keys of a manifest. Written to only if the manifest is the project's overlay (mode A).
 
-    def __init__(self, index: CroissantIndex, *, read_only: bool) -> None:
-        self.index, self.read_only = index, read_only
+    Beside an overlay in the manifest's own place, ``elsewhere`` leaves out the rows whose files the overlay holds:
+    they would be there twice, once of them read-only (C28).
+    """
+
+    def __init__(self, index: CroissantIndex, *, read_only: bool, elsewhere: bool = False) -> None:
+        self.index, self.read_only, self.elsewhere = index, read_only, elsewhere
         self.url = index.base_url
         self._opened: dict[str, Source] = {}
         self._tree: tuple[int, dict[str, Folder]] | None = None
@@ -73,12 +76,22 @@ class CroissantStore(Store):
         found = row_of(whole, self._types(whole))
         return (whole, *found) if found is not None else None
 
+    def _row(self, table: str, about: Row) -> Row | None:
+        row = self.index.get(table, about)
+        return row if row is not None and self._counts(table, row) else None
+
+    def _counts(self, table: str, row: Row) -> bool:
+        """Whether a row stands for something that is listed here."""
+        if not self.elsewhere:
+            return True
+        return bool(row.get("url")) and joined(self.url, row["url"]) != joined(self.url, key_of(table, row))
+
     def _place(self, key: str) -> _Place:
         found = self.entity(key)
         if found is None or found[1] in ("copick/runs", "copick/voxel_spacings"):
             return _Place(self._base, key, None)
         whole, table, about = found
-        row = self.index.get(table, about)
+        row = self._row(table, about)
         if row is None:
             return _Place(self._base, key, None)
         rest = key[len(whole) :]
@@ -99,7 +112,7 @@ class CroissantStore(Store):
     def _listed(self, key: str) -> _Place:
         """The place of a key that can be read. Raises :class:`NotFoundError` for an entity without a row."""
         found = self.entity(key)
-        if found is not None and self.index.get(found[1], found[2]) is None:
+        if found is not None and self._row(found[1], found[2]) is None:
             raise NotFoundError("the manifest does not list it", where=key)
         return self._place(key)
 
@@ -130,6 +143,8 @@ class CroissantStore(Store):
         found: dict[str, Folder] = {}
         for id in TABLES:
             for row in self.index.rows(id):
+                if not self._counts(id, row):
+                    continue
                 key = key_of(id, row)
                 parts = key.split("/")
                 is_file = id in ("copick/picks", "copick/meshes")
@@ -137,8 +152,8 @@ class CroissantStore(Store):
                     folder = found.setdefault("/".join(parts[:depth]), Folder())
                     name = parts[depth]
                     if is_file and depth == len(parts) - 1:
-                        digest = row.get("sha256") or hashlib.sha256(str(row["url"]).encode()).hexdigest()
-                        folder.files[name] = Stat(key, 0, 0.0, digest)
+                        etag = row.get("sha256") or digest(str(row["url"]).encode())
+                        folder.files[name] = Stat(key, 0, 0.0, etag)
                     elif name not in folder.folders:
                         folder.folders.append(name)
         for folder in found.values():
@@ -185,7 +200,7 @@ class CroissantStore(Store):
     def is_folder(self, prefix: str) -> bool:
         found = self.entity(prefix)
         if found is not None and found[0] == prefix:
-            return self.index.get(found[1], found[2]) is not None
+            return self._row(found[1], found[2]) is not None
         return super().is_folder(prefix)
 
     def local_path(self, key: str) -> Path | None:
@@ -196,7 +211,11 @@ class CroissantStore(Store):
 
     def _writable(self, key: str) -> None:
         if self.read_only:
-            raise ReadOnlyError("Cannot store anything in a read-only source.", where=self.url)
+            raise ReadOnlyError(
+                "Cannot store anything in a read-only source.",
+                where=self.url,
+                fix="give an overlay_root that can be written: changes go there then",
+            )
 
     def _enter(self, key: str, data: bytes | bytearray | memoryview | None = None) -> None:
         """Enter what a key belongs to into the tables, with its run and voxel spacing."""
@@ -214,8 +233,7 @@ class CroissantStore(Store):
                 self.index.add_row("copick/voxel_spacings", spacing)
         old = self.index.get(table, about)
         if "sha256" in TABLES[table].columns and data is not None:
-            digest = hashlib.sha256(data).hexdigest()
-            self.index.add_row(table, {**(old or {**about, "url": whole}), "sha256": digest})
+            self.index.add_row(table, {**(old or {**about, "url": whole}), "sha256": digest(data)})
         elif old is None:
             self.index.add_row(table, {**about, "url": whole})
 
@@ -281,23 +299,16 @@ class CroissantStore(Store):
 
 def _picks_of(data: bytes, place: _Place, key: str) -> bytes:
     """A portal's points, which are in voxels, as picks in Å."""
-    from tomoportal.copick.pick_documents import table_of
     from tomoportal.copick.pick_output import write_picks
-    from tomoportal.formats.ndjson import read_points
+    from tomoportal.copick.portal.points import read_any_portal_points
 
     row = place.row or {}
-    points = read_points(data, place.source.where(place.key))
     size = row.get("voxel_size") or _size_in(str(row.get("url")))
-    transforms: Any = None
-    if points.rotations is not None:
-        import numpy as np
-
-        transforms = np.tile(np.eye(4), (len(points.locations), 1, 1))
-        transforms[:, :3, :3] = points.rotations
-    table = table_of(points.locations * size, transforms, points.instance_ids)
+    table, oriented = read_any_portal_points(data, size, place.source.where(place.key))
     names = {"pickable_object_name": row.get("object_name"), "user_id": row.get("user_id")}
     names |= {"session_id": row.get("session_id"), "run_name": row.get("run")}
-    return write_picks(table, {**names, "unit": "angstrom", "trust_orientation": transforms is not None})
+    names |= {"unit": "angstrom", "voxel_spacing": size, "trust_orientation": oriented}
+    return write_picks(table, names)
 
 
 def _size_in(url: str) -> float:
@@ -330,8 +341,8 @@ class CroissantSource(Source):
     """The side of a project that a manifest describes."""
 
     @classmethod
-    def of_index(cls, index: CroissantIndex, *, read_only: bool) -> CroissantSource:
-        store = CroissantStore(index, read_only=read_only)
+    def of_index(cls, index: CroissantIndex, *, read_only: bool, elsewhere: bool = False) -> CroissantSource:
+        store = CroissantStore(index, read_only=read_only, elsewhere=elsewhere)
         return cls(store.url, store, CroissantListing(store), read_only)
 
     def where(self, key: str) -> str:

@@ -11,7 +11,7 @@ import numpy as np
 from tomoportal.copick.pick_documents import PickTable, compact
 from tomoportal.errors import FormatError
 
-__all__ = ["read_portal_points"]
+__all__ = ["read_any_portal_points", "read_portal_points"]
 
 _Row = tuple[float, float, float]
 
@@ -36,10 +36,31 @@ def read_portal_points(data: bytes, voxel_spacing: float, where: str, *, oriente
 
     Raises :class:`FormatError` with the number of a line that is no point.
     """
+    return _table(_lines(data, where), voxel_spacing, where, oriented=oriented)
+
+
+def read_any_portal_points(data: bytes, voxel_spacing: float, where: str) -> tuple[PickTable, bool]:
+    """The same where nobody says whether the file is oriented: rotations count if any line has one.
+
+    Other lines have the identity then. Returns whether there are rotations, too.
+    """
+    lines = _lines(data, where)
+    oriented = any(each.xyz_rotation_matrix for each in lines)
+    if oriented:
+        for each in lines:
+            each.xyz_rotation_matrix = each.xyz_rotation_matrix or _IDENTITY
+    return _table(lines, voxel_spacing, where, oriented=oriented), oriented
+
+
+def _lines(data: bytes, where: str) -> list[_Line]:
     try:
         lines: list[_Line] = _DECODER.decode_lines(data)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise _first_bad(data, where, error) from error
+    return lines
+
+
+def _table(lines: list[_Line], voxel_spacing: float, where: str, *, oriented: bool) -> PickTable:
     count = len(lines)
     positions = np.array([(each.location.x, each.location.y, each.location.z) for each in lines], np.float64)
     ids = np.array([each.instance_id or 0 for each in lines], np.int64)
@@ -54,6 +75,7 @@ def read_portal_points(data: bytes, voxel_spacing: float, where: str, *, oriente
     return compact(positions.reshape(count, 3) * voxel_spacing, transforms, ids, None, None)
 
 
+_IDENTITY = ((1.0, 0.0, 0.0), (0.0, 1.0, 0.0), (0.0, 0.0, 1.0))
 _FIX = "tell the portal's keepers; the other annotations of the run are not affected"
 
 
