@@ -1,0 +1,84 @@
+"""The released package's own tests, from its source distribution, run on ours.
+
+They are fetched when the test runs and read a sample project that ``upstream_suite/copick_corpus.py`` makes. Every test
+passes on ours but those of the table, and one of the table that passes is an error, too.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).parent / "upstream_suite"))
+
+from copick_suite import Outcome, Suite, prepare
+
+BACKENDS = {
+    "test_delete_overwrite.py": ("local", "s3", "mlcroissant"),
+    "test_deprecation_helpers.py": ("local",),
+    "test_escape.py": ("local",),
+    "test_filament_curves.py": ("local",),
+    "test_filesystem.py": ("local", "s3", "mlcroissant"),
+    "test_object_models.py": ("local",),
+    "test_ontology.py": ("local",),
+    "test_reconnecting_fs.py": ("local",),
+    "test_run_names_option.py": ("local",),
+    "test_segmentation_util.py": ("local",),
+    "test_uri.py": ("local",),
+}
+"""Their files, and on which stores each is run: folders, an S3 server in the process, Croissant manifests."""
+
+ALLOWED: dict[str, dict[str, str]] = {}
+"""What need not pass: file → a test, or a function of several → why. Tests that skip themselves are here, too."""
+
+
+def function(test: str) -> str:
+    return test.partition("[")[0]
+
+
+def misfits(outcomes: list[Outcome], allowed: dict[str, str]) -> list[str]:
+    """Everything that did not pass and is not allowed to, and every allowance that is not needed."""
+    known = {each.test for each in outcomes} | {function(each.test) for each in outcomes}
+    wrong = [f"{name}: there is no such test" for name in allowed if name not in known and function(name) not in known]
+    for test, outcome, reason in outcomes:
+        is_allowed = test in allowed or function(test) in allowed
+        if outcome == "passed" and is_allowed:
+            wrong.append(f"{test}: passes and is allowed not to")
+        elif outcome != "passed" and not is_allowed:
+            wrong.append(f"{test} {outcome}: {reason[-1500:]}")
+    return wrong
+
+
+def test_what_need_not_pass_is_what_does_not_pass() -> None:
+    outcomes = [
+        Outcome("test_a[1]", "failed", "no"),
+        Outcome("test_a[2]", "skipped", ""),
+        Outcome("test_b", "passed", ""),
+    ]
+    assert misfits(outcomes, {"test_a": "why"}) == []
+    assert misfits(outcomes, {"test_a[1]": "why"}) == ["test_a[2] skipped: "]
+    assert misfits(outcomes, {"test_a": "why", "test_b": "why"}) == ["test_b: passes and is allowed not to"]
+    assert misfits(outcomes[2:], {"test_c": "why"}) == ["test_c: there is no such test"]
+
+
+@pytest.fixture(scope="session")
+def suite(plugin_programs: Path) -> Suite:
+    try:
+        return prepare(plugin_programs / "python")
+    except subprocess.CalledProcessError as error:
+        pytest.skip(f"the package index does not give the source distribution of copick: {error.stderr[-500:]}")
+
+
+@pytest.mark.slow
+def test_the_sample_project_is_what_upstream_expects(suite: Suite) -> None:
+    assert misfits(suite.run("test_filesystem.py", ours=False), ALLOWED.get("test_filesystem.py", {})) == []
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("name", "backend"), [(name, each) for name, some in BACKENDS.items() for each in some])
+def test_upstream_s_own_tests_pass_on_ours(suite: Suite, name: str, backend: str) -> None:
+    wrong = misfits(suite.run(name, ours=True, backend=backend), ALLOWED.get(name, {}))
+    assert not wrong, f"{name} on {backend}:\n" + "\n".join(wrong)
