@@ -6,7 +6,6 @@ from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from tomoportal.copick.documents import RunDocument
-from tomoportal.copick.filaments import CopickFilaments, CopickFilamentsFile
 from tomoportal.copick.meshes import CopickMesh, CopickMeshMeta
 from tomoportal.copick.names import (
     DocumentName,
@@ -22,6 +21,7 @@ from tomoportal.errors import AnnotationError, Problem
 from tomoportal.storage import Stat
 
 if TYPE_CHECKING:
+    from tomoportal.copick.filaments import CopickFilaments, CopickFilamentsFile
     from tomoportal.copick.root import CopickRoot
 
 __all__ = ["AnnotationLists", "query_filament_files", "segmentation_identity"]
@@ -147,6 +147,9 @@ class AnnotationLists:
         return CopickSegmentation, CopickSegmentationMeta
 
     def _filaments_factory(self) -> tuple[type[CopickFilaments], type[CopickFilamentsFile]]:
+        # Seldom needed, and of the models the dearest to import.
+        from tomoportal.copick.filaments import CopickFilaments, CopickFilamentsFile
+
         return CopickFilaments, CopickFilamentsFile
 
     @property

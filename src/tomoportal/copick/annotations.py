@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from tomoportal.copick.annotation_lists import AnnotationLists, segmentation_identity
 from tomoportal.copick.config import RESERVED_NAME_SUFFIXES
 from tomoportal.copick.documents import RunDocument
-from tomoportal.copick.filaments import CopickFilaments
 from tomoportal.copick.meshes import CopickMesh, empty_mesh
 from tomoportal.copick.names import (
     DocumentName,
@@ -22,6 +21,9 @@ from tomoportal.copick.names import (
 from tomoportal.copick.picks import CopickPicks
 from tomoportal.copick.segmentations import CopickSegmentation, kind_of
 from tomoportal.errors import AnnotationError
+
+if TYPE_CHECKING:
+    from tomoportal.copick.filaments import CopickFilaments
 
 __all__ = ["RunAnnotations"]
 

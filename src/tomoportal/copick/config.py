@@ -9,8 +9,9 @@ import warnings
 from importlib import import_module
 from typing import Annotated, Any, ClassVar, Final, Literal
 
-from pydantic import AliasChoices, BaseModel, ConfigDict, Field, PrivateAttr, field_validator, model_validator
+from pydantic import AliasChoices, ConfigDict, Field, PrivateAttr, field_validator, model_validator
 
+from tomoportal.copick.lazy_models import LazyModel
 from tomoportal.copick.logs import get_logger
 from tomoportal.copick.names import is_clean
 from tomoportal.errors import AnnotationError, FormatError, Problem
@@ -44,7 +45,7 @@ _TRAILING_COMMAS: Final = re.compile(r'("(?:[^"\\\n]|\\.)*")|,(?=\s*[}\]])', re.
 _Channel = Annotated[int, Field()]
 
 
-class FilamentSpec(BaseModel):
+class FilamentSpec(LazyModel):
     """What ``metadata.copick.filament`` of an object declares, in Å and degrees. Unknown keys are kept."""
 
     model_config = ConfigDict(extra="allow")
@@ -54,7 +55,7 @@ class FilamentSpec(BaseModel):
     helical_twist_deg: float | None = None
 
 
-class PickableObject(BaseModel):
+class PickableObject(LazyModel):
     """An object that can be annotated. ``radius`` is in Å, ``color`` is RGBA from 0 to 255; unknown keys are kept."""
 
     model_config = ConfigDict(extra="allow", populate_by_name=True)
@@ -165,7 +166,7 @@ class PickableObject(BaseModel):
         self.metadata = metadata
 
 
-class CopickConfig(BaseModel):
+class CopickConfig(LazyModel):
     """What the configs of all back ends hold. Unknown keys are kept when the config is saved."""
 
     model_config = ConfigDict(extra="allow")

@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from pydantic import BaseModel
-
+from tomoportal.copick.lazy_models import LazyModel
 from tomoportal.copick.names import features_name
 from tomoportal.copick.sources import Source
 from tomoportal.copick.volumes import ALL, StoredVolume
@@ -18,7 +17,7 @@ if TYPE_CHECKING:
 __all__ = ["CopickFeatures", "CopickFeaturesMeta"]
 
 
-class CopickFeaturesMeta(BaseModel):
+class CopickFeaturesMeta(LazyModel):
     """Of which type of tomogram, and which features."""
 
     tomo_type: str

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_serializer, model_validator
+from pydantic import ConfigDict, Field, ValidationError, field_validator, model_serializer, model_validator
 
 from tomoportal.copick.documents import RunDocument
 from tomoportal.copick.filament_curves import (
@@ -24,6 +24,7 @@ from tomoportal.copick.filament_curves import (
     median_spacing,
     reverse_knots,
 )
+from tomoportal.copick.lazy_models import LazyModel
 from tomoportal.copick.logs import get_logger
 from tomoportal.copick.names import DocumentName
 from tomoportal.copick.sources import Source
@@ -39,7 +40,7 @@ _NEWEST: Final = 1
 _Place = tuple[float, float, float]
 
 
-class CopickFilamentCurve(BaseModel):
+class CopickFilamentCurve(LazyModel):
     """The editable or fitted curve behind a filament's points; lengths in Å. Unknown kinds and keys are kept."""
 
     model_config = ConfigDict(extra="allow")
@@ -112,7 +113,7 @@ class CopickFilamentCurve(BaseModel):
         )
 
 
-class CopickFilament(BaseModel):
+class CopickFilament(LazyModel):
     """One filament: its id from 1 and at least two ordered points in Å, x, y, z."""
 
     model_config = ConfigDict(extra="allow", validate_assignment=True)
@@ -226,7 +227,7 @@ def _lines(points: Any) -> list[_Place]:
     return [(float(x), float(y), float(z)) for x, y, z in np.asarray(points, dtype=float).reshape(-1, 3)]
 
 
-class CopickFilamentsFile(BaseModel):
+class CopickFilamentsFile(LazyModel):
     """A document of filaments. Unknown keys are kept; a newer version of the format is refused."""
 
     model_config = ConfigDict(extra="allow")

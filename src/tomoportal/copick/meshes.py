@@ -5,9 +5,8 @@ from __future__ import annotations
 import io
 from typing import TYPE_CHECKING, Any
 
-from pydantic import BaseModel
-
 from tomoportal.copick.documents import RunDocument
+from tomoportal.copick.lazy_models import LazyModel
 from tomoportal.copick.names import DocumentName
 from tomoportal.copick.sources import Source
 from tomoportal.errors import FormatError, MissingPartError
@@ -18,7 +17,7 @@ if TYPE_CHECKING:
 __all__ = ["CopickMesh", "CopickMeshMeta", "empty_mesh"]
 
 
-class CopickMeshMeta(BaseModel):
+class CopickMeshMeta(LazyModel):
     """Who made a mesh of what."""
 
     pickable_object_name: str

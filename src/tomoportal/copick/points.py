@@ -6,7 +6,9 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import ConfigDict, Field, field_validator
+
+from tomoportal.copick.lazy_models import LazyModel
 
 __all__ = ["CopickLocation", "CopickPicksFile", "CopickPoint"]
 
@@ -17,7 +19,7 @@ def _identity() -> list[list[float]]:
     return [list(row) for row in _IDENTITY]
 
 
-class CopickLocation(BaseModel):
+class CopickLocation(LazyModel):
     """A place in Å from the corner of the volume, x, y, z."""
 
     model_config = ConfigDict(extra="allow")
@@ -27,7 +29,7 @@ class CopickLocation(BaseModel):
     z: float
 
 
-class CopickPoint(BaseModel):
+class CopickPoint(LazyModel):
     """One picked place: its location in Å, the 4×4 transformation from the object into the tomogram, id and score."""
 
     model_config = ConfigDict(extra="allow")
@@ -67,7 +69,7 @@ class CopickPoint(BaseModel):
         self.transformation_ = matrix.tolist()
 
 
-class CopickPicksFile(BaseModel):
+class CopickPicksFile(LazyModel):
     """A document of picks. Unknown keys are kept."""
 
     model_config = ConfigDict(extra="allow")

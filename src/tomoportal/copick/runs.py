@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from pydantic import BaseModel
-
 from tomoportal.copick.annotations import RunAnnotations
+from tomoportal.copick.lazy_models import LazyModel
 from tomoportal.copick.names import checked_voxel_size, parse_voxel_spacing, voxel_key
 from tomoportal.copick.sides import TwoSided
 from tomoportal.copick.sources import Source
@@ -21,7 +20,7 @@ __all__ = ["CopickRun", "CopickRunMeta"]
 _Spacings = tuple[type[CopickVoxelSpacing], type[CopickVoxelSpacingMeta]]
 
 
-class CopickRunMeta(BaseModel):
+class CopickRunMeta(LazyModel):
     """The name of the run."""
 
     name: str

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from pydantic import BaseModel, model_validator
+from pydantic import model_validator
 
 from tomoportal.copick.labels import (
     PANOPTIC_CHANNELS,
@@ -15,6 +15,7 @@ from tomoportal.copick.labels import (
     label_dtype,
     panoptic_channel_index,
 )
+from tomoportal.copick.lazy_models import LazyModel
 from tomoportal.copick.names import SEGMENTATION_FOLDERS, SegmentationType, segmentation_name
 from tomoportal.copick.sources import Source
 from tomoportal.copick.volumes import ALL, StoredVolume
@@ -39,7 +40,7 @@ def kind_of(is_multilabel: bool | None, is_instance: bool | None, is_panoptic: b
     return named[0] if named else "binary"
 
 
-class CopickSegmentationMeta(BaseModel):
+class CopickSegmentationMeta(LazyModel):
     """Who segmented what at which voxel size (Å), and the type."""
 
     user_id: str

@@ -5,8 +5,7 @@ from __future__ import annotations
 import warnings
 from typing import TYPE_CHECKING, Any
 
-from pydantic import BaseModel
-
+from tomoportal.copick.lazy_models import LazyModel
 from tomoportal.copick.names import FEATURES_ENDING, checked_name, voxel_spacing_folder
 from tomoportal.copick.sides import TwoSided
 from tomoportal.copick.sources import Source, shadowed
@@ -20,7 +19,7 @@ if TYPE_CHECKING:
 __all__ = ["CopickVoxelSpacing", "CopickVoxelSpacingMeta"]
 
 
-class CopickVoxelSpacingMeta(BaseModel):
+class CopickVoxelSpacingMeta(LazyModel):
     """The voxel size in Å."""
 
     voxel_size: float

@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from pydantic import BaseModel
 
 from tomoportal.copick.features import CopickFeatures, CopickFeaturesMeta
+from tomoportal.copick.lazy_models import LazyModel
 from tomoportal.copick.names import FEATURES_ENDING, checked_name
 from tomoportal.copick.sources import Source, shadowed
 from tomoportal.copick.volumes import ALL, StoredVolume
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 __all__ = ["CopickTomogram", "CopickTomogramMeta"]
 
 
-class CopickTomogramMeta(BaseModel):
+class CopickTomogramMeta(LazyModel):
     """How the tomogram was made: ``wbp``, ``denoised``, …"""
 
     tomo_type: str

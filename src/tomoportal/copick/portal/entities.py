@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from typing import Any
 
-from pydantic import BaseModel, Field, field_serializer, field_validator, model_serializer
+from pydantic import Field, field_serializer, field_validator, model_serializer
 
+from tomoportal.copick.lazy_models import LazyModel
 from tomoportal.copick.portal.rows import PortalAnnotationMeta
 
 __all__ = ["FromPortal"]
 
 
-class FromPortal(BaseModel):
+class FromPortal(LazyModel):
     """What says which annotation of the portal something is, or was copied from; not written where there is none."""
 
     portal_metadata: Any = Field(default_factory=PortalAnnotationMeta)
