@@ -31,7 +31,7 @@ from tomoportal.formats.convert import _workers
 from tomoportal.formats.omezarr.chunks import ChunkCodec
 from tomoportal.formats.omezarr.writer import PyramidWriter
 from tomoportal.storage import Store, Writer, open_store
-from tomoportal.storage.base import SubStore
+from tomoportal.storage.sub_store import SubStore
 
 # pydantic 2.14 does not find these two names in the parent class's module by itself.
 Image.model_rebuild(_types_namespace={"ArraySpec": ArraySpec, "GroupSpec": GroupSpec})

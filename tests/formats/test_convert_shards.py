@@ -16,7 +16,7 @@ from tomoportal.errors import SettingsError, StorageError
 from tomoportal.formats import ArrayVolume, Converted, convert_volume
 from tomoportal.formats.omezarr import open_omezarr
 from tomoportal.storage import Store, Writer, open_store
-from tomoportal.storage.base import SubStore
+from tomoportal.storage.sub_store import SubStore
 
 # pydantic 2.14 does not find these two names in the parent class's module by itself.
 Image.model_rebuild(_types_namespace={"ArraySpec": ArraySpec, "GroupSpec": GroupSpec})

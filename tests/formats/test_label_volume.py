@@ -23,7 +23,7 @@ from tomoportal.formats import (
     semantic_mask,
 )
 from tomoportal.storage import Store, open_store
-from tomoportal.storage.base import SubStore
+from tomoportal.storage.sub_store import SubStore
 
 
 class CountingStore(SubStore):

@@ -20,7 +20,7 @@ from tomoportal.errors import FormatError, NotFoundError
 from tomoportal.formats import MrcHeader, header_spacing, open_mrc
 from tomoportal.formats.mrc import HEADER_SIZE
 from tomoportal.storage import open_store
-from tomoportal.storage.base import SubStore
+from tomoportal.storage.sub_store import SubStore
 
 DTYPES = {0: "i1", 1: "i2", 2: "f4", 6: "u2", 12: "f2"}
 

@@ -14,9 +14,10 @@ from tomoportal.archive.layout import journal as journal_key
 from tomoportal.archive.manifest import ItemRecord
 from tomoportal.errors import ArchiveError, NotFoundError
 from tomoportal.storage import FileRecord, Folder, Lock, Stat, Store, Writer
-from tomoportal.storage.base import LOCK_TIMEOUT, SubStore
+from tomoportal.storage.base import LOCK_TIMEOUT
 from tomoportal.storage.keys import check_key, check_prefix
 from tomoportal.storage.owners import is_abandoned, new_token
+from tomoportal.storage.sub_store import SubStore
 
 __all__ = ["Staging", "sweep"]
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, ClassVar
+from zlib import crc32
 
 from tomoportal.copick import versions
 from tomoportal.copick.names import DocumentName, document_name
@@ -37,6 +38,8 @@ class RunDocument:
         self._name = name
         self._etag = etag
         """The version that this object was listed, loaded or saved with; None if it was not there."""
+        self._checksum: int | None = None
+        """Of the content of that version, where its tag may come again (C3)."""
 
     # --- who it is
 
@@ -110,17 +113,37 @@ class RunDocument:
             data, self._etag = read(self._key)
         except NotFoundError as error:
             raise NotFoundError(f"File not found: {self.path}", fix="refresh the run; somebody removed it") from error
+        self._checksum = None if self._source.store.is_settled(self._etag) else crc32(data)
         return data
+
+    def _decoded(self, data: bytes) -> Any:
+        """What the bytes of a document say. Raises :class:`FormatError`."""
+        raise AnnotationError(f"{type(self).__name__} has no content of its own")
+
+    def _hold(self, content: Any) -> Any:
+        """Take what was decoded for the content, which is stored like this."""
+        raise AnnotationError(f"{type(self).__name__} has no content of its own")
 
     def load(self) -> Any:
         """Read the document; what was changed in memory is lost."""
-        raise AnnotationError(f"{type(self).__name__} has no content of its own")
+        return self._hold(self._decoded(self._read()))
+
+    def refresh(self) -> None:
+        """Read the document again; what was changed in memory is lost."""
+        self.load()
 
     def _write(self, data: bytes, *, overwrite: bool) -> None:
         self._source.refuse_if_read_only(f"store {self.WHAT}")
         self._etag = versions.save(
-            self._source.store, self._key, data, seen=self._etag, overwrite=overwrite, keep=self._keep
+            self._source.store,
+            self._key,
+            data,
+            seen=self._etag,
+            overwrite=overwrite,
+            keep=self._keep,
+            checksum=self._checksum,
         )
+        self._checksum = crc32(data)
 
     def _create(self, data: bytes) -> bool:
         """Store a new document; false if somebody else has just made it."""
@@ -130,6 +153,7 @@ class RunDocument:
             self._etag = self._source.store.put(self._key, data, if_absent=True)
         except ConflictError:
             return False
+        self._checksum = crc32(data)
         return True
 
     def _check_deletable(self) -> None:
@@ -138,11 +162,26 @@ class RunDocument:
     def _delete_data(self) -> None:
         self._check_deletable()
         versions.delete_document(self._source.store, self._key, keep=self._keep)
-        self._etag = None
+        self._etag = self._checksum = None
+
+    def delete(self) -> None:
+        """Remove the document; its last state stays in the history."""
+        self._delete_data()
+        self.run._drop(self)
 
     def history(self) -> list[Version]:
         """The previous versions that are kept, oldest first; restore one with ``restore(version.number)``."""
         return versions.history(self._source.store, self._key)
+
+    def restore(self, version: int | Version, *, overwrite: bool = False) -> None:
+        """Make a previous version the current one; the state before that goes to the history.
+
+        Raises as a save does: :class:`ConflictError` if somebody else saved since, unless ``overwrite``.
+        """
+        data = self._previous(version)
+        content = self._decoded(data)
+        self._write(data, overwrite=overwrite)
+        self._hold(content)
 
     def _previous(self, version: int | Version) -> bytes:
         number = version.number if isinstance(version, Version) else version

@@ -27,6 +27,7 @@ from tomoportal.copick.filament_curves import (
 from tomoportal.copick.lazy_models import LazyModel
 from tomoportal.copick.logs import get_logger
 from tomoportal.copick.names import DocumentName
+from tomoportal.copick.pick_documents import angstrom_per
 from tomoportal.copick.sources import Source
 from tomoportal.errors import AnnotationError, FormatError, UnknownNameError
 
@@ -441,9 +442,7 @@ class CopickFilaments(RunDocument):
         self._loaded = True
         return json.dumps(self.meta.model_dump(), indent=4).encode()
 
-    def load(self) -> CopickFilamentsFile:
-        """Read the document; what was changed in memory is lost."""
-        data = self._read()
+    def _decoded(self, data: bytes) -> CopickFilamentsFile:
         try:
             found = json.loads(data)
             names = {
@@ -451,15 +450,18 @@ class CopickFilaments(RunDocument):
                 "user_id": self.user_id,
                 "session_id": self.session_id,
             }
-            self.meta = CopickFilamentsFile.model_validate({**found, **names})
+            file = CopickFilamentsFile.model_validate({**found, **names})
         except (ValueError, TypeError, RecursionError) as error:
             what = error.errors()[0]["msg"] if isinstance(error, ValidationError) else error
             raise FormatError(f"these are no filaments: {what}", where=self.path, fix="restore a version") from error
-        self._loaded = True
-        return self.meta
+        if angstrom_per(file.unit) != 1.0:
+            fix = "convert points, radii and curves to Å and set unit to angstrom"
+            raise FormatError(f"the unit of the filaments is {file.unit!r}", where=self.path, fix=fix)
+        return file
 
-    def refresh(self) -> None:
-        self.load()
+    def _hold(self, content: CopickFilamentsFile) -> CopickFilamentsFile:
+        self.meta, self._loaded = content, True
+        return content
 
     def store(self, *, overwrite: bool = False) -> None:
         """Save; as :meth:`CopickPicks.store <tomoportal.copick.picks.CopickPicks.store>`, without merging.
@@ -481,7 +483,3 @@ class CopickFilaments(RunDocument):
             each.curve = None
         checked = CopickFilamentsFile.model_validate(self.meta.model_dump())
         self._write(json.dumps(checked.model_dump(), indent=4).encode(), overwrite=overwrite)
-
-    def delete(self) -> None:
-        self._delete_data()
-        self.run._drop(self)

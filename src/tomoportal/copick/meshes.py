@@ -59,18 +59,16 @@ class CopickMesh(RunDocument):
     def mesh(self, value: Any) -> None:
         self._mesh = value
 
-    def load(self) -> Any:
-        """Read the file; what was changed in memory is lost."""
-        data = self._read()
+    def _decoded(self, data: bytes) -> Any:
         trimesh = _trimesh()
         try:
-            self._mesh = trimesh.load(io.BytesIO(data), file_type="glb")
+            return trimesh.load(io.BytesIO(data), file_type="glb")
         except Exception as error:  # its readers raise whatever damaged bytes lead to
             raise FormatError(f"this is no GLB: {error}", where=self.path, fix="restore a version") from error
-        return self._mesh
 
-    def refresh(self) -> None:
-        self.load()
+    def _hold(self, content: Any) -> Any:
+        self._mesh = content
+        return content
 
     def store(self, *, overwrite: bool = False) -> None:
         """Save. Raises :class:`ConflictError` if somebody else saved since it was loaded, unless ``overwrite``."""
@@ -81,17 +79,6 @@ class CopickMesh(RunDocument):
         scene = self._mesh if isinstance(self._mesh, trimesh.Scene) else trimesh.Scene([self._mesh])
         data = trimesh.exchange.gltf.export_glb(scene)
         self._write(bytes(data), overwrite=overwrite)
-
-    def delete(self) -> None:
-        self._delete_data()
-        self.run._drop(self)
-
-    def restore(self, version: int) -> None:
-        """Make a previous version the current one; the state before that goes to the history."""
-        data = self._previous(version)
-        self._source.refuse_if_read_only("store mesh")
-        self._write(data, overwrite=False)
-        self._mesh = None
 
 
 def empty_mesh() -> bytes:

@@ -24,6 +24,7 @@ __all__ = [
     "Floats",
     "PickTable",
     "PicksDocument",
+    "angstrom_per",
     "compact",
     "merge_tables",
     "non_rigid",
@@ -234,9 +235,14 @@ def _bad(place: str, what: str, where: str) -> FormatError:
     return FormatError(f"{place} {what}", where=where, fix="correct it, or restore an earlier version from .history")
 
 
+def angstrom_per(unit: object) -> float | None:
+    """Å in a unit of length, which is Å if none is given; None for what is no unit of length."""
+    return _ANGSTROM_PER.get(str(unit).lower()) if unit is not None else 1.0
+
+
 def _scaled(document: PicksDocument, where: str) -> PicksDocument:
     unit = document.fields.get("unit", "angstrom")
-    factor = _ANGSTROM_PER.get(str(unit).lower()) if unit is not None else 1.0
+    factor = angstrom_per(unit)
     table = document.table
     if table.transforms is not None and not np.array_equal(
         table.transforms[:, 3], np.broadcast_to(_LAST_ROW, (table.count, 4))

@@ -25,7 +25,7 @@ from tomoportal.copick.pick_output import write_picks
 from tomoportal.copick.points import CopickLocation, CopickPicksFile, CopickPoint
 from tomoportal.copick.sources import Source
 from tomoportal.copick.versions import Version
-from tomoportal.errors import AnnotationError, ConflictError
+from tomoportal.errors import AnnotationError, ConflictError, NotFoundError
 
 if TYPE_CHECKING:
     from tomoportal.copick.runs import CopickRun
@@ -127,7 +127,7 @@ class CopickPicks(RunDocument):
 
     def _ensure(self) -> None:
         if not self._loaded:
-            self._load(first=True)
+            self._hold(self._decoded(self._read(first=True)))
 
     def _current(self) -> PickTable:
         self._ensure()
@@ -202,9 +202,14 @@ class CopickPicks(RunDocument):
     def _keep_fields(self) -> None:
         """Know the document's other keys before its points are replaced, so that a save keeps them (C10)."""
         if self._saved is None and self._etag is not None:
-            seen = self._etag
-            self.load()
-            self._etag = seen
+            self._load_base()
+
+    def _load_base(self) -> None:
+        """Read what is stored, as the base of changes: but if somebody saved since it was listed, nobody knows it."""
+        seen = self._etag
+        self.load()
+        if self._etag != seen:
+            self._saved, self._etag = None, seen
 
     def _empty(self) -> bytes:
         """The content of new picks, which this object then holds."""
@@ -216,10 +221,12 @@ class CopickPicks(RunDocument):
 
     def load(self) -> CopickPicksFile:
         """Read the document; what was changed in memory is lost. Returns :attr:`meta`."""
-        return self._load()
+        return self._hold(self._decoded(self._read()))
 
-    def _load(self, *, first: bool = False) -> CopickPicksFile:
-        document = read_picks(self._read(first=first), self.path)
+    def _decoded(self, data: bytes) -> PicksDocument:
+        return read_picks(data, self.path)
+
+    def _hold(self, document: PicksDocument) -> CopickPicksFile:
         self._saved = document
         self._table, self._points, self._loaded = document.table, None, True
         fields = dict(document.fields)
@@ -238,10 +245,6 @@ class CopickPicks(RunDocument):
             self._report("some positions are not finite", "remove these points")
         return self._meta
 
-    def refresh(self) -> None:
-        """Read the document again; what was changed in memory is lost."""
-        self.load()
-
     def store(self, *, overwrite: bool = False, merge: bool = False, allow_non_rigid: bool = False) -> None:
         """Save. What equals the saved state is not written again (C4).
 
@@ -254,7 +257,7 @@ class CopickPicks(RunDocument):
         if not self._loaded:
             return
         if self._saved is None and self._etag is not None:
-            self._saved_of_disk(merge)
+            self._take_blindly()
         while True:
             table = self._current()
             self._check(table, allow_non_rigid)
@@ -267,35 +270,33 @@ class CopickPicks(RunDocument):
             except ConflictError:
                 if not merge:
                     raise
-                self._merge(table)
+                self._merge(table, fields)
                 continue
             self._saved = PicksDocument(table, fields)
             return
 
-    def _saved_of_disk(self, merge: bool) -> None:
-        """The state that was listed but never loaded, as the base of what was assigned blindly."""
-        points, table, meta, seen = self._points, self._table, self._meta, self._etag
-        self.load()
-        self._points, self._table, self._meta = points, table, meta
-        if self._etag != seen and not merge:
-            self._saved, self._etag = None, seen
+    def _take_blindly(self) -> None:
+        """Points that were assigned without loading, and what else was, become changes of what is stored (C10)."""
+        points, table, told = self._points, self._table, self._meta.model_dump(exclude_unset=True)
+        self._load_base()
+        self._meta = type(self._meta).model_validate({**self._meta.model_dump(), **told, "points": []})
+        self._points, self._table = points, table
+        if points is not None:
+            self._meta.points = points
 
-    def _merge(self, mine: PickTable) -> None:
-        base = self._saved.table if self._saved else _EMPTY
-        mine_meta = self._meta
+    def _merge(self, mine: PickTable, fields: dict[str, Any]) -> None:
+        """Put my changes of the base into what somebody else saved; without a base, nothing of theirs is removed."""
+        base = self._saved or PicksDocument(_EMPTY)
         try:
-            theirs = read_picks(self._read(), self.path)
-        except FileNotFoundError:
-            self._saved, self._etag = None, None
+            theirs = self._decoded(self._read())
+        except NotFoundError:
+            self._saved = self._etag = self._checksum = None
             return
-        self._saved = theirs
-        self._table, self._points = merge_tables(base, mine, theirs.table), None
-        mine_meta.points = []
-        extra = mine_meta.__pydantic_extra__
-        if extra is not None:
-            for key, value in theirs.fields.items():
-                if key not in CopickPicksFile.model_fields:
-                    extra.setdefault(key, value)
+        old = {**_DEFAULTS, **base.fields}
+        changed = {key: value for key, value in fields.items() if key not in old or old[key] != value}
+        self._hold(theirs)
+        self._table = merge_tables(base.table, mine, theirs.table)
+        self._meta = type(self._meta).model_validate({**self._meta.model_dump(), **changed, "points": []})
 
     def _fields(self) -> dict[str, Any]:
         fields = self._meta.model_dump(exclude={"points"})
@@ -338,26 +339,15 @@ class CopickPicks(RunDocument):
 
     # --- versions
 
-    def restore(self, version: int | Version) -> None:
-        """Make a previous version the current one; the state before that goes to the history."""
-        document = read_picks(self._previous(version), self.path)
-        self._source.refuse_if_read_only("store picks")
-        if self._etag is not None:
-            self.load()
-        self._table, self._points, self._loaded = document.table, None, True
-        known = type(self._meta).model_validate({**self._fields(), **document.fields, "points": []})
-        self._meta = known
-        self.store(allow_non_rigid=True)
-
     def diff(self, other: CopickPicks | int | Version | None = None) -> PicksDifference:
         """How another list differs from this one: other picks, a previous version, or (None) what is stored now."""
         mine = self._current()
         if isinstance(other, CopickPicks):
             theirs = other._current()
         elif other is None:
-            theirs = read_picks(self._source.store.get(self._key), self.path).table
+            theirs = self._decoded(self._source.store.get(self._key)).table
         else:
-            theirs = read_picks(self._previous(other), self.path).table
+            theirs = self._decoded(self._previous(other)).table
         return _difference(mine, theirs)
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Final
+from zlib import crc32
 
 from tomoportal.errors import ConflictError, NotFoundError
 from tomoportal.storage import Store
@@ -34,10 +35,20 @@ def load(store: Store, key: str) -> tuple[bytes, str]:
     return store.get_version(key)
 
 
-def save(store: Store, key: str, data: bytes, *, seen: str | None, overwrite: bool, keep: int) -> str:
+def save(
+    store: Store,
+    key: str,
+    data: bytes,
+    *,
+    seen: str | None,
+    overwrite: bool,
+    keep: int,
+    checksum: int | None = None,
+) -> str:
     """Replace a document that is still at the version ``seen`` (None: not there); return the new version.
 
-    What was there goes to the history first. With ``overwrite`` any version is replaced. Raises
+    What was there goes to the history first. With ``overwrite`` any version is replaced. ``checksum`` is the CRC-32 of
+    the content that was seen: where a version tag is a time, two versions of one tick share it. Raises
     :class:`ConflictError`, and then nothing has changed.
     """
     while True:
@@ -45,7 +56,8 @@ def save(store: Store, key: str, data: bytes, *, seen: str | None, overwrite: bo
             old, etag = load(store, key)
         except NotFoundError:
             old, etag = b"", None
-        if etag != seen and not overwrite:
+        is_other = etag != seen or (checksum is not None and etag is not None and crc32(old) != checksum)
+        if is_other and not overwrite:
             raise _conflict(store, key, seen, etag)
         if etag is not None and old == data:
             return etag
@@ -74,13 +86,15 @@ def _conflict(store: Store, key: str, seen: str | None, found: str | None) -> Co
 
 
 def delete_document(store: Store, key: str, *, keep: int) -> None:
-    """Remove a document; its last state stays in the history."""
-    try:
-        old, _ = load(store, key)
-    except NotFoundError:
-        return
-    _remember(store, key, old, keep)
-    store.delete(key)
+    """Remove a document; its last state stays in the history, also one that somebody saves at the same moment."""
+    while True:
+        try:
+            old, etag = load(store, key)
+        except NotFoundError:
+            return
+        _remember(store, key, old, keep)
+        with suppress(ConflictError):
+            return store.delete_version(key, etag)
 
 
 def history(store: Store, key: str) -> list[Version]:

@@ -12,10 +12,10 @@ from pathlib import Path
 from types import TracebackType
 from typing import Protocol
 
-from tomoportal.errors import NotFoundError, StorageError
-from tomoportal.storage.keys import check_key, check_prefix, join, parent_of
+from tomoportal.errors import ConflictError, NotFoundError, StorageError
+from tomoportal.storage.keys import check_prefix, parent_of
 
-__all__ = ["FileRecord", "Folder", "Lock", "Prepared", "Reading", "Stat", "Store", "SubStore", "Writer", "sha256_of"]
+__all__ = ["FileRecord", "Folder", "Lock", "Prepared", "Reading", "Stat", "Store", "Writer", "sha256_of"]
 
 LOCK_TIMEOUT = 60.0
 """Seconds that :meth:`Store.lock` waits for another holder by default."""
@@ -205,6 +205,10 @@ class Store(ABC):
             etag = now
         return data, etag
 
+    def is_settled(self, etag: str) -> bool:
+        """Whether every later version has another tag: no for a time of the clock's present tick."""
+        return True
+
     @abstractmethod
     def get_range(self, key: str, start: int, length: int) -> bytes:
         """Bytes ``start … start + length``, fewer at the end of the object. Raises :class:`NotFoundError`."""
@@ -338,6 +342,20 @@ class Store(ABC):
     def delete(self, key: str) -> None:
         """Remove an object; one that is not there is no error."""
 
+    def delete_version(self, key: str, etag: str) -> None:
+        """Remove an object if it is still at this version. Raises :class:`ConflictError` if it is not.
+
+        Only a local disk holds others off between the look and the removal: no object store deletes on a condition.
+        """
+        try:
+            if self.stat(key).etag != etag:
+                raise ConflictError(
+                    "the object was changed by somebody else", where=key, fix="read it again, and retry"
+                )
+        except NotFoundError:
+            return
+        self.delete(key)
+
     @abstractmethod
     def delete_tree(self, prefix: str) -> None:
         """Remove everything below a folder."""
@@ -374,116 +392,13 @@ class Store(ABC):
 
     def sub(self, prefix: str) -> Store:
         """The store below a folder, with keys relative to it."""
+        from tomoportal.storage.sub_store import SubStore
+
         prefix = check_prefix(prefix)
         return SubStore(self, prefix) if prefix else self
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.url!r})"
-
-
-class SubStore(Store):
-    """A view of the store below a folder."""
-
-    def __init__(self, parent: Store, prefix: str) -> None:
-        self._parent = parent
-        self._prefix = prefix
-        base, question, query = parent.url.partition("?")
-        self.url = f"{base.rstrip('/')}/{prefix}{question}{query}"
-        self.read_only = parent.read_only
-
-    def _up(self, key: str) -> str:
-        return f"{self._prefix}/{check_key(key)}"
-
-    def _under(self, prefix: str) -> str:
-        return join(self._prefix, check_prefix(prefix))
-
-    def _down(self, stat: Stat) -> Stat:
-        return Stat(stat.key[len(self._prefix) + 1 :], stat.size, stat.modified, stat.etag)
-
-    def get(self, key: str) -> bytes:
-        return self._parent.get(self._up(key))
-
-    def get_version(self, key: str) -> tuple[bytes, str]:
-        return self._parent.get_version(self._up(key))
-
-    def get_range(self, key: str, start: int, length: int) -> bytes:
-        return self._parent.get_range(self._up(key), start, length)
-
-    def stat(self, key: str) -> Stat:
-        return self._down(self._parent.stat(self._up(key)))
-
-    def list(self, prefix: str = "") -> Iterator[Stat]:
-        return map(self._down, self._parent.list(self._under(prefix)))
-
-    def children(self, prefix: str = "") -> tuple[builtins.list[str], builtins.list[Stat]]:
-        folders, stats = self._parent.children(self._under(prefix))
-        return folders, [self._down(stat) for stat in stats]
-
-    def scan(self, prefix: str = "", *, after: str = "", by_folder: bool = False) -> Iterator[Stat | Folder]:
-        base = f"{self._prefix}/"
-        for found in self._parent.scan(base + prefix, after=base + after, by_folder=by_folder):
-            yield Folder(found.key[len(base) :]) if isinstance(found, Folder) else self._down(found)
-
-    def open_reader(self, key: str, start: int = 0, stop: int | None = None) -> Reading:
-        found = self._parent.open_reader(self._up(key), start, stop)
-        return Reading(self._down(found.stat), found.start, found.pieces)
-
-    def local_path(self, key: str) -> Path | None:
-        return self._parent.local_path(self._under(key))
-
-    def exists(self, key: str) -> bool:
-        return self._parent.exists(self._up(key))
-
-    def is_folder(self, prefix: str) -> bool:
-        return self._parent.is_folder(self._under(prefix))
-
-    def put(
-        self,
-        key: str,
-        data: bytes | bytearray | memoryview,
-        *,
-        if_match: str | None = None,
-        if_absent: bool = False,
-        durable: bool = True,
-    ) -> str:
-        return self._parent.put(self._up(key), data, if_match=if_match, if_absent=if_absent, durable=durable)
-
-    def put_files(self, files: Iterable[tuple[str, bytes]]) -> None:
-        self._parent.put_files([(self._up(key), data) for key, data in files])
-
-    def open_writer(self, key: str, *, durable: bool = True) -> Writer:
-        writer = self._parent.open_writer(self._up(key), durable=durable)
-        writer.key = key
-        return writer
-
-    def delete(self, key: str) -> None:
-        self._parent.delete(self._up(key))
-
-    def delete_tree(self, prefix: str) -> None:
-        self._parent.delete_tree(self._under(prefix))
-
-    def move(self, source: str, target: str) -> None:
-        self._parent.move(self._up(source), self._up(target))
-
-    def move_files(self, pairs: Iterable[tuple[str, str]]) -> None:
-        self._parent.move_files([(self._up(source), self._up(target)) for source, target in pairs])
-
-    def delete_files(self, keys: Iterable[str]) -> None:
-        self._parent.delete_files([self._up(key) for key in keys])
-
-    def sync(self, prefix: str = "") -> None:
-        self._parent.sync(self._under(prefix))
-
-    def lock(self, name: str, *, timeout: float = LOCK_TIMEOUT) -> AbstractContextManager[Lock]:
-        return self._parent.lock(self._up(name), timeout=timeout)
-
-    def sub(self, prefix: str) -> Store:
-        prefix = check_prefix(prefix)
-        if not prefix:
-            return self
-        if type(self) is SubStore:
-            return SubStore(self._parent, join(self._prefix, prefix))
-        return SubStore(self, prefix)  # a view with manners of its own keeps them
 
 
 def sha256_of(store: Store, key: str) -> FileRecord:

@@ -23,7 +23,7 @@ from tomoportal.storage.base import LOCK_TIMEOUT, Folder, Lock, Prepared, Stat, 
 from tomoportal.storage.file_locks import file_lock
 from tomoportal.storage.flush import Flusher
 from tomoportal.storage.keys import check_key, check_prefix, join, parent_of
-from tomoportal.storage.local_listing import TEMPORARY, Listing, stat_of, version_tag
+from tomoportal.storage.local_listing import TEMPORARY, Listing, is_settled, made_newer, stat_of, version_tag
 from tomoportal.storage.local_writing import LocalPrepared, LocalWriter
 from tomoportal.storage.os_errors import explained, file_in_the_way, reading
 from tomoportal.storage.owners import is_abandoned, new_token
@@ -138,6 +138,9 @@ class LocalStore(Store):
             return data, version_tag(after)
         return super().get_version(key)  # somebody writes into the file itself
 
+    def is_settled(self, etag: str) -> bool:
+        return is_settled(etag)
+
     def get_range(self, key: str, start: int, length: int) -> bytes:
         with reading(key), open(self._path(key), "rb", buffering=0) as file:
             file.seek(start)
@@ -200,7 +203,7 @@ class LocalStore(Store):
                     self._link(temporary, path, key)
                 elif if_match is not None:
                     with self.lock("conditional-put"):
-                        self._check_match(path, key, if_match)
+                        etag = made_newer(temporary, self._check_match(path, key, if_match))
                         self._rename(temporary, path)
                 else:
                     self._rename(temporary, path)
@@ -302,22 +305,30 @@ class LocalStore(Store):
             return
         os.unlink(temporary)
 
-    def _check_match(self, path: str, key: str, if_match: str) -> None:
-        try:
-            found = version_tag(os.stat(path))
-        except FileNotFoundError:
-            found = None
-        if found != if_match:
-            raise ConflictError("the object was changed by somebody else", where=key, fix="read it again, and retry")
+    def _check_match(self, path: str, key: str, if_match: str) -> int:
+        """The time of the file in ns, if it is still at this version."""
+        with suppress(FileNotFoundError):
+            status = os.stat(path)
+            if version_tag(status) == if_match:
+                return status.st_mtime_ns
+        raise ConflictError("the object was changed by somebody else", where=key, fix="read it again, and retry")
 
     def delete(self, key: str) -> None:
         path = self._writable(key)
         with explained(key):
-            try:
-                os.unlink(path)
-            except (FileNotFoundError, NotADirectoryError):
-                return
+            self._delete_file(path)
+
+    def _delete_file(self, path: str) -> None:
+        with suppress(FileNotFoundError, NotADirectoryError):
+            os.unlink(path)
             self._prune(os.path.dirname(path))
+
+    def delete_version(self, key: str, etag: str) -> None:
+        path = self._writable(key)
+        with explained(key), self.lock("conditional-put"):
+            if os.path.lexists(path):
+                self._check_match(path, key, etag)
+                self._delete_file(path)
 
     def delete_tree(self, prefix: str) -> None:
         prefix = check_prefix(prefix)

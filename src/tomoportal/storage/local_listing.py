@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import time
 from collections.abc import Iterator
 
 from tomoportal.storage.base import Folder, Stat
@@ -14,6 +15,9 @@ __all__ = ["TEMPORARY", "Listing", "stat_of", "version_tag"]
 
 TEMPORARY = ".tomoportal-tmp-"
 """How the names of files begin that are being written."""
+
+_COARSEST = 3_000_000_000
+"""Nanoseconds: FAT counts in two seconds."""
 
 
 def stat_of(key: str, status: os.stat_result) -> Stat:
@@ -36,8 +40,25 @@ def _looked_at(key: str, entry: os.DirEntry[str]) -> Stat | None:
 
 
 def version_tag(status: os.stat_result) -> str:
-    """The version of a file: every write makes a new one, because it makes a new inode."""
+    """The version of a file: every write makes a new inode and, where a condition holds, a later time."""
     return f"{status.st_ino:x}-{status.st_mtime_ns:x}-{status.st_size:x}"
+
+
+def is_settled(etag: str) -> bool:
+    """Whether a version is older than the coarsest ticks of file systems, so that no other one has its time."""
+    return time.time_ns() - int(etag.split("-")[1], 16) > _COARSEST
+
+
+def made_newer(path: str, than: int) -> str:
+    """The version of a file that replaces one of the time ``than`` (ns), with a later time whatever the clock says.
+
+    Inodes are used again: of three versions within a tick, the third could look like the first.
+    """
+    status = os.stat(path)
+    if status.st_mtime_ns <= than:
+        os.utime(path, ns=(status.st_atime_ns, than + 1))
+        status = os.stat(path)
+    return version_tag(status)
 
 
 class Listing:
