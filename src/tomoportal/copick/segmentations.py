@@ -259,7 +259,7 @@ class CopickSegmentation(StoredVolume):
 
     def segments(self, zarr_group: str | None = "0") -> list[tuple[str, int]]:
         """Pairs of object and instance id in a panoptic segmentation, sorted; id 0 is a region that was not split."""
-        self._need_panoptic()
+        self._need_panoptic("segments() needs a panoptic one")
         pairs: set[tuple[int, int]] = set()
         for slab in self._slabs(zarr_group):
             labelled = slab[0] != 0
@@ -279,11 +279,9 @@ class CopickSegmentation(StoredVolume):
         both = self.numpy(zarr_group)
         return np.where(both[0] == self._label_of(object_name), both[1], np.zeros(1, both.dtype))
 
-    def _need_panoptic(self) -> None:
+    def _need_panoptic(self, why: str = "only panoptic ones have channels") -> None:
         if not self.is_panoptic:
-            raise AnnotationError(
-                f"This needs a panoptic segmentation, not a {self.segmentation_type} one.", where=self.path
-            )
+            raise AnnotationError(f"This is a {self.segmentation_type} segmentation; {why}.", where=self.path)
 
     def delete(self) -> None:
         self._delete_data()

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, MutableMapping
 from typing import Any
 
+from tomoportal.copick.zarr_keys import names_below, names_in
 from tomoportal.errors import NotFoundError, ReadOnlyError
 from tomoportal.storage import Store
 
@@ -42,15 +43,13 @@ class KeyMapping(MutableMapping[str, bytes]):
         self._store.delete(self._key(key))
 
     def __iter__(self) -> Iterator[str]:
-        start = len(self._prefix) + 1
-        return (stat.key[start:] for stat in self._store.list(self._prefix))
+        return iter(names_below(self._store, self._prefix))
 
     def __len__(self) -> int:
         return sum(1 for _ in self)
 
     def listdir(self, path: str = "") -> list[str]:
-        folders, files = self._store.children(self._key(path.strip("/")) if path.strip("/") else self._prefix)
-        return sorted([*folders, *(stat.key.rpartition("/")[2] for stat in files)])
+        return names_in(self._store, self._prefix, path.strip("/"))
 
     def rmdir(self, path: str = "") -> None:
         self._check()

@@ -10,6 +10,7 @@ from zarr.abc.store import OffsetByteRequest, RangeByteRequest, SuffixByteReques
 from zarr.abc.store import Store as ZarrStore
 from zarr.core.buffer import Buffer, BufferPrototype
 
+from tomoportal.copick.zarr_keys import names_below, names_in
 from tomoportal.errors import NotFoundError
 from tomoportal.storage import Store
 
@@ -83,19 +84,14 @@ class KeyStore(ZarrStore):
         await asyncio.to_thread(self._inner.delete, self._key(key))
 
     async def list(self) -> AsyncIterator[str]:
-        for key in await asyncio.to_thread(self._keys, ""):
+        for key in await asyncio.to_thread(names_below, self._inner, self._prefix):
             yield key
 
     async def list_prefix(self, prefix: str) -> AsyncIterator[str]:
-        for key in await asyncio.to_thread(self._keys, ""):
+        for key in await asyncio.to_thread(names_below, self._inner, self._prefix):
             if key.startswith(prefix):
                 yield key
 
     async def list_dir(self, prefix: str) -> AsyncIterator[str]:
-        folders, files = await asyncio.to_thread(self._inner.children, self._key(prefix.rstrip("/")))
-        for name in [*folders, *(stat.key.rpartition("/")[2] for stat in files)]:
+        for name in await asyncio.to_thread(names_in, self._inner, self._prefix, prefix.rstrip("/")):
             yield name
-
-    def _keys(self, prefix: str) -> Iterable[str]:
-        start = len(self._prefix) + 1
-        return [stat.key[start:] for stat in self._inner.list(self._key(prefix))]

@@ -187,10 +187,19 @@ def add_alignment(archive: Archive, container: Container, number: int) -> None:
     publish(archive, container, "alignment", f"sample={number}", document, content, archive_id=number)
 
 
-def add_tomogram(archive: Archive, container: Container, number: int, voxels: np.ndarray[Any, Any]) -> None:
-    """A tomogram ``(z, y, x)`` of the alignment of the same number."""
+def add_tomogram(
+    archive: Archive,
+    container: Container,
+    number: int,
+    voxels: np.ndarray[Any, Any],
+    *,
+    spacing: float = SAMPLE_SPACING,
+    alignment: int | None = None,
+    **changes: Any,
+) -> None:
+    """A tomogram ``(z, y, x)`` of an alignment, by default that of the same number; ``changes`` to its document."""
     dataset, run = _names(container)
-    prefix = layout.tomogram_prefix(dataset, run, SAMPLE_SPACING, number)
+    prefix = layout.tomogram_prefix(dataset, run, spacing, number)
     mrc, zarr = layout.volume_mrc(prefix, run), layout.volume_zarr(prefix, run)
     sizes = [dict(zip("zyx", shape, strict=True)) for shape in _level_shapes(voxels.shape)]
     content = {
@@ -205,7 +214,7 @@ def add_tomogram(archive: Archive, container: Container, number: int, voxels: np
         "reconstruction_method": "WBP",
         "reconstruction_software": "IMOD",
         "tomogram_version": 1,
-        "voxel_spacing": SAMPLE_SPACING,
+        "voxel_spacing": spacing,
         "scales": sizes,
         "size": sizes[0],
         "omezarr_dir": zarr,
@@ -213,11 +222,12 @@ def add_tomogram(archive: Archive, container: Container, number: int, voxels: np
         "run_name": run,
         "key_photo": {"snapshot": None, "thumbnail": None},
         "neuroglancer_config_path": None,
-        "alignment_metadata_path": layout.alignment_document(dataset, run, number),
+        "alignment_metadata_path": layout.alignment_document(dataset, run, number if alignment is None else alignment),
+        **changes,
     }
-    document = layout.tomogram_document(dataset, run, SAMPLE_SPACING, number)
+    document = layout.tomogram_document(dataset, run, spacing, number)
     key = identity.key_of_document("tomogram", {**content, "deposition_id": DEPOSITION}) or ""
-    write = _volume_writer(voxels, mrc, zarr, "tomogram")
+    write = _volume_writer(voxels, mrc, zarr, "tomogram", spacing)
     publish(archive, container, "tomogram", key, document, content, archive_id=number, write=write)
 
 
@@ -225,11 +235,11 @@ def _level_shapes(shape: tuple[int, ...]) -> list[tuple[int, ...]]:
     return [tuple(-(-size // 2**level) for size in shape) for level in range(3)]
 
 
-def _volume_writer(voxels: np.ndarray[Any, Any], mrc: str, zarr: str, kind: Any) -> _Write:
+def _volume_writer(voxels: np.ndarray[Any, Any], mrc: str, zarr: str, kind: Any, spacing: float) -> _Write:
     def write(store: Store) -> None:
-        volume = ArrayVolume(voxels, SAMPLE_SPACING)
+        volume = ArrayVolume(voxels, spacing)
         convert_volume(
-            volume, store, mrc_key=mrc, zarr_prefix=zarr, voxel_spacing=SAMPLE_SPACING, kind=kind, chunk_size=_CHUNKS
+            volume, store, mrc_key=mrc, zarr_prefix=zarr, voxel_spacing=spacing, kind=kind, chunk_size=_CHUNKS
         )
 
     return write
@@ -262,8 +272,12 @@ def add_annotation(
     *,
     spacing: float = SAMPLE_SPACING,
     alignment: int = 100,
+    **changes: Any,
 ) -> None:
-    """An annotation of the run with one shape: bytes in a file of the given ending, or voxels (``zarr``)."""
+    """An annotation of the run with one shape: bytes in a file of the given ending, or voxels (``zarr``).
+
+    ``changes`` to its document.
+    """
     dataset, run = _names(container)
     base = layout.annotation_base(named[1], 1.0)
     paths = {
@@ -287,12 +301,13 @@ def add_annotation(
             for extension, path in paths.items()
         ],
         "alignment_metadata_path": layout.alignment_document(dataset, run, alignment),
+        **changes,
     }
     document = layout.annotation_document(dataset, run, spacing, number, base)
     key = identity.key_of_document("annotation", {**content, "deposition_id": DEPOSITION}, spacing) or ""
     if form == "zarr":
         kind = "instance_mask" if shape == "InstanceSegmentationMask" else "semantic_mask"
-        write = _volume_writer(data, paths["mrc"], paths["zarr"], kind)
+        write = _volume_writer(data, paths["mrc"], paths["zarr"], kind, spacing)
     else:
 
         def write(store: Store) -> None:

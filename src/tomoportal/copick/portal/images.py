@@ -1,4 +1,4 @@
-"""Voxel spacings and tomograms of a portal, beside those of the overlay."""
+"""Voxel spacings and tomograms of a portal, beside those of the overlay; density maps, which lie there only."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import Field, field_serializer
 
+from tomoportal.copick.objects import CopickObject
 from tomoportal.copick.portal.naming import tomogram_types
 from tomoportal.copick.portal.rows import PortalObject, PortalTomogramMeta, from_wire
 from tomoportal.copick.sources import Source
@@ -18,7 +19,21 @@ from tomoportal.errors import FormatError, Problem, ReadOnlyError
 if TYPE_CHECKING:
     from tomoportal.copick.portal.runs import CopickRunCDP
 
-__all__ = ["CopickTomogramCDP", "CopickTomogramMetaCDP", "CopickVoxelSpacingCDP", "CopickVoxelSpacingMetaCDP"]
+__all__ = [
+    "CopickObjectCDP",
+    "CopickTomogramCDP",
+    "CopickTomogramMetaCDP",
+    "CopickVoxelSpacingCDP",
+    "CopickVoxelSpacingMetaCDP",
+]
+
+
+class CopickObjectCDP(CopickObject):
+    """An object that is annotated on the portal; portals have no density maps, the overlay may hold one."""
+
+    def zarr(self) -> Any:
+        """The map's folder for zarr; None if there is no map, as upstream says for portals (C43)."""
+        return super().zarr() if self.has_density_map() else None
 
 
 class CopickTomogramMetaCDP(CopickTomogramMeta):

@@ -13,6 +13,7 @@ from tomoportal.copick.picks import CopickPicks
 from tomoportal.copick.portal.answers import Answers
 from tomoportal.copick.portal.config import CopickConfigCDP, settings_of
 from tomoportal.copick.portal.files import PortalFiles
+from tomoportal.copick.portal.images import CopickObjectCDP
 from tomoportal.copick.portal.naming import object_names
 from tomoportal.copick.portal.rows import PortalObject, from_wire, selection
 from tomoportal.copick.portal.runs import CopickRunCDP, CopickRunMetaCDP
@@ -117,6 +118,9 @@ class CopickRootCDP(CopickRoot):
 
     def _run_factory(self) -> tuple[type[CopickRunCDP], type[CopickRunMetaCDP]]:
         return CopickRunCDP, CopickRunMetaCDP
+
+    def _object_factory(self) -> tuple[type[CopickObjectCDP], type[PickableObject]]:
+        return CopickObjectCDP, PickableObject
 
     def _run(self, name: str) -> CopickRun:
         """The one object of a run, by the text of its id (C18)."""
