@@ -1,9 +1,9 @@
 """The sample project that the tests of the PyPI package copick read, made anew from what they assert.
 
-Theirs is fetched from an archive that tests here cannot reach. This script runs where that package is installed and uses
-it to write: ``python corpus.py TESTS FOLDER`` leaves ``sample_project.zip`` in FOLDER. TESTS is the folder of their
-tests: the points of one list of picks are literals in them and are read from there. All else is seeded noise whose sums
-are those of reference copick-faults, section 13.
+Theirs is fetched from an archive that tests here cannot reach. This script runs where that package is installed and
+writes with it: ``python copick_corpus.py TESTS FOLDER`` leaves ``sample_project.zip`` in FOLDER. TESTS is the folder of
+their tests: the points of one list of picks are literals in them and are read from there. All else is seeded noise with
+the sums that they assert.
 """
 
 from __future__ import annotations
@@ -16,10 +16,11 @@ import zipfile
 from pathlib import Path
 from typing import Any
 
-import copick
 import numpy as np
 import trimesh
 from copick.util.ome import write_ome_zarr_3d
+
+import copick
 
 RUNS = ("TS_001", "TS_002", "TS_003")
 SIDE = 64  # voxels of 10 Å
