@@ -98,7 +98,6 @@ ALLOWED = [
     ("copick.impl.cryoet_data_portal.*.from_portal*: absent", "made from objects of a client that ours does not need"),
     ("copick.impl.cryoet_data_portal.PortalCache: absent", "a table of everything; ours are asked for in parts (C72)"),
     ("copick.impl.cryoet_data_portal.Portal*: None instead of *", "stands for the same empty row"),
-    ("copick.util.portal_cache: no such module", "answers are kept by endpoint and query instead (C73)"),
     (
         "copick.impl.mlcroissant.CroissantIndex(*): *",
         "made by from_url",
@@ -112,10 +111,6 @@ ALLOWED = [
     ("copick.util.formats.*relion*: absent", "tables of starfile; copick.ops reads and writes RELION"),
     ("copick.util.formats.*csv*: absent", "tables of pandas; the CSV handler gives the arrays"),
     ("copick.util.handlers.picks.star.*", "RELION's files need more than arrays: copick.ops.export writes them"),
-    (
-        "copick.util.portal_cache: no such module",
-        "ours keeps the portal's answers in another way: copick.portal.answers",
-    ),
 ]
 
 

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from types import ModuleType
 from typing import Any, Final, cast
 
-from tomoportal.copick.drop_in_names import MODULES
+from tomoportal.copick.drop_in_names import MODULES, SAME
 
 __all__ = ["install", "is_installed"]
 
@@ -34,16 +34,19 @@ class _Alias(ModuleType):
             module, ours = self._names[name]
         except KeyError:
             below = f"{self.__name__}.{name}"
-            if below in MODULES:
+            if below in MODULES or below in SAME:
                 return importlib.import_module(below)
             raise AttributeError(
                 f"module {self.__name__!r} (provided by tomoportal) has no attribute {name!r}"
             ) from None
-        home = module if module.startswith("tomoportal.") else f"{_ROOM}.{module}" if module else _ROOM
-        return getattr(importlib.import_module(home), ours)
+        return getattr(importlib.import_module(_home(module)), ours)
 
     def __dir__(self) -> list[str]:
         return sorted([*super().__dir__(), *self._names])
+
+
+def _home(module: str) -> str:
+    return module if module.startswith("tomoportal.") else f"{_ROOM}.{module}" if module else _ROOM
 
 
 class _Finder:
@@ -52,17 +55,19 @@ class _Finder:
     def find_spec(
         self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
     ) -> importlib.machinery.ModuleSpec | None:
-        if fullname in MODULES:
+        if fullname in MODULES or fullname in SAME:
             return importlib.machinery.ModuleSpec(fullname, cast(Any, self), is_package=True)
         if fullname.startswith("copick."):
             raise ModuleNotFoundError(f"{fullname} is not provided by tomoportal.copick", name=fullname)
         return None
 
     def create_module(self, spec: importlib.machinery.ModuleSpec) -> ModuleType:
-        return _Alias(spec.name)
+        return ModuleType(spec.name) if spec.name in SAME else _Alias(spec.name)
 
     def exec_module(self, module: ModuleType) -> None:
-        """Nothing to run."""
+        """Nothing to run; a module that is one of ours under another name gives way to it."""
+        if module.__name__ in SAME:
+            sys.modules[module.__name__] = importlib.import_module(_home(SAME[module.__name__]))
 
 
 def is_installed() -> bool:

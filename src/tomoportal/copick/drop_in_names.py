@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Final
 
-__all__ = ["MODULES"]
+__all__ = ["MODULES", "SAME"]
 
 Names = dict[str, tuple[str, str]]
 
@@ -213,14 +213,13 @@ _PORTAL: Final[dict[str, Names]] = {
         **_names("portal.root", "CopickRootCDP"),
         **_names("portal.runs", "CopickRunCDP", "CopickRunMetaCDP"),
         **_names(
-            "portal.images", "CopickTomogramCDP", "CopickTomogramMetaCDP", "CopickVoxelSpacingCDP",
+            "portal.images", "CopickObjectCDP", "CopickTomogramCDP", "CopickTomogramMetaCDP", "CopickVoxelSpacingCDP",
             "CopickVoxelSpacingMetaCDP",
         ),
         **_names(
             "portal.annotations", "CopickMeshCDP", "CopickPicksCDP", "CopickPicksFileCDP", "CopickSegmentationCDP",
             "CopickSegmentationMetaCDP",
         ),
-        **_names("objects", CopickObjectCDP="CopickObject"),
         **_names("features", CopickFeaturesCDP="CopickFeatures"),
         **_names("portal.config", "CopickConfigCDP"),
         **_names("portal.rows", "PortalAnnotationMeta", "PortalObject", "PortalTomogramMeta"),
@@ -282,3 +281,7 @@ MODULES: Final[dict[str, Names]] = {
     **_PORTAL,
     **_UTIL,
 }
+SAME: Final = {
+    "copick.util.portal_cache": "portal.row_documents",
+}
+"""Modules that are one of ours as it is: what a program puts into them counts."""

@@ -25,12 +25,20 @@ from tomoportal.copick.portal.config import PortalSettings
 from tomoportal.errors import LockedError, PortalError, Problem, StorageError
 from tomoportal.storage import Store, open_store
 
-__all__ = ["Answers", "KeptAnswer", "cache_places", "clear_cache", "kept_answers", "users_cache_folder"]
+__all__ = [
+    "CACHE_FOLDER",
+    "Answers",
+    "KeptAnswer",
+    "cache_places",
+    "clear_cache",
+    "kept_answers",
+    "users_cache_folder",
+]
 
 Data = dict[str, Any]
 Place = Store | Path
 
-_FOLDER: Final = ".copick_cache"
+CACHE_FOLDER: Final = ".copick_cache"
 _VERSION: Final = "tomoportal-1"  # of the documents; upstream's are numbers
 
 
@@ -176,14 +184,14 @@ def _read(place: Store, name: str) -> dict[str, Any] | None:
 
 def cache_places(settings: PortalSettings, overlay: Store) -> list[Place]:
     """Where answers are looked for and kept, in this order; folders need not exist."""
-    users = users_cache_folder(settings)
-    return [users] if settings.cache_folder or overlay.read_only else [overlay.sub(_FOLDER), users]
+    users = users_cache_folder(settings.cache_folder)
+    return [users] if settings.cache_folder or overlay.read_only else [overlay.sub(CACHE_FOLDER), users]
 
 
-def users_cache_folder(settings: PortalSettings) -> Path:
+def users_cache_folder(chosen: str | None) -> Path:
     """The folder that the settings name, else the one below the user's cache folder."""
-    if settings.cache_folder:
-        return Path(settings.cache_folder).expanduser()
+    if chosen:
+        return Path(chosen).expanduser()
     home = os.environ.get("XDG_CACHE_HOME", "")
     return (Path(home).expanduser() if home else Path.home() / ".cache") / "copick" / "portal"
 

@@ -13,7 +13,7 @@ from tomoportal.client import PUBLIC_PORTAL
 from tomoportal.copick.config import CopickConfig
 from tomoportal.errors import SettingsError
 
-__all__ = ["CopickConfigCDP", "PortalSettings", "settings_of"]
+__all__ = ["CacheSettings", "CopickConfigCDP", "PortalSettings", "cache_settings", "settings_of"]
 
 Access = Literal["https", "s3", "file"]
 
@@ -67,6 +67,18 @@ class CopickConfigCDP(CopickConfig):
     """How much of the portal's points and meshes the user's cache folder may hold; 256 if not given, 0 for nothing."""
 
 
+@dataclass
+class CacheSettings:
+    """Whether, where and for how long what a portal answered is kept."""
+
+    enabled: bool = True
+    ttl_seconds: int = 86400
+    """0 or less: for ever."""
+    lock_timeout_seconds: int = 60
+    """For how long one program waits while another one asks."""
+    cache_dir: str | None = None
+
+
 @dataclass(frozen=True)
 class PortalSettings:
     """What holds after the environment was asked, which overrides the config."""
@@ -99,16 +111,31 @@ def settings_of(config: CopickConfigCDP) -> PortalSettings:
         raise SettingsError(
             "where the archive is mounted is not said", where="portal_access", fix="set portal_files_root to its folder"
         )
+    kept = cache_settings(config)
     return PortalSettings(
         url=_text("COPICK_PORTAL_URL", config.portal_url) or PUBLIC_PORTAL,
         access=access,  # type: ignore[arg-type]  # checked above
         s3_endpoint=s3_endpoint,
         files_root=files_root,
-        cache=_flag("COPICK_PORTAL_CACHE", config.portal_cache),
-        cache_seconds=_number("COPICK_PORTAL_CACHE_TTL", config.portal_cache_ttl_seconds),
-        cache_folder=_text("COPICK_PORTAL_CACHE_DIR", config.portal_cache_dir),
-        lock_seconds=_number("COPICK_PORTAL_CACHE_LOCK_TIMEOUT", config.portal_cache_lock_timeout_seconds),
+        cache=kept.enabled,
+        cache_seconds=kept.ttl_seconds,
+        cache_folder=kept.cache_dir,
+        lock_seconds=kept.lock_timeout_seconds,
         file_cache_bytes=_number("COPICK_PORTAL_FILE_CACHE_MB", _megabytes(config)) * 1_000_000,
+    )
+
+
+def cache_settings(config: Any) -> CacheSettings:
+    """What the environment, or else the config says of the cache; also of a config that lacks these keys."""
+    default = CacheSettings()
+    wait = getattr(config, "portal_cache_lock_timeout_seconds", default.lock_timeout_seconds)
+    return CacheSettings(
+        enabled=_flag("COPICK_PORTAL_CACHE", getattr(config, "portal_cache", default.enabled)),
+        ttl_seconds=_number(
+            "COPICK_PORTAL_CACHE_TTL", getattr(config, "portal_cache_ttl_seconds", default.ttl_seconds)
+        ),
+        lock_timeout_seconds=_number("COPICK_PORTAL_CACHE_LOCK_TIMEOUT", wait),
+        cache_dir=_text("COPICK_PORTAL_CACHE_DIR", getattr(config, "portal_cache_dir", None)),
     )
 
 

@@ -25,7 +25,7 @@ class PortalFiles:
         self._lock = threading.Lock()
         self.kept: KeptFiles | None = None
         if settings.cache and settings.file_cache_bytes > 0:
-            folder = users_cache_folder(settings) / "files"
+            folder = users_cache_folder(settings.cache_folder) / "files"
             self.kept = KeptFiles(folder, limit=settings.file_cache_bytes, seconds=settings.cache_seconds)
 
     def __reduce__(self) -> tuple[object, ...]:
