@@ -95,8 +95,6 @@ ALLOWED = [
         "one class serves both; its third is read_only, as below impl",
     ),
     ("copick.ops._markdown.[DL]*: absent", "constants that nothing uses"),
-    ("copick.impl.cryoet_data_portal.*.from_portal*: absent", "made from objects of a client that ours does not need"),
-    ("copick.impl.cryoet_data_portal.PortalCache: absent", "a table of everything; ours are asked for in parts (C72)"),
     ("copick.impl.cryoet_data_portal.Portal*: None instead of *", "stands for the same empty row"),
     (
         "copick.impl.mlcroissant.CroissantIndex(*): *",

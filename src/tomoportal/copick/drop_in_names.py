@@ -223,6 +223,7 @@ _PORTAL: Final[dict[str, Names]] = {
         **_names("features", CopickFeaturesCDP="CopickFeatures"),
         **_names("portal.config", "CopickConfigCDP"),
         **_names("portal.rows", "PortalAnnotationMeta", "PortalObject", "PortalTomogramMeta"),
+        **_names("portal.all_rows", "PortalCache"),
         **_names("portal.naming", "camel"),
         **_names("portal.tables", "SHAPE_TYPES"),
     },

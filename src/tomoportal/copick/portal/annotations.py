@@ -9,7 +9,9 @@ from tomoportal.copick.meshes import CopickMesh, CopickMeshMeta
 from tomoportal.copick.picks import CopickPicks
 from tomoportal.copick.points import CopickPicksFile
 from tomoportal.copick.portal.entities import FromPortal
+from tomoportal.copick.portal.naming import PORTAL_USER, camel
 from tomoportal.copick.portal.points import read_portal_points
+from tomoportal.copick.portal.rows import PortalAnnotationMeta
 from tomoportal.copick.segmentations import CopickSegmentation, CopickSegmentationMeta
 from tomoportal.copick.sources import Source
 from tomoportal.copick.versions import Version
@@ -30,6 +32,21 @@ __all__ = [
 
 class CopickPicksFileCDP(CopickPicksFile, FromPortal):
     """A document of picks with the portal's metadata."""
+
+    @classmethod
+    def from_portal_container(cls, source: PortalAnnotationMeta, name: str | None = None) -> CopickPicksFileCDP:
+        """The document of an annotation file, without its points; ``name`` is that of the object in the config.
+
+        Without one, the object is called as the portal calls it, with the file's id.
+        """
+        session = str(source.annotation_file_id)
+        return cls(
+            pickable_object_name=name or f"{camel(source.object_name or '')}-{session}",
+            user_id=PORTAL_USER,
+            session_id=session,
+            portal_metadata=source,
+            trust_orientation=source.shape_type == "OrientedPoint",
+        )
 
 
 class CopickMeshMetaCDP(CopickMeshMeta, FromPortal):

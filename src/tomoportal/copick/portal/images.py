@@ -43,6 +43,20 @@ class CopickTomogramMetaCDP(CopickTomogramMeta):
     portal_tomo_path: str | None = None
     portal_metadata: Any = Field(default_factory=PortalTomogramMeta)
 
+    @classmethod
+    def from_portal(cls, source: Any, author_names: list[str] | None = None) -> CopickTomogramMetaCDP:
+        """Of a tomogram of the public client, or a row; its authors are asked for when needed, unless given."""
+        parts = ("reconstruction_method", "processing", "processing_software", "ctf_corrected")
+        names = ("reconstructionMethod", "processing", "processingSoftware", "ctfCorrected")
+        (tomo_type,) = tomogram_types([{wire: getattr(source, part) for part, wire in zip(parts, names, strict=True)}])
+        authors = partial(_authors_of, source) if author_names is None else author_names
+        return cls(
+            tomo_type=tomo_type,
+            portal_tomo_id=source.id,
+            portal_tomo_path=source.s3_omezarr_dir,
+            portal_metadata=PortalTomogramMeta.from_portal_cached(source, authors),
+        )
+
     @field_serializer("portal_metadata")
     def _as_dictionary(self, value: PortalTomogramMeta) -> dict[str, Any]:
         return value.model_dump()
@@ -89,6 +103,11 @@ class CopickVoxelSpacingMetaCDP(CopickVoxelSpacingMeta):
     """The voxel size in Å, and the id of the portal's voxel spacing."""
 
     portal_vs_id: int | None = None
+
+    @classmethod
+    def from_portal(cls, source: Any) -> CopickVoxelSpacingMetaCDP:
+        """Of a voxel spacing of the public client, or a row."""
+        return cls(voxel_size=source.voxel_spacing, portal_vs_id=source.id)
 
 
 class CopickVoxelSpacingCDP(CopickVoxelSpacing):
@@ -168,3 +187,7 @@ class CopickVoxelSpacingCDP(CopickVoxelSpacing):
             fix = "delete the tomograms of the overlay one by one"
             raise ReadOnlyError("Cannot delete voxel spacing in a read-only source.", where=self.run.name, fix=fix)
         super()._delete_data()
+
+
+def _authors_of(tomogram: Any) -> list[str]:
+    return [each.name for each in sorted(tomogram.authors, key=lambda each: each.author_list_order)]

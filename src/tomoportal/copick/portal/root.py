@@ -10,6 +10,7 @@ from typing import Any
 from tomoportal.client import Endpoint
 from tomoportal.copick.config import CopickConfig, PickableObject
 from tomoportal.copick.picks import CopickPicks
+from tomoportal.copick.portal.all_rows import PortalCache, all_rows
 from tomoportal.copick.portal.answers import Answers
 from tomoportal.copick.portal.config import CopickConfigCDP, settings_of
 from tomoportal.copick.portal.files import PortalFiles
@@ -100,6 +101,12 @@ class CopickRootCDP(CopickRoot):
             fix = f"add an object with the identifier {identifier}, or set portal_all_objects to true"
             self._note(Problem(f"{identifier} on {self.portal_url}", what, fix))
         return names
+
+    def _ensure_annotation_cache(self, force: bool = False) -> PortalCache:
+        """All that the portal says of the project; ``force`` asks it whether that still holds."""
+        if force:
+            self._tables.forget()
+        return all_rows(self._tables, self._object_names())
 
     def problems(self) -> list[Problem]:
         """What was skipped or is doubtful so far; two objects with one identifier, too: only one gets annotations."""

@@ -116,7 +116,10 @@ def _listed(authors: Authors) -> list[str]:
 
 
 def _row(value: Any, entity: str) -> PortalObject:
-    return value if isinstance(value, PortalObject) else PortalObject(value, entity)
+    """A row of ours, of a mapping, or of an object of the public client."""
+    if isinstance(value, PortalObject):
+        return value
+    return PortalObject(value if value is None or isinstance(value, Mapping) else value.to_dict(), entity)
 
 
 class PortalAnnotationMeta:
@@ -207,6 +210,11 @@ class PortalTomogramMeta:
     def __init__(self, portal_metadata: PortalObject | Values | None = None, portal_authors: Authors = None) -> None:
         self.portal_metadata = _row(portal_metadata, "Tomogram")
         self._authors = portal_authors
+
+    @classmethod
+    def from_portal_cached(cls, source: Any, author_names: Authors) -> PortalTomogramMeta:
+        """Of a tomogram of the public client, or a row, and the names of its authors."""
+        return cls(source, author_names)
 
     @property
     def portal_authors(self) -> list[str]:

@@ -45,6 +45,12 @@ class CopickRunMetaCDP(CopickRunMeta):
     portal_run_name: str | None = None
     portal_dataset_id: int | None = None
 
+    @classmethod
+    def from_portal(cls, source: Any) -> CopickRunMetaCDP:
+        """Of a run of the public client, or a row."""
+        about = {"portal_run_name": source.name, "portal_dataset_id": source.dataset_id}
+        return cls(name=str(source.id), portal_run_id=source.id, **about)
+
 
 class CopickRunCDP(CopickRun):
     """A run of the portal, or one that exists in the overlay only."""
