@@ -395,17 +395,18 @@ def many(store: Store, settings_: copick.CopickConfigFSSpec, runs: int) -> copic
     return root
 
 
-@pytest.mark.parametrize("most_keys", [50_000, 10])
+@pytest.mark.parametrize("most_keys", [200, 5])
 def test_c59_a_listing_of_everything_costs_few_requests(
     config: Path, most_keys: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("tomoportal.copick.listing._MOST_KEYS", most_keys)
+    monkeypatch.setattr("tomoportal.copick.folders._MOST_KEYS", most_keys)
+    monkeypatch.setattr("tomoportal.copick.folders._PAGE", 150)
     store = Remote(open_store("memory://"))
     root = many(store, settings(config), 40)
     store.counts.clear()
     assert len(root.picks()) == len(root.segmentations()) == len(root.tomograms("wbp", 10)) == 40
-    requests = store.counts["list"] + store.counts["children"]
-    assert requests <= (8 if most_keys > 10 else 8 + 4 * 40)
+    requests = store.counts["list"] + store.counts["children"] + store.counts["scan"]
+    assert requests <= (9 if most_keys > 10 else 9 + 4 * 40)
     names = [picks.path for picks in root.picks()]
     assert names == sorted(names)
 

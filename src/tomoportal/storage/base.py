@@ -188,6 +188,16 @@ class Store(ABC):
     url: str
     read_only: bool
 
+    @property
+    def lists_keys(self) -> bool:
+        """Whether :meth:`scan` costs a request per thousand keys wherever it begins, and not one per folder."""
+        return False
+
+    @property
+    def moves_folders(self) -> bool:
+        """Whether :meth:`move` gives a folder another name in one step if nothing has that name."""
+        return self.local_path("") is not None
+
     # --- reading
 
     @abstractmethod

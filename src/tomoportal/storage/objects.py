@@ -122,6 +122,10 @@ class ObjectStore(Store):
 
     # --- reading
 
+    @property
+    def lists_keys(self) -> bool:
+        return True
+
     def local_path(self, key: str) -> Path | None:
         check_prefix(key)
         return None

@@ -32,6 +32,10 @@ class SubStore(Store):
     def _down(self, stat: Stat) -> Stat:
         return Stat(stat.key[len(self._prefix) + 1 :], stat.size, stat.modified, stat.etag)
 
+    @property
+    def lists_keys(self) -> bool:
+        return self._parent.lists_keys
+
     def get(self, key: str) -> bytes:
         return self._parent.get(self._up(key))
 

@@ -55,6 +55,10 @@ class FaultyStore(Store):
         """Number only the operations that change something."""
         return cls(inner, fail_at=fail_at, kill=kill, counted=lambda operation, key: operation not in READS)
 
+    @property
+    def lists_keys(self) -> bool:
+        return self.inner.lists_keys
+
     def step(self, operation: str, key: str) -> None:
         """One operation is about to be done."""
         if self.dead:
@@ -70,6 +74,10 @@ class FaultyStore(Store):
                 self.dead = True
                 raise Killed(f"{operation} {key}")
             raise StorageError(f"injected fault in {operation}", where=key)
+
+    @property
+    def moves_folders(self) -> bool:
+        return self.inner.moves_folders
 
     def get(self, key: str) -> bytes:
         self.step("get", key)
