@@ -31,7 +31,15 @@ BACKENDS = {
 }
 """Their files, and on which stores each is run: folders, an S3 server in the process, Croissant manifests."""
 
-ALLOWED: dict[str, dict[str, str]] = {}
+ALLOWED: dict[str, dict[str, str]] = {
+    "test_filesystem.py": {
+        "test_picks_write_numpy": "C42: it saves matrices of random numbers; only rotations are saved unless asked for",
+        "test_filaments_static_are_read_only[local_overlay_only]": "skips itself: there is no static side",
+    },
+    "test_object_models.py": {
+        "TestAddObjectFunctions::test_add_object_volume_to_read_only_object": "skips itself: objects of its are writable",
+    },
+}
 """What need not pass: file → a test, or a function of several → why. Tests that skip themselves are here, too."""
 
 
@@ -74,7 +82,8 @@ def suite(plugin_programs: Path) -> Suite:
 
 @pytest.mark.slow
 def test_the_sample_project_is_what_upstream_expects(suite: Suite) -> None:
-    assert misfits(suite.run("test_filesystem.py", ours=False), ALLOWED.get("test_filesystem.py", {})) == []
+    wrong = [each for each in suite.run("test_filesystem.py", ours=False) if each.outcome not in ("passed", "skipped")]
+    assert not wrong
 
 
 @pytest.mark.slow
