@@ -13,6 +13,7 @@ from tomoportal.copick.meshes import CopickMesh, empty_mesh
 from tomoportal.copick.names import (
     DocumentName,
     SegmentationType,
+    check_distinct,
     checked_name,
     checked_voxel_size,
     segmentation_name,
@@ -61,6 +62,7 @@ class RunAnnotations(AnnotationLists):
         if found is not None and not found.read_only:
             return found
         made = make(DocumentName(user, session, object_name))
+        check_distinct(made._key, (each._key for each in kept), made.WHAT)
         self._run.ensure(create=True)
         if not made._create(content(made)):
             if not exist_ok:
@@ -69,7 +71,7 @@ class RunAnnotations(AnnotationLists):
                     where=made.path,
                     fix="somebody has just made them: refresh the run, or use another session_id",
                 )
-            made._read()
+            made.load()
         if found is not None:
             kept.remove(found)
         kept.append(made)
@@ -188,6 +190,7 @@ class RunAnnotations(AnnotationLists):
         flags = {"is_multilabel": is_multilabel, "is_instance": is_instance, "is_panoptic": is_panoptic}
         described = meta(user_id=user, session_id=session, name=name, voxel_size=size, **flags, **kwargs)
         made = clazz(self._run, described)
+        check_distinct(made._key, (each._key for each in self.segmentations), made.WHAT)
         self._run.ensure(create=True)
         made._folder.make()
         self._segmentations = [

@@ -9,7 +9,7 @@ import warnings
 from importlib import import_module
 from typing import Annotated, Any, ClassVar, Final, Literal
 
-from pydantic import AliasChoices, ConfigDict, Field, PrivateAttr, field_validator, model_validator
+from pydantic import AliasChoices, ConfigDict, Field, field_validator, model_validator
 
 from tomoportal.copick.lazy_models import LazyModel
 from tomoportal.copick.logs import get_logger
@@ -194,8 +194,6 @@ class CopickConfig(LazyModel):
     compact: bool | None = None
     """Ours: write picks without blanks and line ends, in about a third of the space."""
 
-    _source: str | None = PrivateAttr(default=None)
-
     @field_validator("user_id", "session_id")
     @classmethod
     def _id_is_clean(cls, value: str | None, info: Any) -> str | None:
@@ -252,7 +250,6 @@ def load_config(text: str, where: str = "config") -> CopickConfig:
         )
         kind = "filesystem"
     config = _class_of(str(kind), where).model_validate(data)
-    config._source = where
     problems = config_problems(config)
     if problems and config.strict:
         raise AnnotationError(

@@ -10,6 +10,7 @@ import math
 import re
 import unicodedata
 import warnings
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final
 
@@ -19,6 +20,7 @@ __all__ = [
     "DocumentName",
     "SegmentationName",
     "SegmentationType",
+    "check_distinct",
     "check_run_name",
     "checked_name",
     "checked_voxel_size",
@@ -49,6 +51,7 @@ _FORBIDDEN: Final = re.compile(r'[<>:"/\\|?*\x00-\x1f\x7f\s_]')
 _DEVICES: Final = re.compile(r"(con|prn|aux|nul|com[0-9]|lpt[0-9])(\..*)?", re.IGNORECASE)
 _LONGEST: Final = 200  # bytes of one name: three of them and an ending must fit where 255 is the limit for most
 _LONGEST_FILE: Final = 255
+_BESIDE: Final = 40  # bytes more that a volume's name has while it is written beside the old one
 
 
 def sanitize_name(input_str: str, suppress_warnings: bool = False) -> str:
@@ -108,6 +111,22 @@ def check_run_name(name: str) -> str:
         raise AnnotationError(f"The run name {name!r} begins or ends with a blank.", fix=f"use {name.strip()!r}")
     _check_portable(name, "run name")
     return name
+
+
+def check_distinct(name: str, known: Iterable[str], what: str) -> None:
+    """Refuse a name that differs from a known one only in case or Unicode form (C33)."""
+    folded = _folded(name)
+    for other in known:
+        if other != name and _folded(other) == folded:
+            raise AnnotationError(
+                f"The {what} {name} differs from {other} only in case or Unicode form, which not every disk can tell"
+                " apart.",
+                fix="choose another name, or write it as it is there",
+            )
+
+
+def _folded(name: str) -> str:
+    return unicodedata.normalize("NFC", unicodedata.normalize("NFC", name).casefold())
 
 
 def _check_portable(name: str, what: str) -> None:
@@ -233,8 +252,9 @@ def features_name(tomo_type: str, feature_type: str) -> str:
 
 
 def _storable(name: str) -> str:
-    if len(name.encode()) > _LONGEST_FILE:
+    longest = _LONGEST_FILE - (_BESIDE if name.endswith(".zarr") else 0)
+    if len(name.encode()) > longest:
         raise AnnotationError(
-            "The names together make a file name of over 255 bytes.", where=name[:60], fix="shorten them"
+            f"The names together make a file name of over {longest} bytes.", where=name[:60], fix="shorten them"
         )
     return name

@@ -4,20 +4,24 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from zlib import crc32
 
 from tomoportal import __version__
+from tomoportal.copick import versions
 from tomoportal.copick.config import CopickConfig, CopickConfigFSSpec, PickableObject, load_config
 from tomoportal.copick.root import CopickRoot
-from tomoportal.errors import NotFoundError
+from tomoportal.errors import ConflictError, NotFoundError
 from tomoportal.storage import Store, open_store
 
 if TYPE_CHECKING:
     from tomoportal.copick.croissant.root import CopickConfigMLCroissant
 
 __all__ = [
+    "ConfigFile",
     "croissant_config",
     "from_croissant",
     "from_file",
@@ -36,7 +40,10 @@ def from_string(data: str) -> CopickRoot:
 
 def from_file(path: str | os.PathLike[str]) -> CopickRoot:
     """The project of a config file: a local path, or any address."""
-    return open_project(load_config(read_config(os.fspath(path)), os.fspath(path)))
+    text, file = read_config(os.fspath(path))
+    root = open_project(load_config(text, os.fspath(path)))
+    root._config_file = file
+    return root
 
 
 def from_croissant(
@@ -133,20 +140,39 @@ def _place(path: str, *, create: bool) -> tuple[Store, str]:
     return open_fsspec(parent), name
 
 
-def read_config(path: str) -> str:
+@dataclass(frozen=True)
+class ConfigFile:
+    """Where a config lies, and the version of it that was read or written."""
+
+    place: tuple[str, str]
+    etag: str
+    checksum: int
+
+
+def read_config(path: str) -> tuple[str, ConfigFile]:
     """The text of a config. Raises :class:`NotFoundError`."""
     try:
         store, name = _place(path, create=False)
-        return store.get(name).decode()
+        data, etag = store.get_version(name)
+        return data.decode(), ConfigFile((store.url, name), etag, crc32(data))
     except NotFoundError as error:
         raise NotFoundError(
-            "there is no such config",
+            "the config does not exist",
             where=path,
             fix="correct the path, or make one: `tomoportal copick config filesystem`, in Python `new_config`",
         ) from error
 
 
-def write_config(path: str, data: bytes) -> None:
-    """Replace a config, atomically."""
+def write_config(path: str, data: bytes, seen: ConfigFile | None = None, *, overwrite: bool = False) -> ConfigFile:
+    """Replace a config, atomically. Raises :class:`ConflictError` if it is ``seen``, at another version."""
     store, name = _place(path, create=True)
-    store.put(name, data)
+    place = (store.url, name)
+    if seen is None or seen.place != place or overwrite:
+        return ConfigFile(place, store.put(name, data), crc32(data))
+    try:
+        etag = versions.save(store, name, data, seen=seen.etag, overwrite=False, keep=0, checksum=seen.checksum)
+    except ConflictError as error:
+        raise ConflictError(
+            error.what, where=path, fix="open the project again and repeat the change, or save with overwrite=True"
+        ) from error
+    return ConfigFile(place, etag, crc32(data))

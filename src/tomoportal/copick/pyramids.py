@@ -13,9 +13,10 @@ import math
 import os
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import dataclass
 from typing import Any, Final, Literal, TypeAlias
+from zlib import crc32
 
 import numpy as np
 from numpy.typing import NDArray
@@ -39,6 +40,7 @@ __all__ = [
     "pad_chunk",
     "put_back",
     "replaced_folder",
+    "volume_lock",
     "write_pyramid",
 ]
 
@@ -121,10 +123,10 @@ def write_pyramid(
 def replaced_folder(store: Store, key: str, fill: Callable[[Store, str], None]) -> None:
     """Replace the Zarr folder ``key`` by what ``fill(store, key)`` writes, its metadata last.
 
-    On a local disk the new folder is written aside and takes the place of the old one by renaming; on an object store
-    the old metadata go first and the new come last, so that a half-written volume has none (C7).
+    Where folders can be renamed (a disk, SSH, SMB) the new one is written aside and takes the place of the old one; on
+    an object store the old metadata go first and the new come last, so that a half-written volume has none (C7).
     """
-    if store.local_path("") is None:
+    if not store.moves_folders:
         for name in (".zattrs", ".zgroup", "zarr.json"):
             store.delete(f"{key}/{name}")
         store.delete_tree(key)
@@ -137,9 +139,10 @@ def replaced_folder(store: Store, key: str, fill: Callable[[Store, str], None]) 
     aside, old = (f"{beside}.{name}.{state}-{token}" for state in ("new", "old"))
     try:
         fill(store, aside)
-        with suppress(FileNotFoundError):
-            _swap_out(store, key, old)
-        store.move(aside, key)
+        with volume_lock(store, key):  # who finds the name taken by another new volume would mix both
+            with suppress(FileNotFoundError):
+                _swap_out(store, key, old)
+            store.move(aside, key)
     except BaseException:
         with suppress(StorageError):
             if not store.is_folder(key) and store.is_folder(old):
@@ -147,6 +150,13 @@ def replaced_folder(store: Store, key: str, fill: Callable[[Store, str], None]) 
             store.delete_tree(aside)
         raise
     store.delete_tree(old)
+
+
+def volume_lock(store: Store, key: str) -> AbstractContextManager[object]:
+    """Held by who changes a volume in a folder. Object stores have no lock that is worth its requests."""
+    if not store.moves_folders:
+        return nullcontext()
+    return store.lock(f"volume-{crc32(key.encode()):08x}")
 
 
 def _swap_out(store: Store, key: str, old: str) -> None:

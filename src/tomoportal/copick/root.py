@@ -14,7 +14,7 @@ from tomoportal.copick.config import (
     config_problems,
     dump_config,
 )
-from tomoportal.copick.names import check_run_name, is_clean
+from tomoportal.copick.names import check_distinct, check_run_name, is_clean
 from tomoportal.copick.objects import CopickObject
 from tomoportal.copick.runs import CopickRun, CopickRunMeta
 from tomoportal.copick.sources import Source, open_source, same_place
@@ -24,6 +24,7 @@ from tomoportal.storage import Store
 if TYPE_CHECKING:
     from tomoportal.copick.filaments import CopickFilaments
     from tomoportal.copick.meshes import CopickMesh
+    from tomoportal.copick.opening import ConfigFile
     from tomoportal.copick.picks import CopickPicks
     from tomoportal.copick.segmentations import CopickSegmentation
     from tomoportal.copick.tomograms import CopickTomogram
@@ -57,6 +58,7 @@ class CopickRoot:
         self._known_runs: dict[str, CopickRun] = {}
         self._objects: list[CopickObject] | None = None
         self._problems: dict[tuple[str, str], Problem] = {}
+        self._config_file: ConfigFile | None = None
         self._open()
 
     @classmethod
@@ -257,12 +259,7 @@ class CopickRoot:
                 f"The config restricts the project to {len(self.config.runs)} runs, {name} not among them.",
                 fix="add it to runs of the config",
             )
-        clash = [each.name for each in self.runs if each.name.casefold() == name.casefold()]
-        if clash:
-            raise AnnotationError(
-                f"The run name {name} differs from {clash[0]} only in case, which not every disk can tell apart.",
-                fix="choose another name",
-            )
+        check_distinct(name, (each.name for each in self.runs), "run name")
         run = self._run(name)
         run.ensure(create=True)
         if self._runs is not None and run not in self._runs:
@@ -368,6 +365,7 @@ class CopickRoot:
         found = self.get_object(name)
         if found is not None and not exist_ok:
             raise AnnotationError(f"Object name {name} already exists.", fix="choose another, or say exist_ok=True")
+        check_distinct(name, (each.name for each in self.pickable_objects), "object name")
         given = {
             "label": label,
             "color": color,
@@ -403,11 +401,16 @@ class CopickRoot:
         self._objects = [other for other in self.pickable_objects if other is not each]
         self.config.pickable_objects = [meta for meta in self.config.pickable_objects if meta.name != each.name]
 
-    def save_config(self, config_path: str | os.PathLike[str]) -> None:
-        """Write the config, atomically, to a local path or an address; keys that we do not know are kept."""
+    def save_config(self, config_path: str | os.PathLike[str], *, overwrite: bool = False) -> None:
+        """Write the config, atomically, to a local path or an address; keys that we do not know are kept.
+
+        A file that somebody else changed since the project was opened from it, or saved to it, is not replaced unless
+        ``overwrite``: :class:`ConflictError` is raised.
+        """
         from tomoportal.copick.opening import write_config
 
-        write_config(os.fspath(config_path), dump_config(self.config))
+        data = dump_config(self.config)
+        self._config_file = write_config(os.fspath(config_path), data, self._config_file, overwrite=overwrite)
 
     def __repr__(self) -> str:
         objects = len(self.config.pickable_objects)

@@ -6,7 +6,7 @@ import warnings
 from typing import TYPE_CHECKING, Any
 
 from tomoportal.copick.lazy_models import LazyModel
-from tomoportal.copick.names import FEATURES_ENDING, checked_name, voxel_spacing_folder
+from tomoportal.copick.names import FEATURES_ENDING, check_distinct, checked_name, voxel_spacing_folder
 from tomoportal.copick.sides import TwoSided
 from tomoportal.copick.sources import Source, shadowed
 from tomoportal.copick.tomograms import CopickTomogram, CopickTomogramMeta
@@ -123,6 +123,7 @@ class CopickVoxelSpacing(TwoSided):
             )
         if known is not None and not known.read_only:
             return known
+        check_distinct(tomo_type, (each.tomo_type for each in self.tomograms), "tomogram type")
         self.ensure(create=True)
         clazz, meta_class = self._tomogram_factory()
         source = self.run.root._source_for(read_only=False)

@@ -8,7 +8,7 @@ import numpy as np
 
 from tomoportal.copick.features import CopickFeatures, CopickFeaturesMeta
 from tomoportal.copick.lazy_models import LazyModel
-from tomoportal.copick.names import FEATURES_ENDING, checked_name
+from tomoportal.copick.names import FEATURES_ENDING, check_distinct, checked_name
 from tomoportal.copick.sources import Source, shadowed
 from tomoportal.copick.volumes import ALL, StoredVolume
 from tomoportal.errors import AnnotationError
@@ -165,6 +165,7 @@ class CopickTomogram(StoredVolume):
             raise AnnotationError(f"Feature type {feature_type} already exists for this tomogram.", where=known.path)
         if known is not None and not known.read_only:
             return known
+        check_distinct(feature_type, (each.feature_type for each in self.features), "feature type")
         clazz, meta_class = self._feature_factory()
         source = self.voxel_spacing.run.root._source_for(read_only=False)
         made = clazz(self, meta_class(tomo_type=self.tomo_type, feature_type=feature_type, **meta), source=source)

@@ -16,7 +16,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from tomoportal.copick.pyramids import Array, Reduction, group_document_3, halved, pad_chunk
+from tomoportal.copick.pyramids import Array, Reduction, group_document_3, halved, pad_chunk, volume_lock
 from tomoportal.copick.volumes import ALL
 from tomoportal.errors import AnnotationError, FormatError, MissingPartError, NotFoundError, ReadOnlyError
 from tomoportal.formats.omezarr.array import ZarrArray, read_document
@@ -128,6 +128,10 @@ class ZarrFolder:
             raise AnnotationError(
                 f"Data of the shape {values.shape} do not fit a region of {tuple(shape)}.", where=self.where
             ) from error
+        with volume_lock(self.store, self.key):  # two regions may share a chunk
+            self._write_down(array, whole, values, reduction)
+
+    def _write_down(self, array: ZarrArray, whole: list[slice], values: Array, reduction: Reduction | None) -> None:
         _write_box(self.store, array, whole, values)
         if reduction is None:
             return
