@@ -42,7 +42,7 @@ class Suite(NamedTuple):
         """Run a file of theirs. Raises :class:`RuntimeError` when pytest breaks or the other package was tested."""
         with tempfile.TemporaryDirectory() as folder:
             record = Path(folder, "record")
-            command = [self.python, "-W", "ignore", "-m", "pytest", "-q", "-p", "no:cacheprovider", "-p", "no:xdist"]
+            command = [self.python, "-W", "ignore", "-m", "pytest", "-q", "--tb=short", "--show-capture=no"]
             command += [
                 "-p",
                 "copick_recorder",
@@ -60,7 +60,7 @@ class Suite(NamedTuple):
                 "BACKEND": backend,
                 "COPICK_SUITE_RECORD": str(record),
                 "HOME": folder,
-                "PYTHONPATH": str(HERE),
+                "PYTHONPATH": os.pathsep.join([str(HERE), str(REPOSITORY / "src")]),
                 "PYTHONDONTWRITEBYTECODE": "1",
                 "TMPDIR": folder,
                 "TOMOPORTAL_AS_COPICK": "1" if ours else "",
