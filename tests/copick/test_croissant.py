@@ -16,6 +16,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import fsspec
 import numpy as np
 import pytest
 import trimesh
@@ -462,3 +463,36 @@ def test_sessions_may_be_named_after_a_portal_s_columns() -> None:
         for text in ("{method_type}", "{author}", "{authors}", "{annotation_file_id}", "{object_state}")
     }
     assert list(made.values()) == ["hybrid", "Ada-L", "Ada-L,Bob", "41", "41"]
+
+
+def test_an_index_made_by_hand_becomes_a_manifest_that_opens(project: copick.CopickRoot, tmp_path: Path) -> None:
+    """The constructor of upstream's class: rows in memory, written by ``mark_dirty`` and ``commit``."""
+    known = CroissantIndex.from_url(str(exported(project)))
+    folder = tmp_path / "copy" / "Croissant"
+    folder.mkdir(parents=True)
+    tables = [name.partition("/")[2] for name in TABLES if name != "copick/runs"]
+    made = CroissantIndex(
+        known.doc,
+        str(folder),
+        fsspec.filesystem("file"),
+        known.base_url,
+        config_block=known.config_block,
+        runs_by_name=known.runs_by_name,
+        **{name: getattr(known, name) for name in tables},
+    )
+    assert list(folder.iterdir()) == []
+    for name in TABLES:
+        made.mark_dirty(name)
+    made.commit()
+    found = CroissantIndex.from_url(str(folder / "metadata.json"))
+    assert {name: found.rows(name) for name in TABLES} == {name: known.rows(name) for name in TABLES}
+    assert found.config_block == known.config_block
+    assert found.base_url == known.base_url
+    root = copick.from_file(config_for(folder / "metadata.json", tmp_path))
+    assert [run.name for run in root.runs] == [run.name for run in project.runs]
+    made.add_row("copick/runs", {"name": "TS_new"})
+    assert "TS_new" in CroissantIndex.from_url(str(folder / "metadata.json")).runs_by_name
+    memory = CroissantIndex(known.doc, "/manifest/Croissant", fsspec.filesystem("memory"))
+    memory.add_row("copick/runs", {"name": "TS_1"})
+    assert fsspec.filesystem("memory").exists("/manifest/Croissant/metadata.json")
+    fsspec.filesystem("memory").rm("/manifest", recursive=True)

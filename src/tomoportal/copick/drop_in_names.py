@@ -258,6 +258,7 @@ _VERBS: Final[dict[str, dict[str, str]]] = {
 for _verb, _subcommands in _VERBS.items():
     _paths = {_verb: _verb, **{name: f"{_verb}/{path}" for name, path in _subcommands.items()}}
     _CLI[f"copick.cli.{_verb}"] = _names(f"{_CLI_HOME}.commands", **_paths)
+_CLI["copick.cli.config"] |= _names("tomoportal.cli.copick.config", "parse_object")
 _CLI["copick.cli.info"] |= _names(f"{_CLI_HOME}.loading", "PLUGIN_GROUPS", "get_installed_plugin_packages")
 MODULES: Final[dict[str, Names]] = {
     "copick": {**_OPENING, "COPICK_TYPES": ("", "COPICK_TYPES"), "__version__": ("", "__version__")},

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import click
 
 from tomoportal.cli.copick import croissant
 from tomoportal.cli.copick.options import debug_option
 
-__all__ = ["command"]
+__all__ = ["command", "parse_object"]
 
 
 @click.group(name="config", help="Write the config of a new project.")
@@ -15,11 +17,32 @@ def command() -> None:
     """The group; its help is the line of the overview."""
 
 
+_Object = tuple[str, bool, float | None, str | None]
+
+
+def parse_object(ctx: click.Context, param: click.Parameter, value: Sequence[str]) -> list[_Object]:
+    """``NAME,IS_PARTICLE[,RADIUS[,PDB]]`` of each object as a tuple; what is not given is None."""
+    found: list[_Object] = []
+    for text in value:
+        name, *rest = (part.strip() for part in text.split(","))
+        words = {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False}
+        if not rest or rest[0].lower() not in words or len(rest) > 3:
+            raise click.BadParameter(f"{text!r} is not NAME,IS_PARTICLE[,RADIUS[,PDB]]", ctx, param)
+        radius, pdb_id = [*rest[1:], "", ""][:2]
+        try:
+            number = float(radius) if radius else None
+        except ValueError:
+            raise click.BadParameter(f"the radius {radius!r} is not a number", ctx, param) from None
+        found.append((name, words[rest[0].lower()], number, pdb_id or None))
+    return found
+
+
 @command.command(name="filesystem")
 @click.option("--overlay-root", required=True, metavar="URL", help="Folder or fsspec address that the project lies in.")
 @click.option(
     "--objects",
     multiple=True,
+    callback=parse_object,
     metavar="NAME,IS_PARTICLE[,RADIUS[,PDB]]",
     help="An object that can be annotated, radius in Å; may be repeated.",
 )
@@ -31,7 +54,7 @@ def command() -> None:
 @click.option("--force", is_flag=True, help="Replace a config that is there already.")
 @debug_option
 def filesystem(
-    overlay_root: str, objects: tuple[str, ...], path: str, proj_name: str, proj_description: str, force: bool
+    overlay_root: str, objects: list[_Object], path: str, proj_name: str, proj_description: str, force: bool
 ) -> int:
     """Write the config of a project on files: --objects ribosome,True,120,4V9D --objects membrane,False."""
     from pathlib import Path
@@ -39,28 +62,16 @@ def filesystem(
     from tomoportal.copick import new_config
     from tomoportal.errors import SettingsError
 
-    described = [_object(text, label) for label, text in enumerate(objects, start=1)]
+    keys = ("name", "is_particle", "radius", "pdb_id")
+    described = [
+        {"label": label, **{key: value for key, value in zip(keys, each, strict=True) if value is not None}}
+        for label, each in enumerate(objects, start=1)
+    ]
     if not force and "://" not in path and Path(path).exists():
         raise SettingsError("the config exists already", where=path, fix="give another --config, or --force")
     new_config(path, overlay_root, proj_name, proj_description, described)
     click.echo(path)
     return 0
-
-
-def _object(text: str, label: int) -> dict[str, object]:
-    name, *rest = (part.strip() for part in text.split(","))
-    words = {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False}
-    if not rest or rest[0].lower() not in words or len(rest) > 3:
-        raise click.BadParameter(f"{text!r} is not NAME,IS_PARTICLE[,RADIUS[,PDB]]", param_hint="--objects")
-    described: dict[str, object] = {"name": name, "is_particle": words[rest[0].lower()], "label": label}
-    if len(rest) > 1 and rest[1]:
-        try:
-            described["radius"] = float(rest[1])
-        except ValueError:
-            raise click.BadParameter(f"the radius {rest[1]!r} is not a number", param_hint="--objects") from None
-    if len(rest) > 2 and rest[2]:
-        described["pdb_id"] = rest[2]
-    return described
 
 
 @command.command(name="dataportal")

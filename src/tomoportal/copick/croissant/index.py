@@ -12,7 +12,7 @@ import io
 import json
 import os
 import threading
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from tomoportal.copick.croissant.schema import SPLITS_RECORDSET_ID, TABLES, Row, Table, digest, schema_field
@@ -43,19 +43,60 @@ def place_of(url: str, arguments: Mapping[str, Any], *, read_only: bool) -> tupl
     return open_source(parent if slash else os.curdir, arguments, read_only=read_only), name
 
 
+def _address(fs: Any, folder: str) -> tuple[str, dict[str, Any]]:
+    """The address and the arguments that open a folder of an fsspec file system."""
+    inner = getattr(fs, "_fs", fs)
+    protocols = {inner.protocol} if isinstance(inner.protocol, str) else set(inner.protocol)
+    is_local = bool(protocols & {"file", "local"})
+    return (folder, {}) if is_local else (inner.unstrip_protocol(folder), inner.storage_options)
+
+
 class CroissantIndex:
     """What a manifest says. Rows are dictionaries by column; changes are written at once, or when committed."""
 
+    doc: dict[str, Any]
+
     def __init__(
         self,
-        folder: Source,
-        name: str,
-        *,
-        base_url: str | None = None,
+        doc: Mapping[str, Any],
+        croissant_dir: str,
+        croissant_fs: Any,
+        base_url: str = "",
         static_fs_args: Mapping[str, Any] | None = None,
+        config_block: Mapping[str, Any] | None = None,
+        runs_by_name: Mapping[str, Row] | None = None,
+        voxel_spacings: Iterable[Row] | None = None,
+        tomograms: Iterable[Row] | None = None,
+        features: Iterable[Row] | None = None,
+        picks: Iterable[Row] | None = None,
+        meshes: Iterable[Row] | None = None,
+        segmentations: Iterable[Row] | None = None,
+        instance_segmentations: Iterable[Row] | None = None,
+        panoptic_segmentations: Iterable[Row] | None = None,
+        objects: Iterable[Row] | None = None,
     ) -> None:
+        """A manifest and its rows in memory, for the folder ``croissant_dir`` of an fsspec file system.
+
+        Nothing is read. Rows are written by :meth:`mark_dirty` and :meth:`commit`, beside what is there;
+        :meth:`from_url` is the way to open a manifest that there is.
+        """
+        folder = open_source(*_address(croissant_fs, croissant_dir), read_only=False)
+        self._begin(folder, "metadata.json", base_url or None, static_fs_args)
+        self.doc = {**doc, **({"copick:config": dict(config_block)} if config_block else {})}
+        given = {
+            "runs": (runs_by_name or {}).values(), "voxel_spacings": voxel_spacings, "tomograms": tomograms,
+            "features": features, "picks": picks, "meshes": meshes, "segmentations": segmentations,
+            "instance_segmentations": instance_segmentations, "panoptic_segmentations": panoptic_segmentations,
+            "objects": objects,
+        }  # fmt: skip
+        for id, table in TABLES.items():
+            rows = [{name: row.get(name) for name in table.columns} for row in given[id.partition("/")[2]] or ()]
+            self._tables[id] = {table.key(row): row for row in rows}
+
+    def _begin(self, folder: Source, name: str, base_url: str | None, static_fs_args: Mapping[str, Any] | None) -> None:
         self._folder, self._name = folder, name
         self._override = base_url
+        self.doc = {}
         self.static_fs_args = dict(static_fs_args or {})
         self._tables: dict[str, dict[tuple[Any, ...], Row]] = {}
         self._pending: dict[str, dict[tuple[Any, ...], Row | None]] = {}
@@ -64,7 +105,6 @@ class CroissantIndex:
         self._lock = threading.RLock()
         self.version = 0
         """Counts the changes of the tables in memory."""
-        self.reload()
 
     def __getstate__(self) -> dict[str, Any]:
         return {key: value for key, value in self.__dict__.items() if key != "_lock"}
@@ -87,7 +127,10 @@ class CroissantIndex:
             folder, name = place_of(croissant_url, fs_args or {}, read_only=True)
         except NotFoundError as error:
             raise NotFoundError("there is no such manifest", where=croissant_url) from error
-        return cls(folder, name, base_url=base_url_override, static_fs_args=static_fs_args)
+        index = cls.__new__(cls)
+        index._begin(folder, name, base_url_override, static_fs_args)
+        index.reload()
+        return index
 
     # --- reading
 
@@ -268,8 +311,8 @@ class CroissantIndex:
         """Put the digests of tables into the manifest, and describe those that it did not have."""
         store = self._store()
         for _ in range(_PATIENCE):
-            etag = store.stat(self._name).etag
-            document = copy.deepcopy(self._document())
+            etag = store.stat(self._name).etag if store.exists(self._name) else None
+            document = copy.deepcopy(self._document() if etag is not None else self.doc)
             declare(document, digests)
             describe_splits(document, self.get_all_splits())
             if self._objects:
@@ -277,7 +320,8 @@ class CroissantIndex:
                 names = {each["name"] for each in known}
                 known += [each for each in self._objects if each["name"] not in names]
             try:
-                store.put(self._name, json.dumps(document, indent=2).encode(), if_match=etag)
+                data = json.dumps(document, indent=2).encode()
+                store.put(self._name, data, if_match=etag, if_absent=etag is None)
             except ConflictError:
                 continue
             self.doc, self._objects = document, []
