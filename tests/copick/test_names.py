@@ -241,7 +241,7 @@ def test_c37_comments_trailing_commas_and_addresses(tmp_path: Path) -> None:
     kept = copick.new_config(tmp_path / "config2.json", f"file://{tmp_path}/there")
     assert kept.config.overlay_root == f"file://{tmp_path}/there"
     assert copick.from_file(f"file://{tmp_path}/config2.json").runs == []
-    with pytest.raises(FileNotFoundError, match="no such config"):
+    with pytest.raises(FileNotFoundError, match="does not exist"):
         copick.from_file(tmp_path / "none.json")
 
 

@@ -178,17 +178,20 @@ def test_text_becomes_lists_and_maps() -> None:
         options.parse_dataset_ids("DS-1")
 
 
-def test_two_files_for_one_run_are_an_error_before_anything_is_made(root: copick.CopickRoot) -> None:
+def test_two_files_for_one_run_are_an_error_before_anything_is_made(
+    root: copick.CopickRoot, caplog: pytest.LogCaptureFixture
+) -> None:
     """C105"""
     with pytest.raises(ValueError, match="Two files belong to the run TS_1"):
         options.prepare_runs_from_paths(root, ["a/TS_1_x.mrc", "b/TS_1_y.mrc"], "", r"(TS_\d)")
-    with pytest.raises(ValueError, match="does not match"):
-        options.prepare_runs_from_paths(root, ["TS_1.mrc", "x.mrc"], "", r"(TS_\d)")
     with pytest.raises(ValueError, match="Could not find run"):
         options.prepare_runs_from_paths(root, ["TS_1.mrc"], "", create=False)
     assert root.runs == []
     found = options.prepare_runs_from_paths(root, ["TS_1.mrc", "TS_2.mrc"], "", run_name_prefix="x_")
     assert found == {"x_TS_1": "TS_1.mrc", "x_TS_2": "TS_2.mrc"}
+    found = options.prepare_runs_from_paths(root, ["TS_1.mrc", "other.mrc"], "", r"(TS_\d)", "x_")
+    assert found == {"x_TS_1": "TS_1.mrc"}
+    assert "other.mrc: 'other' does not match" in caplog.text
     assert [run.name for run in root.runs] == ["x_TS_1", "x_TS_2"]
     assert options.prepare_runs_from_paths(root, ["any.mrc"], "own") == {"own": "any.mrc"}
 

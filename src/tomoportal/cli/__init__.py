@@ -5,7 +5,6 @@ A module is imported only when its command runs, so that ``tomoportal --help`` c
 
 from __future__ import annotations
 
-import errno
 import sys
 from collections.abc import Sequence
 from typing import Any
@@ -14,11 +13,10 @@ import click
 
 from tomoportal import __version__
 from tomoportal.cli.groups import LazyGroup
+from tomoportal.cli.reporting import as_reported
 from tomoportal.errors import TomoportalError
 
 __all__ = ["main"]
-
-_OF_THE_SYSTEM = {errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EPERM, errno.EROFS}
 
 # Command -> its line in `tomoportal --help`, in the order of the main job. The command itself is `command` in the
 # module of the same name; a test compares these lines with the commands' own help.
@@ -56,15 +54,12 @@ def main(arguments: Sequence[str] | None = None, program: click.Group = cli) -> 
     code: Any = 0
     try:
         code = program.main(args=None if arguments is None else list(arguments), standalone_mode=False)
-    except TomoportalError as error:
-        click.echo(f"error: {error}", err=True)
-        code = 1
-    except OSError as error:  # no room has said it better: a full disk, a folder without permission
-        if error.errno not in _OF_THE_SYSTEM:
+    except (TomoportalError, OSError) as error:
+        report = as_reported(error)
+        if report is None:
             raise
-        click.echo(f"error: {error.filename or 'writing'}: {error.strerror}", err=True)
-        click.echo("  fix: free some space or give access to this path, then run the same command again", err=True)
-        code = 1
+        report.show()
+        code = report.exit_code
     except click.ClickException as error:
         error.show()
         code = error.exit_code

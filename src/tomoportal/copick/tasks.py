@@ -16,7 +16,7 @@ from tomoportal.errors import AnnotationError, Problem
 
 __all__ = ["Action", "Outcome", "Progress", "Task", "perform", "refuse"]
 
-Action: TypeAlias = Literal["create", "replace", "keep", "copy", "move", "remove", "export", "link"]
+Action: TypeAlias = Literal["create", "replace", "keep", "copy", "move", "remove", "export", "link", "skip"]
 Progress: TypeAlias = Callable[[int, int, str], None]
 """``progress(done, total, text)``."""
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import click
 
+from tomoportal.cli.reporting import reporting
+
 __all__ = ["command"]
 
 
@@ -27,6 +29,7 @@ __all__ = ["command"]
 @click.option("--session-id", metavar="TEXT", help="The session of new annotations.")
 @click.option("--force", is_flag=True, help="Replace a config that is there already.")
 @click.option("--json", "as_json", is_flag=True, help="Print what was found as JSON.")
+@reporting
 def command(
     datasets: tuple[str, ...],
     overlay: str,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from tomoportal.cli.copick.options import json_option, open_project
+from tomoportal.cli.reporting import reporting
 
 __all__ = ["command"]
 
@@ -12,6 +13,7 @@ __all__ = ["command"]
 @click.command(name="info")
 @click.option("-c", "--config", envvar="COPICK_CONFIG", metavar="FILE", help="Also say what this project holds.")
 @json_option
+@reporting
 def command(config: str | None, as_json: bool) -> int:
     """Say what a project holds, and which plug-ins are installed."""
     from tomoportal import __version__

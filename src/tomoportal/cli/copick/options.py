@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from tomoportal.cli.reporting import reporting
+
 if TYPE_CHECKING:
     from tomoportal.copick import CopickRoot
     from tomoportal.copick.tasks import Outcome, Task
@@ -57,9 +59,10 @@ def config_option(function: _Command) -> _Command:
 
 
 def debug_option(function: _Command) -> _Command:
+    """``--debug``; and a command that reports its errors in whatever program it runs."""
     return click.option(
         "--debug/--no-debug", default=False, expose_value=False, callback=_debug, help="Log everything."
-    )(function)
+    )(reporting(function))  # type: ignore[return-value]
 
 
 def json_option(function: _Command) -> _Command:
@@ -131,12 +134,14 @@ def perform_tasks(
         with progress_bar(title, quiet=as_json) as progress:
             outcomes = perform(tasks, workers=workers, progress=progress)
     failed = [(task, error) for task, error in outcomes if error is not None]
+    skipped = [task for task, _ in outcomes if task.action == "skip"]
     if as_json:
         print_json(
             {
                 "dry_run": dry_run,
-                "done": 0 if dry_run else len(outcomes) - len(failed),
+                "done": 0 if dry_run else len(outcomes) - len(failed) - len(skipped),
                 "failed": len(failed),
+                "skipped": len(skipped),
                 "items": [
                     {**task.to_json(), "error": None if error is None else str(error)} for task, error in outcomes
                 ],
@@ -144,11 +149,15 @@ def perform_tasks(
             }
         )
         return 1 if failed else 0
+    for task in skipped:
+        say(f"skipped  {task.what}")
     for task, error in outcomes:
-        if error is None:
+        if error is None and task not in skipped:
             click.echo(f"{task.action:<8} {task.what}")
     for task, error in failed:
         say(f"failed   {task.what}: {error}")
     verb = "would be done" if dry_run else "done"
-    say(f"{counted(len(outcomes) - len(failed), 'item')} {verb}" + (f", {len(failed)} failed" if failed else ""))
+    done = counted(len(outcomes) - len(failed) - len(skipped), "item")
+    others = [f", {len(some)} {word}" for some, word in ((skipped, "skipped"), (failed, "failed")) if some]
+    say(f"{done} {verb}{''.join(others)}")
     return 1 if failed else 0

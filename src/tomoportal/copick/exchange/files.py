@@ -7,12 +7,14 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from tomoportal.copick.names import check_run_name
 from tomoportal.copick.root import CopickRoot
+from tomoportal.copick.tasks import Task
 from tomoportal.errors import AnnotationError, NotFoundError, Problem
 
-__all__ = ["RunFile", "found_files", "missing_runs", "run_files"]
+__all__ = ["RunFile", "RunFiles", "found_files", "missing_runs", "run_files"]
 
 _PATTERN = re.compile(r"[*?[]")
 
@@ -23,6 +25,14 @@ class RunFile:
 
     path: Path
     run: str
+
+
+class RunFiles(NamedTuple):
+    """What a path or a pattern names: files of runs, what is wrong with them, and files that the regex leaves out."""
+
+    files: list[RunFile]
+    problems: list[Problem]
+    skipped: list[Task]
 
 
 def found_files(pattern: str) -> list[Path]:
@@ -38,10 +48,8 @@ def found_files(pattern: str) -> list[Path]:
     return found
 
 
-def run_files(
-    pattern: str, *, run: str = "", run_regex: str = "(.*)", run_name_prefix: str = ""
-) -> tuple[list[RunFile], list[Problem]]:
-    """Every file with its run, and what is wrong with them: names that the regex does not match, two files for a run.
+def run_files(pattern: str, *, run: str = "", run_regex: str = "(.*)", run_name_prefix: str = "") -> RunFiles:
+    """Every file with its run; two files for one run are a problem (C105), names without a match are left out.
 
     The run is ``run``, or for patterns and without it the file's name without its ending; of that, the first group
     of ``run_regex``, with ``run_name_prefix`` before it.
@@ -54,11 +62,13 @@ def run_files(
     is_single = len(paths) == 1 and str(paths[0]) == str(Path(pattern).expanduser())
     found: list[RunFile] = []
     problems: list[Problem] = []
+    skipped: list[Task] = []
     for path in paths:
         name = run if run and is_single else path.stem
         match = regex.search(name)
         if match is None or not match.group(min(1, regex.groups)):
-            problems.append(Problem(str(path), f"{name!r} does not match {run_regex!r}", "correct --run-regex"))
+            what = f"{path.name}: {name!r} does not match --run-regex {run_regex!r}"
+            skipped.append(Task("skip", what, "", lambda: None, str(path)))
             continue
         found.append(RunFile(path, run_name_prefix + match.group(min(1, regex.groups))))
     by_run: dict[str, Path] = {}
@@ -67,7 +77,7 @@ def run_files(
         if first != each.path:
             what = f"the run {each.run} is that of {first.name} already"
             problems.append(Problem(str(each.path), what, "let --run-regex tell them apart, or add one alone"))
-    return found, problems
+    return RunFiles(found, problems, skipped)
 
 
 def missing_runs(root: CopickRoot, names: Iterable[str], *, create: bool) -> list[Problem]:

@@ -62,7 +62,7 @@ def plan_picks(
 ) -> list[Task]:
     """One file per run, or tables that name their runs. Raises :class:`AnnotationError` with all problems."""
     options, target = options or ReadOptions(), target.checked(root)
-    files, problems = run_files(pattern, run=run, run_regex=run_regex, run_name_prefix=run_name_prefix)
+    files, problems, skipped = run_files(pattern, run=run, run_regex=run_regex, run_name_prefix=run_name_prefix)
     options = _completed(root, options, [each.run for each in files])
     found: list[tuple[RunFile, Particles]] = []
     for each in files:
@@ -81,7 +81,7 @@ def plan_picks(
             problems += [problem] if problem else []
             found.append((each, particles))
     parts = [(each.path, each.run, _of(particles, each.run), particles.oriented) for each, particles in found]
-    return _tasks(root, target, parts, problems)
+    return [*skipped, *_tasks(root, target, parts, problems)]
 
 
 def plan_picks_of_many_runs(

@@ -26,7 +26,9 @@ def parse_color(text: str) -> tuple[int, int, int, int]:
     except ValueError:
         values = []
     if len(values) != 4 or any(not 0 <= value <= 255 for value in values):
-        raise AnnotationError(f"{text!r} is no colour.", fix="give four numbers from 0 to 255: 255,0,0,255")
+        raise AnnotationError(
+            f"{text!r} is no colour: that is four comma-separated values from 0 to 255.", fix="write it as 255,0,0,255"
+        )
     return values[0], values[1], values[2], values[3]
 
 
@@ -35,7 +37,9 @@ def parse_metadata(text: str) -> dict[str, Any]:
     try:
         found = json.loads(text)
     except ValueError as error:
-        raise AnnotationError(f"The metadata are no JSON: {error}", fix="write them as '{\"key\": 1}'") from error
+        raise AnnotationError(
+            f"The metadata are not in valid JSON format: {error}", fix="write them as '{\"key\": 1}'"
+        ) from error
     if not isinstance(found, dict):
         raise AnnotationError("The metadata are no JSON object.", fix="write them as '{\"key\": 1}'")
     return found
@@ -125,9 +129,8 @@ def plan_meshes(
         )
     strict = bool(root.config.strict)
     user, session = checked_name(user_id, "user_id", strict=strict), checked_name(session_id, "session_id")
-    files, problems = run_files(pattern, run=run, run_regex=run_regex, run_name_prefix=run_name_prefix)
+    files, problems, tasks = run_files(pattern, run=run, run_regex=run_regex, run_name_prefix=run_name_prefix)
     problems += missing_runs(root, [each.run for each in files], create=create)
-    tasks = []
     for each in files:
         what = f"{each.run} {object_name}:{user}/{session}"
         try:

@@ -68,8 +68,9 @@ def plan_tomograms(
     pyramid: Pyramid | None = None,
 ) -> list[Task]:
     """One file per run. Raises :class:`AnnotationError` with all problems."""
-    files, problems = run_files(pattern, run=run, run_regex=run_regex, run_name_prefix=run_name_prefix)
-    return plan_tomograms_of(root, files, tomo_type, options=options, pyramid=pyramid, problems=problems)
+    files, problems, skipped = run_files(pattern, run=run, run_regex=run_regex, run_name_prefix=run_name_prefix)
+    tasks = plan_tomograms_of(root, files, tomo_type, options=options, pyramid=pyramid, problems=problems)
+    return [*skipped, *tasks]
 
 
 def plan_tomograms_of(
@@ -180,9 +181,8 @@ def plan_segmentations(
             fix=f"add it: tomoportal copick add object --name {name}",
         )
     axes_of(options.transpose, options.flip)
-    files, problems = run_files(pattern, run=run, run_regex=run_regex, run_name_prefix=run_name_prefix)
+    files, problems, tasks = run_files(pattern, run=run, run_regex=run_regex, run_name_prefix=run_name_prefix)
     problems += missing_runs(root, [each.run for each in files], create=options.create)
-    tasks = []
     for each in files:
         try:
             tasks.append(_segmentation(root, each, (kind, name, user, session), options))

@@ -38,7 +38,9 @@ def relion_files(
     table = star.table_with("rlnTomoName")
     number = half.removeprefix("half")
     column = _first(table, f"rlnTomoReconstructedTomogramHalf{number}", "rlnTomoReconstructedTomogram")
-    pixel = _first(table, "rlnTomoTiltSeriesPixelSize", "rlnTiltSeriesPixelSize")
+    pixel = _first(
+        table, "rlnTomoTiltSeriesPixelSize", "rlnTiltSeriesPixelSize", "rlnMicrographOriginalPixelSize"
+    )  # the last one in lists of older versions
     binning = table.numbers("rlnTomoTomogramBinning") if "rlnTomoTomogramBinning" in table else None
     names, files, sizes = table.text("rlnTomoName"), table.text(column), table.numbers(pixel)
     found = [RunFile(Path(base) / file, name) for name, file in zip(names, files, strict=True)]

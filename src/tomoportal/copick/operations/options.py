@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+from tomoportal.copick.logs import get_logger
 from tomoportal.errors import AnnotationError, FormatError
 
 if TYPE_CHECKING:
@@ -90,15 +91,17 @@ def prepare_runs_from_paths(
 ) -> dict[str, str]:
     """Run → file. The name is ``input_run`` or, if that is empty, the file's, of which the regex takes a part.
 
-    Runs that are not there are made. Raises :class:`AnnotationError` if two files are one run (C105), if the regex
-    does not match a name, or if a run is missing and must not be made; nothing has been changed then.
+    Files whose names the regex does not match are left out with a warning. Runs that are not there are made.
+    Raises :class:`AnnotationError` if two files are one run (C105), or if a run is missing and must not be made;
+    nothing has been changed then.
     """
     found: dict[str, str] = {}
     for path in paths:
         name = input_run or os.path.basename(path).rpartition(".")[0] or os.path.basename(path)
         match = re.search(run_regex, name)
         if match is None:
-            raise AnnotationError(f"Run name {name} does not match regex {run_regex}.", where=path, fix="correct it")
+            (logger or get_logger("tomoportal.copick")).warning("%s: %r does not match %r", path, name, run_regex)
+            continue
         run = f"{run_name_prefix}{match.group(1) if match.re.groups else match.group()}"
         if run in found:
             raise AnnotationError(
@@ -129,8 +132,6 @@ def ensure_pickable_objects(
     A label that is taken in the target becomes its next free one. Raises :class:`AnnotationError` if the source has
     no such object, and then nothing has been changed.
     """
-    from tomoportal.copick.logs import get_logger
-
     known = {each.name for each in target_root.pickable_objects}
     wanted: dict[str, Any] = {}
     for name in source_objects_list:
