@@ -34,10 +34,11 @@ class Breaking:
     """A file system whose connection breaks at the first call."""
 
     def __init__(self, inner: Any, error: Exception) -> None:
-        self.inner, self.error, self.calls = inner, error, 0
+        self.inner, self.error, self.calls, self.reads = inner, error, 0, 0
 
     def __getattr__(self, name: str) -> Any:
         self.calls += 1
+        self.reads += name == "cat_file"
         if self.calls == 1 and name == "cat_file":
             raise self.error
         return getattr(self.inner, name)
@@ -51,17 +52,17 @@ class ConnectionLost(Exception):
 def test_a_broken_connection_is_opened_again_once(error: Exception, tmp_path: Path) -> None:
     (tmp_path / "a").write_bytes(b"1")
     store = open_fsspec(f"file://{tmp_path}")
-    store._fs = Breaking(store._fs, error)
+    store._protocol.fs = Breaking(store._protocol.fs, error)
     assert store.get("a") == b"1"
-    assert not isinstance(store._fs, Breaking)
+    assert not isinstance(store._protocol.fs, Breaking)
 
 
 def test_other_errors_are_not_tried_again(tmp_path: Path) -> None:
     store = open_fsspec(f"file://{tmp_path}")
-    store._fs = breaking = Breaking(store._fs, PermissionError(13, "no"))
+    store._protocol.fs = breaking = Breaking(store._protocol.fs, PermissionError(13, "no"))
     with pytest.raises(StorageError, match="no"):
         store.get("a")
-    assert breaking.calls == 1
+    assert breaking.reads == 1
 
 
 def test_stores_are_pickled_by_url_and_arguments(tmp_path: Path) -> None:
@@ -78,6 +79,26 @@ def test_c60_new_files_are_seen_despite_the_directory_cache(tmp_path: Path) -> N
     assert [stat.key for stat in other.list()] == ["a/b"]
     one.put("a/c", b"1")
     assert [stat.key for stat in other.list()] == ["a/b", "a/c"]
+
+
+def test_names_are_no_patterns_when_folders_are_deleted() -> None:
+    """C26, also where it hurts most: the file systems' own way to delete `TS[1]` deletes `TS1`."""
+    store = open_fsspec(f"memory://root{next(_serial)}")
+    for run in ("TS[1]", "TS1", "TS*", "TSx"):
+        store.put(f"runs/{run}/a/b", b"1")
+    for run in ("TS[1]", "TS*"):
+        store.delete_tree(f"runs/{run}")
+    assert [stat.key for stat in store.list()] == ["runs/TS1/a/b", "runs/TSx/a/b"]
+
+
+def test_the_extra_that_is_missing_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(url: str, **arguments: Any) -> Any:
+        raise ImportError('SMB requires "smbprotocol"')
+
+    monkeypatch.setattr(fsspec.core, "url_to_fs", refuse)
+    for protocol, extra in (("smb", "smb"), ("ssh", "ssh"), ("sftp", "ssh"), ("https", "http")):
+        with pytest.raises(MissingPartError, match=rf"tomoportal\[{extra}\]"):
+            open_fsspec(f"{protocol}://host/x")
 
 
 def test_what_cannot_be_opened_says_why(tmp_path: Path) -> None:

@@ -1,35 +1,49 @@
 """Stores on any protocol that fsspec knows: SSH, SMB, HTTP, S3 with arguments of s3fs, …
 
-fsspec is not a dependency of the package; ``tomoportal[copick]`` brings it. A connection that broke is opened again
-once. fsspec has no conditional writes: a condition is looked at before the write, which detects changes by others
-but not two writes in the same moment.
+fsspec is not a dependency of the package; ``tomoportal[copick]`` brings it. A connection that broke is opened again.
+fsspec has no conditional writes. On SSH and SMB a write that has a condition holds a lock on its key: a hidden file
+that a new name is given to, which one of several processes can do. On other protocols a condition is looked at before
+the write, which detects changes by others but not two writes in the same moment.
 """
 
 from __future__ import annotations
 
 import builtins
 import io
+import os
 import threading
+import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import AbstractContextManager, suppress
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
-from tomoportal.errors import ConflictError, MissingPartError, NotFoundError, StorageError
+from tomoportal.errors import (
+    ConflictError,
+    LockedError,
+    MissingPartError,
+    NotFoundError,
+    ReadOnlyError,
+    StorageError,
+    TomoportalError,
+)
 from tomoportal.storage.base import LOCK_TIMEOUT, Lock, Stat, Store, Writer
 from tomoportal.storage.keys import check_key, check_prefix, join, name_of, parent_of
 from tomoportal.storage.leases import lease
-from tomoportal.storage.owners import new_token
+from tomoportal.storage.owners import is_abandoned, new_token
+from tomoportal.storage.protocols import Info, Protocol, is_broken, is_denied, is_missing, protocol_of
 
 __all__ = ["FsspecStore", "file_system", "open_fsspec"]
 
 _TEMPORARY: Final = ".tomoportal-tmp-"
-_PATIENCE: Final = 5
-_WHOLE_PUTS: Final = frozenset({"s3", "s3a", "gs", "gcs", "abfs", "az", "adl", "memory"})
-_BROKEN: Final = frozenset(
-    {"ConnectionLost", "SFTPConnectionLost", "SFTPNoConnection", "BrokenPipeError", "DisconnectError"}
-)
-_BROKEN_NUMBERS: Final = frozenset({32, 104})
+_LOCK: Final = f"{_TEMPORARY}lock-"
+_LOCK_ENDS: Final = 30.0
+"""Seconds after which the lock on a key counts as left behind; it is held for a few requests."""
+_PATIENCE: Final = 20
+_OWN: Final = ".tomoportal"
+_PAUSES: Final = (0.0, 0.3, 1.0)
+"""Seconds before a connection that broke is opened again."""
+_EXTRAS: Final = {"smb": "smb", "ssh": "ssh", "sftp": "ssh", "http": "http", "https": "http"}
 
 _T = TypeVar("_T")
 
@@ -58,12 +72,13 @@ class FsspecStore(Store):
         self.read_only = read_only
         self._arguments = arguments
         self._one_at_a_time = threading.Lock()
-        self._fs, self._root = self._connect()
+        self._swept: set[str] = set()
+        self._connect()
 
     def __reduce__(self) -> tuple[object, ...]:
         return _reopen, (self.url, self._arguments, self.read_only)
 
-    def _connect(self) -> tuple[Any, str]:
+    def _connect(self) -> None:
         try:
             import fsspec
         except ImportError as error:
@@ -73,71 +88,90 @@ class FsspecStore(Store):
         try:
             fs, root = fsspec.core.url_to_fs(self.url, skip_instance_cache=True, **self._arguments)
         except ImportError as error:
-            raise MissingPartError(f"its package is not installed: {error}", where=self.url) from error
-        except (ValueError, TypeError, OSError) as error:
-            raise StorageError(f"fsspec cannot open it: {error}", where=self.url, fix="check the *_fs_args") from error
-        return fs, str(root).rstrip("/")
+            extra = _EXTRAS.get(self.url.partition("://")[0])
+            fix = f"pip install 'tomoportal[{extra}]'" if extra else "install the package that fsspec names"
+            raise MissingPartError(f"its package is not installed: {error}", where=self.url, fix=fix) from error
+        except Exception as error:
+            what = "no connection" if is_broken(error) else "fsspec cannot open it"
+            raise StorageError(f"{what}: {_said(error)}", where=self.url, fix="check the *_fs_args") from error
+        self._process = os.getpid()
+        self._protocol: Protocol = protocol_of(fs, str(root).rstrip("/"))
 
     @property
-    def _is_whole(self) -> bool:
-        protocol = self._fs.protocol
-        return bool(_WHOLE_PUTS.intersection([protocol] if isinstance(protocol, str) else protocol))
-
-    @property
-    def _has_folders(self) -> bool:
-        return not self._is_whole or "memory" in self._fs.protocol
+    def moves_folders(self) -> bool:
+        return self._protocol.is_exclusive
 
     def _path(self, key: str) -> str:
-        return f"{self._root}/{key}" if key else self._root
-
-    def _key(self, path: str) -> str:
-        return path[len(self._root) + 1 :] if path.startswith(self._root + "/") else path.lstrip("/")
+        return self._protocol.path(key)
 
     def _writable(self, key: str) -> str:
         if self.read_only:
             raise StorageError("the store was opened read-only", where=key, fix="open it without read_only")
         return self._path(check_key(key))
 
-    def _do(self, key: str, action: Callable[[Any], _T]) -> _T:
-        """Call the file system; connect again once if the connection broke; explain what fails."""
+    def _do(self, key: str, action: Callable[[Protocol], _T]) -> _T:
+        """Talk to the server; connect again if the connection broke; explain what fails."""
+        if self._process != os.getpid():  # the threads of a connection do not survive a fork
+            self._protocol.forget()
+            self._connect()
         try:
-            try:
-                return action(self._fs)
-            except Exception as error:
-                if not _is_broken(error):
-                    raise
-                self._fs, self._root = self._connect()
-                return action(self._fs)
-        except (FileNotFoundError, NotADirectoryError, IsADirectoryError) as error:
-            raise NotFoundError("there is no such file", where=key) from error
-        except (OSError, NotImplementedError) as error:
-            raise StorageError(f"the file system failed: {error or type(error).__name__}", where=key) from error
+            for pause in _PAUSES:
+                try:
+                    return action(self._protocol)
+                except Exception as error:
+                    if not is_broken(error):
+                        raise
+                    time.sleep(pause)
+                    with suppress(StorageError):  # else the next attempt says what is wrong
+                        self._connect()
+            return action(self._protocol)
+        except TomoportalError:
+            raise
+        except Exception as error:
+            if is_missing(error):
+                raise NotFoundError("there is no such file", where=key) from error
+            if is_denied(error):
+                raise ReadOnlyError(
+                    f"the server refuses access: {_said(error)}",
+                    where=key,
+                    fix="ask for the right to write there, or use it as the static_root of a project",
+                ) from error
+            if isinstance(error, NotImplementedError):
+                raise ReadOnlyError(
+                    "stores of this kind cannot be written to", where=key, fix="use it as static_root, not as overlay"
+                ) from error
+            raise StorageError(f"the file system failed: {_said(error)}", where=key) from error
 
     # --- reading
 
     def get(self, key: str) -> bytes:
-        return bytes(self._do(key, lambda fs: fs.cat_file(self._path(check_key(key)))))
+        return self._read(key, lambda protocol: protocol.read(self._path(check_key(key))))
 
     def get_range(self, key: str, start: int, length: int) -> bytes:
         size = self.stat(key).size
         end = min(start + length, size)
         if start >= end:
             return b""
-        return bytes(self._do(key, lambda fs: fs.cat_file(self._path(key), start=start, end=end)))
+        return self._read(key, lambda protocol: protocol.read(self._path(key), start, end))
+
+    def _read(self, key: str, action: Callable[[Protocol], bytes]) -> bytes:
+        try:
+            return self._do(key, action)
+        except NotFoundError:
+            raise
+        except StorageError as error:
+            if self.is_folder(key):  # servers do not say why
+                raise NotFoundError("this is a folder, not a file", where=key) from error
+            raise
 
     def stat(self, key: str) -> Stat:
-        def info(fs: Any) -> dict[str, Any]:
-            fs.invalidate_cache()
-            found: dict[str, Any] = fs.info(self._path(check_key(key)))
-            return found
-
-        found = self._do(key, info)
+        found = self._do(key, lambda protocol: protocol.info(self._path(check_key(key))))
         if found["type"] != "file":
             raise NotFoundError("this is a folder, not a file", where=key)
         return _stat(key, found)
 
     def is_folder(self, prefix: str) -> bool:
-        return bool(self._do(prefix, lambda fs: fs.isdir(self._path(check_prefix(prefix)))))
+        return self._do(prefix, lambda protocol: protocol.is_folder(self._path(check_prefix(prefix))))
 
     def list(self, prefix: str = "") -> Iterator[Stat]:
         folders, files = self.children(prefix)
@@ -151,25 +185,21 @@ class FsspecStore(Store):
 
     def children(self, prefix: str = "") -> tuple[builtins.list[str], builtins.list[Stat]]:
         prefix = check_prefix(prefix)
-
-        def ls(fs: Any) -> builtins.list[dict[str, Any]]:
-            fs.invalidate_cache()  # a colleague's new file must be seen (C60)
-            return list(fs.ls(self._path(prefix), detail=True))
-
-        try:
-            found = self._do(prefix, ls)
-        except NotFoundError:
-            return [], []
         folders, files = [], []
-        for each in found:
-            name = name_of(str(each["name"]).rstrip("/"))
-            if not name or name.startswith(_TEMPORARY) or str(each["name"]).rstrip("/") == self._path(prefix):
+        for name, info in self._entries(prefix):
+            if name.startswith(_TEMPORARY):
                 continue
-            if each["type"] == "directory":
+            if info["type"] == "directory":
                 folders.append(name)
-            elif each["type"] == "file":
-                files.append(_stat(join(prefix, name), each))
+            elif info["type"] == "file":
+                files.append(_stat(join(prefix, name), info))
         return sorted(folders), sorted(files, key=lambda stat: stat.key)
+
+    def _entries(self, prefix: str) -> builtins.list[tuple[str, Info]]:
+        try:
+            return self._do(prefix, lambda protocol: list(protocol.ls(self._path(prefix))))
+        except NotFoundError:
+            return []
 
     def local_path(self, key: str) -> Path | None:
         check_prefix(key)
@@ -188,60 +218,167 @@ class FsspecStore(Store):
     ) -> str:
         path = self._writable(key)
         content = bytes(data)
+        if durable:
+            self._sweep(parent_of(key))
+        with nullcontext() if self._protocol.is_exclusive else self._one_at_a_time:
+            if self._protocol.is_whole:
+                return self._put_whole(key, path, content, if_match, if_absent)
+            if if_match is None:
+                return self._place(key, path, content, None, claim=if_absent)
+            with self._only_writer(key):
+                found = self._expect(key, if_match)
+                return self._place(key, path, content, found, claim=False)
 
-        def write(fs: Any) -> None:
-            fs.makedirs(parent_of(path), exist_ok=True)
-            if self._is_whole:
-                fs.pipe_file(path, content)
-                return
-            beside = f"{parent_of(path)}/{_TEMPORARY}{new_token()}"
+    def _expect(self, key: str, tag: str | None) -> Stat | None:
+        """What is there. Raises :class:`ConflictError` unless it is the version ``tag``."""
+        try:
+            found = self.stat(key)
+        except NotFoundError:
+            found = None
+        if (found.etag if found is not None else None) != tag:
+            raise ConflictError("the object was changed by somebody else", where=key, fix="read it again, and retry")
+        return found
+
+    def _put_whole(self, key: str, path: str, content: bytes, if_match: str | None, if_absent: bool) -> str:
+        if if_absent or if_match is not None:
+            self._expect(key, if_match)
+
+        self._in_folder(key, path, lambda protocol: protocol.write(path, content))
+        return self.stat(key).etag
+
+    def _place(self, key: str, path: str, content: bytes, old: Stat | None, *, claim: bool) -> str:
+        """Write a file beside the object and give it its name; return the version.
+
+        Where times are whole seconds, the new file gets a later one than the ``old`` object, so that every write
+        makes another version.
+        """
+        beside = f"{parent_of(path)}/{_TEMPORARY}{new_token()}"
+        tried = False
+
+        def write(protocol: Protocol) -> Stat:
+            nonlocal tried
             try:
-                fs.pipe_file(beside, content)
-                _rename(fs, beside, path)
-            except BaseException:
-                with suppress(OSError):
-                    fs.rm_file(beside)
+                protocol.write(beside, content)
+                info = protocol.info(beside)
+                if not protocol.is_exact and not claim:
+                    before = old or self._seen(protocol, key, path)
+                    made = _stat(key, info)
+                    if before is not None and made.modified <= before.modified:
+                        protocol.set_time(beside, int(before.modified) + 1)
+                        info = protocol.info(beside)
+                again, tried = tried, True
+                if claim:
+                    self._claim(protocol, beside, path, content, again)
+                else:
+                    protocol.replace(beside, path)
+            except BaseException as error:
+                if not (is_broken(error) or is_missing(error)):
+                    with suppress(Exception):  # the first failure is the one that is told
+                        protocol.remove(beside)
                 raise
+            return _stat(key, info)
 
-        if not if_absent and if_match is None:
-            self._write_in_folder(key, write)
-            return self.stat(key).etag
-        with self._one_at_a_time:
-            try:
-                found = self.stat(key).etag
-            except NotFoundError:
-                found = None
-            if found != if_match:
-                raise ConflictError(
-                    "the object was changed by somebody else", where=key, fix="read it again, and retry"
-                )
-            self._write_in_folder(key, write)
-            return self.stat(key).etag
+        return self._in_folder(key, path, write).etag
 
-    def _write_in_folder(self, key: str, write: Callable[[Any], None]) -> None:
-        """Write; again if somebody who found the folder empty removed it between its making and the write."""
+    def _claim(self, protocol: Protocol, beside: str, path: str, content: bytes, again: bool) -> None:
+        try:
+            protocol.claim(beside, path)
+        except FileExistsError as error:
+            # The answer to a first attempt may have been lost with the connection.
+            if not (again and protocol.read(path) == content):
+                raise ConflictError("the object exists already", where=path, fix="read it, and decide again") from error
+            protocol.remove(beside)
+
+    def _seen(self, protocol: Protocol, key: str, path: str) -> Stat | None:
+        try:
+            return _stat(key, protocol.info(path))
+        except Exception as error:
+            if is_missing(error):
+                return None
+            raise
+
+    def _in_folder(self, key: str, path: str, write: Callable[[Protocol], _T]) -> _T:
+        """Write; make the folder if it is not there, or was removed again by somebody who found it empty."""
         for _ in range(_PATIENCE):
             with suppress(NotFoundError):
                 return self._do(key, write)
+            self._do(key, lambda protocol: protocol.make_folder(parent_of(path)))
         return self._do(key, write)
+
+    @contextmanager
+    def _only_writer(self, key: str) -> Iterator[None]:
+        """Hold the lock on a key, among all processes where the protocol can do that.
+
+        Raises :class:`LockedError` if others hold it all the time.
+        """
+        if not self._protocol.is_exclusive:
+            yield
+            return
+        lock = join(parent_of(key), f"{_LOCK}{name_of(key)}")
+        path, token = self._path(lock), new_token()
+        self._acquire(lock, path, token)
+        try:
+            yield
+        finally:
+            with suppress(StorageError):  # whoever comes next removes it
+                self._remove(lock)
+
+    def _acquire(self, lock: str, path: str, token: str) -> None:
+        end, pause = time.monotonic() + LOCK_TIMEOUT, 0.005
+        while True:
+            try:
+                self._place(lock, path, token.encode(), None, claim=True)
+                return
+            except ConflictError:
+                self._break(lock, path)
+            if time.monotonic() > end:
+                raise LockedError("other processes save this document all the time", where=lock, fix="try again")
+            time.sleep(pause)
+            pause = min(2 * pause, 0.2)
+
+    def _break(self, lock: str, path: str) -> None:
+        """Take away a lock whose holder is dead; of several who see that, one can rename it."""
+        with suppress(NotFoundError):
+            holder, since = self.get(lock).decode(errors="replace"), self.stat(lock).modified
+            if not is_abandoned(holder, since) and time.time() - since < _LOCK_ENDS:
+                return
+            aside = f"{parent_of(path)}/{_TEMPORARY}{new_token()}"
+            self._do(lock, lambda protocol: protocol.claim(path, aside))
+            self._do(lock, lambda protocol: protocol.remove(aside))
+
+    def _sweep(self, folder: str) -> None:
+        """Remove temporary files of dead processes, once per folder."""
+        if self._protocol.is_whole or folder in self._swept:
+            return
+        self._swept.add(folder)
+        for name, info in self._entries(folder):
+            token = name.removeprefix(_TEMPORARY)
+            if token == name or name.startswith(_LOCK) or not is_abandoned(token, _stat(name, info).modified):
+                continue
+            with suppress(StorageError):
+                self._remove(join(folder, name))
+
+    def _remove(self, key: str) -> None:
+        path = self._path(key)
+        self._do(key, lambda protocol: protocol.remove(path))
 
     def open_writer(self, key: str, *, durable: bool = True) -> Writer:
         self._writable(key)
         return _BufferedWriter(self, key)
 
     def delete(self, key: str) -> None:
-        path = self._writable(key)
+        self._writable(key)
         with suppress(NotFoundError):
-            self._do(key, lambda fs: fs.rm_file(path))
+            if self.is_folder(key):
+                return
+            self._remove(key)
             self._prune(parent_of(key))
 
     def _prune(self, folder: str) -> None:
-        """Remove folders that became empty, where folders are things of their own."""
-        while folder and self._has_folders:
+        """Remove folders that became empty, but those of locks, which are needed again soon."""
+        while folder and self._protocol.has_folders and not folder.startswith(_OWN):
             try:
-                if self._do(folder, lambda fs, path=self._path(folder): fs.ls(path, detail=False)):  # type: ignore[misc]
-                    return
-                self._do(folder, lambda fs, path=self._path(folder): fs.rmdir(path))  # type: ignore[misc]
+                self._do(folder, lambda protocol, path=self._path(folder): protocol.remove_folder(path))  # type: ignore[misc]
             except StorageError:  # somebody else put something in, or took it away
                 return
             folder = parent_of(folder)
@@ -255,14 +392,15 @@ class FsspecStore(Store):
         path = self._writable(prefix)
         if self.is_folder(prefix):
             with suppress(NotFoundError):
-                self._do(prefix, lambda fs: fs.rm(path, recursive=True))
+                self._do(prefix, lambda protocol: protocol.remove_tree(path))
             self._prune(parent_of(prefix))
 
     def move(self, source: str, target: str) -> None:
         start, end = self._writable(source), self._writable(target)
-        if self.exists(source):
-            self._do(source, lambda fs: fs.makedirs(parent_of(end), exist_ok=True))
-            self._do(source, lambda fs: _rename(fs, start, end))
+        is_file = self.exists(source)
+        if is_file or (self.moves_folders and self.is_folder(source) and not self._is_there(target)):
+            self._do(source, lambda protocol: protocol.make_folder(parent_of(end)))
+            self._do(source, lambda protocol: protocol.replace(start, end))
             self._prune(parent_of(source))
             return
         keys = [stat.key for stat in self.list(source)]
@@ -271,6 +409,9 @@ class FsspecStore(Store):
         for key in keys:
             self.move(key, join(target, key[len(source) + 1 :]))
         self.delete_tree(source)
+
+    def _is_there(self, key: str) -> bool:
+        return self.exists(key) or self.is_folder(key)
 
     def lock(self, name: str, *, timeout: float = LOCK_TIMEOUT) -> AbstractContextManager[Lock]:
         key = f".tomoportal/locks/{check_key(name)}.json"
@@ -300,27 +441,14 @@ def _reopen(url: str, arguments: dict[str, Any], read_only: bool) -> FsspecStore
     return FsspecStore(url, arguments, read_only=read_only)
 
 
-def _rename(fs: Any, start: str, end: str) -> None:
-    """Rename where the protocol can, else copy and remove; the general ``mv`` takes names for patterns."""
-    from fsspec import AbstractFileSystem
-    from fsspec.asyn import AsyncFileSystem, sync
-
-    if hasattr(type(fs), "_mv") and not hasattr(AsyncFileSystem, "_mv"):  # SSH: its ``mv`` is the general one
-        sync(fs.loop, fs._mv, start, end)
-    elif type(fs).mv in (AbstractFileSystem.mv, AsyncFileSystem.mv):
-        fs.cp_file(start, end)
-        fs.rm_file(start)
-    else:
-        fs.mv(start, end)
-
-
-def _is_broken(error: Exception) -> bool:
-    return type(error).__name__ in _BROKEN or getattr(error, "errno", None) in _BROKEN_NUMBERS
+def _said(error: BaseException) -> str:
+    """What a library says of a failure, in one line."""
+    return next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)
 
 
 def _stat(key: str, info: Mapping[str, Any]) -> Stat:
     modified = next((info[name] for name in ("mtime", "LastModified", "last_modified", "created") if info.get(name)), 0)
     seconds = modified.timestamp() if hasattr(modified, "timestamp") else float(modified)
     size = int(info.get("size") or 0)
-    tag = info.get("ETag") or info.get("etag") or f"{info.get('ino', 0):x}-{seconds!r}-{size:x}"
+    tag = info.get("ETag") or info.get("etag") or f"{info.get('ino', 0):x}-{round(seconds * 1e6):x}-{size:x}"
     return Stat(key, size, seconds, str(tag))

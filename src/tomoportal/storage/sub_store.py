@@ -36,6 +36,10 @@ class SubStore(Store):
     def lists_keys(self) -> bool:
         return self._parent.lists_keys
 
+    @property
+    def moves_folders(self) -> bool:
+        return self._parent.moves_folders
+
     def get(self, key: str) -> bytes:
         return self._parent.get(self._up(key))
 

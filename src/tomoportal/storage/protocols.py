@@ -1,0 +1,472 @@
+"""What the file systems of fsspec do each in its own way: naming, listing, renaming, and how they say that they cannot.
+
+A :class:`Protocol` wraps the file system of one connection. Paths are those of the file system, without a protocol.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from typing import Any, ClassVar, Final, TypeAlias, TypeVar
+from urllib.parse import quote, unquote
+
+from tomoportal.errors import StorageError
+from tomoportal.storage.keys import name_of
+
+__all__ = ["Info", "Protocol", "is_broken", "is_denied", "is_missing", "protocol_of"]
+
+Info: TypeAlias = dict[str, Any]
+_T = TypeVar("_T")
+
+_WHOLE_PUTS: Final = frozenset({"s3", "s3a", "gs", "gcs", "abfs", "az", "adl", "memory"})
+_AT_A_TIME: Final = 16
+_CLAIMS: Final = 5
+
+_BROKEN: Final = frozenset(
+    {
+        # of any library
+        *("BrokenPipeError", "ConnectionAbortedError", "ConnectionRefusedError", "ConnectionResetError", "EOFError"),
+        # SSH
+        *("ConnectionLost", "DisconnectError", "SFTPConnectionLost", "SFTPNoConnection", "SSHException"),
+        # SMB
+        *("SMBConnectionClosed", "NetworkNameDeleted", "NetworkSessionExpired", "UserSessionDeleted"),
+        # HTTP
+        *("ClientConnectionError", "ClientPayloadError", "FSTimeoutError", "TimeoutError"),
+    }
+)
+_BROKEN_NUMBERS: Final = frozenset({errno.EPIPE, errno.ECONNRESET})
+_BUSY_ANSWERS: Final = frozenset({429, 500, 502, 503, 504})
+_SMB_DENIED: Final = 0xC0000022
+_SMB_REFUSALS: Final = frozenset({_SMB_DENIED, 0xC00000A2})  # media write protected
+_MISSING: Final = frozenset({errno.ENOENT, errno.ENOTDIR, errno.EISDIR})
+
+
+def is_broken(error: BaseException) -> bool:
+    """Whether the connection broke, or the server was busy, rather than the request being wrong."""
+    if any(clazz.__name__ in _BROKEN for clazz in type(error).__mro__):
+        return True
+    if isinstance(error, OSError):
+        return error.errno in _BROKEN_NUMBERS
+    if getattr(error, "status", None) in _BUSY_ANSWERS:
+        return True
+    return isinstance(error, ValueError) and "Failed to connect" in str(error)  # smbprotocol
+
+
+def is_missing(error: BaseException) -> bool:
+    """Whether nothing of this kind is there: no such file, or a folder in the place of a file."""
+    if isinstance(error, FileNotFoundError | NotADirectoryError | IsADirectoryError):
+        return True
+    return isinstance(error, OSError) and error.errno in _MISSING
+
+
+def is_denied(error: BaseException) -> bool:
+    """Whether the server knows the request and refuses it."""
+    if isinstance(error, PermissionError) or type(error).__name__ == "SFTPPermissionDenied":
+        return True
+    if getattr(error, "ntstatus", None) in _SMB_REFUSALS:
+        return True
+    return getattr(error, "errno", None) in (errno.EACCES, errno.EPERM, errno.EROFS) or (
+        getattr(error, "status", None) in (401, 403, 405)
+    )
+
+
+class Protocol:
+    """What holds of any file system that has folders, and of whose renaming nothing is known."""
+
+    is_whole: ClassVar[bool] = False
+    """Whether an object appears whole when it is written under its name."""
+    is_exclusive: ClassVar[bool] = False
+    """Whether :meth:`claim` lets one of several processes win, and :meth:`replace` is one step also for folders."""
+    has_folders: bool = True
+    is_exact: ClassVar[bool] = True
+    """Whether times tell two writes of the same second apart."""
+
+    def __init__(self, fs: Any, root: str) -> None:
+        self.fs, self.root = fs, root
+
+    def path(self, key: str) -> str:
+        """The path of a key. Raises :class:`StorageError` for names that the protocol cannot carry."""
+        return f"{self.root}/{key}" if key else self.root
+
+    def forget(self) -> None:
+        """Let go, in a forked process, of what the library shares with its parent."""
+
+    def info(self, path: str) -> Info:
+        """Size, type, time, links followed."""
+        self.fs.invalidate_cache()
+        found: Info = self.fs.info(path)
+        return found
+
+    def ls(self, path: str) -> Iterator[tuple[str, Info]]:
+        """Names in a folder, with what :meth:`info` says of each."""
+        self.fs.invalidate_cache()  # a colleague's new file must be seen (C60)
+        for found in self.fs.ls(path, detail=True):
+            place = str(found["name"]).rstrip("/")
+            name = name_of(place)
+            if name and place != path:
+                yield name, self._followed(f"{path}/{name}", found)
+
+    def _followed(self, path: str, found: Info) -> Info:
+        if found["type"] in ("file", "directory"):
+            return found
+        try:
+            return self.info(path)
+        except OSError:  # a link that leads nowhere
+            return found
+
+    def is_folder(self, path: str) -> bool:
+        return bool(self.fs.isdir(path))
+
+    def read(self, path: str, start: int | None = None, end: int | None = None) -> bytes:
+        """The bytes of an object, or of a range that lies in it."""
+        if start is None:
+            return bytes(self.fs.cat_file(path))
+        return bytes(self.fs.cat_file(path, start=start, end=end))
+
+    def write(self, path: str, data: bytes) -> None:
+        self.fs.pipe_file(path, data)
+
+    def make_folder(self, path: str) -> None:
+        self.fs.makedirs(path, exist_ok=True)
+
+    def replace(self, start: str, end: str) -> None:
+        """Give an object or folder another name; an object of that name is replaced."""
+        from fsspec import AbstractFileSystem
+        from fsspec.asyn import AsyncFileSystem
+
+        if type(self.fs).mv in (AbstractFileSystem.mv, AsyncFileSystem.mv):  # takes names for patterns
+            self.fs.cp_file(start, end)
+            self.fs.rm_file(start)
+        else:
+            self.fs.mv(start, end)
+
+    def claim(self, start: str, end: str) -> None:
+        """Give an object a name that is free. Raises :class:`FileExistsError`."""
+        if self.fs.exists(end):
+            raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), end)
+        self.replace(start, end)
+
+    def set_time(self, path: str, seconds: int) -> None:
+        """Only asked of those that are not :attr:`is_exact`."""
+
+    def remove(self, path: str) -> None:
+        self.fs.rm_file(path)
+
+    def remove_folder(self, path: str) -> None:
+        """Remove a folder. Raises an :class:`OSError` if it is not empty."""
+        if self.fs.ls(path, detail=False):
+            raise OSError(errno.ENOTEMPTY, os.strerror(errno.ENOTEMPTY), path)
+        self.fs.rmdir(path)
+
+    def remove_tree(self, path: str) -> None:
+        """Remove a folder with all that is in it. The file systems' own ways take names for patterns."""
+        files = []
+        for name, found in self.ls(path):
+            if found["type"] == "directory":
+                self.remove_tree(f"{path}/{name}")
+            else:
+                files.append(f"{path}/{name}")
+        for file in files:
+            with suppress(FileNotFoundError):
+                self.remove(file)
+        if self.has_folders:
+            with suppress(FileNotFoundError):  # some drop a folder with what was in it
+                self.remove_folder(path)
+
+
+class _Objects(Protocol):
+    """Object stores, and memory."""
+
+    is_whole = True
+
+    def __init__(self, fs: Any, root: str) -> None:
+        super().__init__(fs, root)
+        self.has_folders = "memory" in fs.protocol
+
+    def remove_tree(self, path: str) -> None:
+        if self.has_folders:
+            super().remove_tree(path)
+            return
+        self.fs.invalidate_cache()
+        with ThreadPoolExecutor(_AT_A_TIME, "remove") as pool:
+            for _ in pool.map(self.fs.rm_file, self.fs.find(path)):
+                pass
+
+
+class _Sftp(Protocol):
+    """SSH. Its times are whole seconds; plain renaming fails where the name is taken."""
+
+    is_exclusive = True
+    is_exact = False
+
+    def _channel(self, method: str, *arguments: Any) -> Any:
+        raise StorageError(f"no SFTP client offers {method}")
+
+    def replace(self, start: str, end: str) -> None:
+        self._channel("posix_rename", start, end)
+
+    def claim(self, start: str, end: str) -> None:
+        for attempt in range(_CLAIMS):
+            try:
+                self._channel("rename", start, end)
+                return
+            except Exception as error:  # a server says no more than that it failed
+                if is_broken(error) or is_missing(error) or is_denied(error):
+                    raise
+                if self.fs.exists(end):
+                    raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), end) from error
+                if attempt == _CLAIMS - 1:  # else it was there a moment ago
+                    raise
+
+    def set_time(self, path: str, seconds: int) -> None:
+        self._channel("utime", path, (seconds, seconds))
+
+    def remove_folder(self, path: str) -> None:
+        self._channel("rmdir", path)
+
+    def read(self, path: str, start: int | None = None, end: int | None = None) -> bytes:
+        if start is None or end is None:
+            return super().read(path)
+        with self.fs.open(path, "rb") as file:  # its ``cat_file`` knows no ranges
+            file.seek(start)
+            return bytes(file.read(end - start))
+
+
+class _AsyncSsh(_Sftp):
+    """The package sshfs."""
+
+    def _channel(self, method: str, *arguments: Any) -> Any:
+        from fsspec.asyn import sync
+
+        async def call() -> Any:
+            async with self.fs._pool.get() as channel:
+                return await getattr(channel, method)(*arguments)
+
+        try:
+            return sync(self.fs.loop, call)
+        except Exception as error:
+            if type(error).__name__ == "SFTPNoSuchFile":
+                raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), arguments[0]) from error
+            raise
+
+    def write(self, path: str, data: bytes) -> None:
+        from fsspec.asyn import sync
+
+        async def call() -> None:
+            async with self.fs._pool.get() as channel, channel.open(path, "wb") as file:
+                await file.write(data)
+
+        try:
+            sync(self.fs.loop, call)
+        except Exception as error:
+            if type(error).__name__ == "SFTPNoSuchFile":
+                raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), path) from error
+            raise
+
+
+class _Paramiko(_Sftp):
+    """fsspec's own SFTP."""
+
+    def _channel(self, method: str, *arguments: Any) -> Any:
+        return getattr(self.fs.ftp, method)(*arguments)
+
+
+_SMB_REFUSED: Final = frozenset('\\:*?"<>|')
+_SMB_BUSY: Final = frozenset({0xC0000043, 0xC0000056})  # sharing violation, delete pending
+_SMB_PAUSES: Final = (0.02, 0.05, 0.1, 0.2, 0.4, 0.8)
+
+
+class _Smb(Protocol):
+    """Windows shares: other names than elsewhere, and no replacing of a file while others have it open."""
+
+    is_exclusive = True
+
+    def forget(self) -> None:
+        from smbclient import _pool
+
+        _pool._SMB_CONNECTIONS.clear()  # closing them would end those of the parent
+
+    def path(self, key: str) -> str:
+        for name in key.split("/"):
+            if _SMB_REFUSED.intersection(name) or name[-1:] in (".", " ") or any(sign < " " for sign in name):
+                raise StorageError(
+                    f"an SMB share cannot hold the name {name!r}",
+                    where=key,
+                    fix='use names without \\ : * ? " < > |, control characters, and a dot or blank at the end',
+                )
+        return super().path(key)
+
+    def _call(self, name: str, *paths: str, **options: Any) -> Any:
+        """A function of the library on paths; patient with what others have open at this moment."""
+        import smbclient
+
+        places = [f"\\\\{self.fs.host}" + path.replace("/", "\\") for path in paths]
+        login = {  # a connection that broke is opened again by the library, which remembers nobody's password
+            "port": self.fs._port,
+            "username": self.fs.username,
+            "password": self.fs.password,
+            "encrypt": self.fs.encrypt,
+            "connection_timeout": self.fs.timeout,
+        }
+        return self._patient(lambda: getattr(smbclient, name)(*places, **login, **options))
+
+    def _patient(self, action: Callable[[], _T], busy: frozenset[int] = _SMB_BUSY) -> _T:
+        for pause in _SMB_PAUSES:
+            try:
+                return action()
+            except OSError as error:
+                if getattr(error, "ntstatus", None) not in busy:
+                    raise
+                time.sleep(pause)
+        return action()
+
+    def info(self, path: str) -> Info:
+        status = self._call("stat", path)
+        folder = status.st_file_attributes & 0x10
+        return {
+            "type": "directory" if folder else "file",
+            "size": status.st_size,
+            "mtime": status.st_mtime_ns // 1000 / 1e6,
+            "ino": status.st_ino,
+        }
+
+    def is_folder(self, path: str) -> bool:
+        try:
+            return bool(self.info(path)["type"] == "directory")
+        except OSError as error:
+            if is_missing(error):
+                return False
+            raise
+
+    def ls(self, path: str) -> Iterator[tuple[str, Info]]:
+        for entry in self._patient(lambda: list(self._call("scandir", path))):
+            known = entry.smb_info
+            if known.file_attributes & 0x400:  # a link
+                with suppress(OSError):
+                    yield entry.name, self.info(f"{path}/{entry.name}")
+                continue
+            yield (
+                entry.name,
+                {
+                    "type": "directory" if known.file_attributes & 0x10 else "file",
+                    "size": known.end_of_file,
+                    "mtime": known.last_write_time.timestamp(),
+                    "ino": known.file_id,
+                },
+            )
+
+    def read(self, path: str, start: int | None = None, end: int | None = None) -> bytes:
+        def read() -> bytes:
+            with self._call("open_file", path, mode="rb", share_access="rwd", buffering=0) as file:
+                if start is not None:
+                    file.seek(start)
+                pieces = bytearray()
+                while end is None or len(pieces) < end - (start or 0):
+                    piece = file.read(-1 if end is None else end - (start or 0) - len(pieces))
+                    if not piece:
+                        break
+                    pieces += piece
+                return bytes(pieces)
+
+        return self._patient(read)
+
+    def write(self, path: str, data: bytes) -> None:
+        with self._call("open_file", path, mode="wb", share_access="r") as file:
+            file.write(data)
+
+    def make_folder(self, path: str) -> None:
+        if path.strip("/").count("/"):  # a share itself cannot be made
+            self._call("makedirs", path, exist_ok=True)
+
+    def replace(self, start: str, end: str) -> None:
+        """A file that is open in this moment cannot be replaced, which a server calls a denied access."""
+        self._patient(lambda: self._call("replace", start, end), _SMB_BUSY | {_SMB_DENIED})
+
+    def claim(self, start: str, end: str) -> None:
+        try:
+            self._call("rename", start, end)
+        except OSError as error:
+            if error.errno == errno.EEXIST:
+                raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), end) from error
+            raise
+
+    def remove(self, path: str) -> None:
+        self._call("remove", path)
+
+    def remove_folder(self, path: str) -> None:
+        if path.strip("/").count("/"):
+            self._call("rmdir", path)
+
+
+class _Http(Protocol):
+    """Web servers: read-only, percent-escapes, and a list of a folder only where the server makes a page of links."""
+
+    def __init__(self, fs: Any, root: str) -> None:
+        super().__init__(fs, root)
+        self._makes_lists = False
+
+    def path(self, key: str) -> str:
+        return f"{self.root}/{quote(key)}" if key else self.root
+
+    def is_folder(self, path: str) -> bool:
+        try:
+            return next(iter(self.ls(path)), None) is not None
+        except FileNotFoundError:
+            return False
+
+    def ls(self, path: str) -> Iterator[tuple[str, Info]]:
+        """Raises :class:`StorageError` where the server makes no lists, so that a project does not look empty."""
+        try:
+            found = self._links(path)
+        except FileNotFoundError:
+            if path == self.root or not (self._makes_lists or self._links(self.root)):
+                raise self._no_list(path) from None
+            raise
+        except OSError:
+            raise
+        except Exception as error:
+            if getattr(error, "status", None) in (401, 403):
+                raise self._no_list(path) from error
+            raise
+        if path == self.root and not found:
+            raise self._no_list(path)
+        self._makes_lists = True
+        return iter(found)
+
+    def _links(self, path: str) -> list[tuple[str, Info]]:
+        self.fs.invalidate_cache()
+        found = []
+        for each in self.fs.ls(f"{path}/", detail=True):
+            place = str(each["name"])
+            name = place.removeprefix(f"{path}/").rstrip("/")
+            if place.startswith(f"{path}/") and name and "/" not in name and name[0] not in "?#":
+                found.append((unquote(name), {**each, "type": "directory" if place.endswith("/") else "file"}))
+        return found
+
+    def _no_list(self, path: str) -> StorageError:
+        return StorageError(
+            "the web server shows no list of this folder, so that nobody can say what is in it",
+            where=path,
+            fix="switch on its directory index, or describe the project by a Croissant manifest",
+        )
+
+
+def protocol_of(fs: Any, root: str) -> Protocol:
+    """How a file system is to be talked to."""
+    names = {fs.protocol} if isinstance(fs.protocol, str) else set(fs.protocol)
+    kind = Protocol
+    if names & _WHOLE_PUTS:
+        kind = _Objects
+    elif type(fs).__module__.partition(".")[0] == "sshfs":
+        kind = _AsyncSsh
+    elif names & {"sftp", "ssh"} and hasattr(fs, "ftp"):
+        kind = _Paramiko
+    elif "smb" in names:
+        kind = _Smb
+    elif names & {"http", "https"}:
+        kind = _Http
+    return kind(fs, root)
