@@ -157,6 +157,13 @@ _Entity = TypeVar("_Entity")
 
 
 def shadowed(found: Iterable[_Entity], identity: Callable[[_Entity], Hashable]) -> list[_Entity]:
-    """One entity per identity, the last one of each: sources are listed static first, and the overlay counts (C27)."""
-    last: dict[Hashable, _Entity] = {identity(each): each for each in found}
-    return sorted(last.values(), key=lambda each: str(identity(each)))
+    """One entity per identity, the last one of each: sources are listed static first, and the overlay counts (C27).
+
+    The order stays that of the listing, by source and then by the name of the file: upstream's, on which scripts that
+    take the first one rely.
+    """
+    last: dict[Hashable, _Entity] = {}
+    for each in found:
+        last.pop(identity(each), None)
+        last[identity(each)] = each
+    return list(last.values())
