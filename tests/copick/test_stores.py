@@ -82,6 +82,20 @@ def test_a_project_lives_on_another_store(place: dict[str, Any], tmp_path: Path,
     assert again.runs == []
 
 
+def test_c29_what_is_new_becomes_an_array_or_a_group(place: dict[str, Any], tmp_path: Path, make_config) -> None:
+    """Scripts hand ``x.zarr()`` to ``zarr.create``, which refuses where a group is."""
+    zarr = pytest.importorskip("zarr")
+    config = make_config(tmp_path, **place)
+    spacing = copick.from_file(config).new_run("TS_1").new_voxel_spacing(10)
+    zarr.create((5, 5, 5), store=spacing.new_tomogram("array").zarr(), zarr_format=2)[:] = 3
+    zarr.create_group(spacing.new_tomogram("group").zarr(), zarr_format=2).create_array(
+        "0", shape=(4, 4, 4), dtype="f4"
+    )
+    found = copick.from_file(config).runs[0].voxel_spacings[0]
+    assert found.get_tomograms("array")[0].numpy().tolist() == np.full((5, 5, 5), 3.0).tolist()
+    assert found.get_tomograms("group")[0].numpy().shape == (4, 4, 4)
+
+
 def test_arguments_of_a_config_choose_the_store(bucket: str, tmp_path: Path) -> None:
     arguments = s3_config(bucket)
     source = open_source(arguments["overlay_root"], arguments["overlay_fs_args"], read_only=False)

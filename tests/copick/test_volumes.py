@@ -279,7 +279,7 @@ def test_c7_a_half_written_volume_is_reported_and_says_what_to_do(config: Path) 
     store = FaultyStore(open_store("memory://"))
     root = copick.CopickRoot(copick.CopickConfigFSSpec.model_validate_json(config.read_text()), overlay=store)
     tomogram = root.new_run("a").new_voxel_spacing(10).new_tomogram("wbp")
-    assert store.exists("ExperimentRuns/a/VoxelSpacing10.000/wbp.zarr/.zgroup")  # C29
+    assert store.exists("ExperimentRuns/a/VoxelSpacing10.000/wbp.zarr/.zattrs")  # C29
     assert [problem.what for problem in root.report()] == ["a volume without voxels: new, or not written to the end"]
     with pytest.raises(FileNotFoundError, match="write it again"):
         tomogram.numpy()

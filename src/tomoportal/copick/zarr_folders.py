@@ -179,13 +179,16 @@ class ZarrFolder:
         return KeyStore(self.store, self.key, read_only=self.read_only)
 
     def make(self) -> None:
-        """The empty folder. Object stores have no folders, so that there it gets a group's metadata (C29)."""
+        """The empty folder. Object stores have no folders, so that there it gets empty attributes (C29).
+
+        They do not decide whether a group or an array will be there: zarr makes either where it finds neither.
+        """
         path = self.store.local_path(self.key)
         if self.zarr_format == 3:
             if not any(self.store.exists(f"{self.key}/{name}") for name in ("zarr.json", ".zgroup", ".zattrs")):
                 self.store.put(f"{self.key}/zarr.json", group_document_3())
         elif path is None:
-            self.store.put(f"{self.key}/.zgroup", b'{\n    "zarr_format": 2\n}')
+            self.store.put(f"{self.key}/.zattrs", b"{}")
         else:
             path.mkdir(parents=True, exist_ok=True)
 
