@@ -75,7 +75,7 @@ class CopickVoxelSpacing(TwoSided):
         return [each.tomo_type for each in known]
 
     def query_tomograms(self, *, include_shadowed: bool = False) -> list[CopickTomogram]:
-        """The tomograms that the stores hold now, sorted by type; the overlay's shadow static ones (C27, C30)."""
+        """The tomograms that the stores hold now, static first; the overlay's shadow static ones (C27, C30)."""
         clazz, meta = self._tomogram_factory()
         found = [
             clazz(
