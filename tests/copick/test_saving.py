@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import multiprocessing
 import os
 import signal
 import subprocess
@@ -165,6 +164,7 @@ def test_c11_the_name_of_the_file_is_the_identity(picks: copick.CopickPicks, con
     found = run.get_picks("proteasome", "bob", "2")[0]
     assert xs(found) == [1]
     assert (found.user_id, found.pickable_object_name, found.path) == ("bob", "proteasome", str(moved))
+    assert (found.meta.user_id, found.meta.session_id, found.meta.pickable_object_name) == ("bob", "2", "proteasome")
     assert any("its name says 'bob'" in problem.what for problem in root.problems())
     found.store()
     assert json.loads(moved.read_text())["user_id"] == "bob"
@@ -388,43 +388,6 @@ def test_c1_kill_9_while_saving_and_a_reader_that_never_sees_half(picks: copick.
     again(config).from_numpy(place(1))
     assert xs(again(config)) == [1]
     assert [path.name for path in path.parent.iterdir() if path.name.startswith(".tomoportal")] == []
-
-
-def add_points(config: str, worker: int, count: int, sessions: int) -> None:
-    run = copick.from_file(config).get_run("TS_001")
-    assert run is not None
-    for session in range(1, sessions + 1):
-        picks = run.get_picks("ribosome", "ada", str(session))[0]
-        for number in range(count):
-            picks.points = [*picks.points, copick.CopickPoint(location={"x": worker, "y": number, "z": 0})]
-            picks.store(merge=True)
-
-
-def interleave(config: Path, workers: int, count: int, sessions: int = 1) -> None:
-    context = multiprocessing.get_context("spawn")
-    processes = [context.Process(target=add_points, args=(str(config), n, count, sessions)) for n in range(workers)]
-    for process in processes:
-        process.start()
-    for process in processes:
-        process.join()
-        assert process.exitcode == 0
-    expected = {(float(worker), float(number)) for worker in range(workers) for number in range(count)}
-    for picks in copick.from_file(config).picks():
-        assert {(x, y) for x, y, _ in picks.numpy()[0].tolist()} == expected
-
-
-def test_interleaved_saves_of_several_processes_lose_nothing(picks: copick.CopickPicks, config: Path) -> None:
-    interleave(config, 3, 30)
-
-
-@pytest.mark.slow
-def test_ten_thousand_interleaved_saves_lose_nothing(tmp_path: Path, make_config) -> None:
-    """Forty documents one after the other, so that 10,000 saves are not slowed down by the length of one."""
-    config = make_config(tmp_path, history=2)
-    run = copick.from_file(config).new_run("TS_001")
-    for session in range(1, 41):
-        run.new_picks("ribosome", str(session))
-    interleave(config, 5, 50, sessions=40)
 
 
 # --- merging, as a property

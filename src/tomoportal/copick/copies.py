@@ -84,10 +84,16 @@ def copy_document(source: RunDocument, run: CopickRun, names: Names, known: RunD
 
 
 def is_same_document(source: RunDocument, run: CopickRun, names: Names, known: RunDocument) -> bool:
-    """Whether the copy is there already."""
+    """Whether the copy is there already, with every key of the document (C9)."""
     if isinstance(source, CopickPicks) and isinstance(known, CopickPicks):
-        return source._current().same_as(known._current())
+        return source._current().same_as(known._current()) and _told(source) == _told(known)
     return _content(source, run, names) == known._read()
+
+
+def _told(picks: CopickPicks) -> dict[str, Any]:
+    """What a document says beside its points and its names."""
+    names = ("pickable_object_name", "user_id", "session_id", "run_name")
+    return {key: value for key, value in picks._fields().items() if key not in names}
 
 
 def is_empty_document(known: RunDocument) -> bool:

@@ -321,7 +321,7 @@ class CopickRoot:
         """One listing of ``Objects/`` per source (C61); a map in the overlay shadows a static one."""
         maps: dict[str, Source] = {}
         for source in self._sources:
-            for folder in source.listing.folder("Objects").folders:
+            for folder in source.zarr_folders("Objects", "objects")[0]:
                 maps[folder] = source
         clazz, _ = self._object_factory()
         return [
