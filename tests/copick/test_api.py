@@ -101,11 +101,6 @@ ALLOWED = [
     ("copick.ops.croissant.CDP_*: absent", "constants of its own walk through a portal"),
     ("copick.cli.make_*: no such module", "programs that write upstream's own pages and test data"),
     ("copick.ops.browser: no such module", "ours is no textual application: copick.browsing and the command browse"),
-    ("copick.util.formats.RELION_*: absent", "lists of words that its own options check"),
-    ("copick.util.formats.*star*: absent", "tables of starfile; copick.ops reads and writes RELION"),
-    ("copick.util.formats.*relion*: absent", "tables of starfile; copick.ops reads and writes RELION"),
-    ("copick.util.formats.*csv*: absent", "tables of pandas; the CSV handler gives the arrays"),
-    ("copick.util.handlers.picks.star.*", "RELION's files need more than arrays: copick.ops.export writes them"),
 ]
 
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from tomoportal.copick import format_conversions, particle_tables
-from tomoportal.copick.format_handlers import FormatRegistry, get_picks_format_from_path, get_volume_format_from_path
+from tomoportal.copick.format_registry import FormatRegistry, get_picks_format_from_path, get_volume_format_from_path
 
 # Both packages in one process: every array of one is that of the other, files are read crosswise.
 SAME = """
@@ -20,7 +20,7 @@ import copick.util.formats as theirs
 import copick.util.handlers as their_handlers
 import tomoportal.copick.format_conversions as ours
 import tomoportal.copick.particle_tables as tables
-import tomoportal.copick.format_handlers as handlers
+import tomoportal.copick.format_registry as handlers
 from scipy.spatial.transform import Rotation
 folder = sys.argv[1] + "/"
 generator = np.random.default_rng(2)

@@ -62,7 +62,7 @@ _UTIL: Final[dict[str, Names]] = {
         **_names(
             "particle_tables", "read_dynamo_table", "read_dynamo_table_grouped", "read_dynamo_tomolist",
             "read_em_motivelist", "read_em_motivelist_grouped", "read_em_volume", "read_index_map",
-            "read_index_map_inverse", "read_relion_tomograms", "read_tiff_volume", "write_copick_csv",
+            "read_index_map_inverse", "read_tiff_volume", "write_copick_csv",
             "write_dynamo_table", "write_dynamo_table_grouped", "write_em_motivelist", "write_em_motivelist_grouped",
             "write_em_volume", "write_picks_csv", "write_picks_csv_grouped", "write_tiff_volume",
         ),
@@ -74,17 +74,32 @@ _UTIL: Final[dict[str, Names]] = {
             "relion_rows", "RelionPixelSizeError", "RelionTomogram", "RelionTomogramCenterError",
             "detect_relion_version", "relion_coordinates_to_angstrom", "relion_tilt_series_pixel_sizes",
         ),
+        **_names(
+            "relion_tables", "RELION_COORDINATE_MODES", "RELION_FILAMENT_ANGLE_MODES", "RELION_HALF_SET_MODES",
+            "RELION_IMPORT_INDEX_BLOCK", "build_relion_star_tables", "read_relion5_tomogram_centers",
+            "read_relion_tomograms", "read_relion_tomograms_star", "write_relion_import_bundle",
+            "write_star_particles_grouped",
+        ),
+        **_names(
+            "star_tables", "group_star_particles_by_tomogram", "read_star_particles", "read_star_particles_grouped",
+            "read_star_particles_with_optics", "write_star_particles",
+        ),
+        **_names(
+            "csv_tables", "copick_csv_df_to_arrays", "csv_to_copick_arrays", "read_copick_csv",
+            "read_copick_csv_grouped", "read_picks_csv",
+        ),
     },
-    "copick.util.handlers": _names(_HANDLERS, *_HANDLER_BASE, *_REGISTRY),
+    "copick.util.handlers": {**_names(_HANDLERS, *_HANDLER_BASE), **_names("format_registry", *_REGISTRY)},
     "copick.util.handlers.base": _names(_HANDLERS, *_HANDLER_BASE),
-    "copick.util.handlers.registry": _names(_HANDLERS, *_REGISTRY),
-    "copick.util.handlers.picks": _names(
-        _HANDLERS, "csv_handler", "dynamo_handler", "em_picks_handler", "star_handler"
-    ),
+    "copick.util.handlers.registry": _names("format_registry", *_REGISTRY),
+    "copick.util.handlers.picks": {
+        **_names(_HANDLERS, "csv_handler", "dynamo_handler", "em_picks_handler"),
+        **_names("star_handler", "star_handler"),
+    },
     "copick.util.handlers.picks.csv": _names(_HANDLERS, "CSVPicksHandler", "csv_handler"),
     "copick.util.handlers.picks.dynamo": _names(_HANDLERS, "DynamoPicksHandler", "dynamo_handler"),
     "copick.util.handlers.picks.em": _names(_HANDLERS, "EMPicksHandler", "em_picks_handler"),
-    "copick.util.handlers.picks.star": _names(_HANDLERS, "STARPicksHandler", "star_handler"),
+    "copick.util.handlers.picks.star": _names("star_handler", "STARPicksHandler", "star_handler"),
     "copick.util.handlers.volume": _names(_HANDLERS, "em_handler", "mrc_handler", "tiff_handler", "zarr_handler"),
     "copick.util.handlers.volume.em": _names(_HANDLERS, "EMVolumeHandler", "em_handler"),
     "copick.util.handlers.volume.mrc": _names(_HANDLERS, "MRCVolumeHandler", "mrc_handler"),

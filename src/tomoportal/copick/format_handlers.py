@@ -1,4 +1,4 @@
-"""Readers and writers by the name of a format or the ending of a file, as plug-ins use them (``copick.util.handlers``).
+"""Readers and writers of files of picks and volumes, as plug-ins use them (``copick.util.handlers``).
 
 Picks are positions ``(n, 3)`` in Å, transformations ``(n, 4, 4)`` and scores ``(n,)``; CSV and STAR add instance ids.
 """
@@ -26,10 +26,9 @@ __all__ = [
     "EMPicksHandler",
     "EMVolumeHandler",
     "FormatCapabilities",
-    "FormatRegistry",
     "MRCVolumeHandler",
+    "PicksFileHandler",
     "PicksFormatHandler",
-    "STARPicksHandler",
     "TIFFVolumeHandler",
     "VolumeFormatHandler",
     "ZarrVolumeHandler",
@@ -37,10 +36,9 @@ __all__ = [
     "dynamo_handler",
     "em_handler",
     "em_picks_handler",
-    "get_picks_format_from_path",
-    "get_volume_format_from_path",
     "mrc_handler",
-    "star_handler",
+    "poses_of",
+    "put_file",
     "tiff_handler",
     "unpack_picks_data",
     "zarr_handler",
@@ -104,12 +102,12 @@ def unpack_picks_data(data: PicksData) -> tuple[Any, Any, Any, Any]:
     return positions, transforms, scores, rest[0] if rest else None
 
 
-def _poses(positions: Array, transforms: Array, scores: Any = None, ids: Any = None) -> Poses:
+def poses_of(positions: Array, transforms: Array, scores: Any = None, ids: Any = None) -> Poses:
     shifts, rotations = transforms_to_points_and_rotations(transforms)
     return Poses.of(positions, rotations, shifts, scores, ids)
 
 
-class _Picks:
+class PicksFileHandler:
     """What the handlers of particle lists have in common."""
 
     format_name: ClassVar[str]
@@ -160,11 +158,11 @@ class _Picks:
             raise AnnotationError(
                 f"run_to_index mapping is required, and does not hold {', '.join(missing)}.", fix="number these runs"
             )
-        runs = {run: _poses(*unpack_picks_data(data)) for run, data in grouped_data.items()}
-        return _put(path, self._bytes(runs, run_to_index or {}, voxel_spacing))
+        runs = {run: poses_of(*unpack_picks_data(data)) for run, data in grouped_data.items()}
+        return put_file(path, self._bytes(runs, run_to_index or {}, voxel_spacing))
 
 
-def _put(path: str, data: bytes) -> str:
+def put_file(path: str, data: bytes) -> str:
     from tomoportal.storage import open_store
 
     place = Path(path).absolute()
@@ -172,7 +170,7 @@ def _put(path: str, data: bytes) -> str:
     return path
 
 
-class CSVPicksHandler(_Picks):
+class CSVPicksHandler(PicksFileHandler):
     """Tables of copick: positions in Å, matrices, scores, ids."""
 
     format_name = "csv"
@@ -204,7 +202,7 @@ class CSVPicksHandler(_Picks):
         return write_copick_csv(runs)
 
 
-class _Numbered(_Picks):
+class _Numbered(PicksFileHandler):
     _numbered = True
 
     def write(
@@ -264,28 +262,6 @@ class DynamoPicksHandler(_Numbered):
         from tomoportal.formats.dynamo import write_dynamo
 
         return write_dynamo({numbers[run]: poses for run, poses in runs.items()}, voxel_spacing=voxel_spacing)
-
-
-class STARPicksHandler(_Picks):
-    """Particle lists of RELION; ``copick.ops.export`` writes them with everything that RELION wants to know."""
-
-    format_name = "star"
-    extensions = (".star",)
-    capabilities = FormatCapabilities(True, False, True, True, False, True, False)
-    _has_ids = True
-
-    def read(
-        self,
-        path: str,
-        voxel_spacing: float | None = None,
-        tomo_name: str | None = None,
-        tilt_series_pixel_size: float | None = None,
-        tomograms: Mapping[str, Any] | None = None,
-        **kwargs: Any,
-    ) -> PicksData:
-        """The picks of one tomogram, or of all."""
-        more = {"tilt_series_pixel_size": tilt_series_pixel_size, "tomograms": tomograms or {}}
-        return self._read(path, voxel_spacing, tomo_name or "", **more)
 
 
 class _Volumes:
@@ -361,71 +337,5 @@ class ZarrVolumeHandler(_Volumes):
 
 
 csv_handler, dynamo_handler, em_picks_handler = CSVPicksHandler(), DynamoPicksHandler(), EMPicksHandler()
-star_handler, mrc_handler, tiff_handler = STARPicksHandler(), MRCVolumeHandler(), TIFFVolumeHandler()
+mrc_handler, tiff_handler = MRCVolumeHandler(), TIFFVolumeHandler()
 em_handler, zarr_handler = EMVolumeHandler(), ZarrVolumeHandler()
-
-
-class FormatRegistry:
-    """Handlers by the name of a format, by a path or by an ending; plug-ins may add theirs."""
-
-    _volumes: ClassVar[dict[str, Any]] = {
-        each.format_name: each for each in (mrc_handler, zarr_handler, tiff_handler, em_handler)
-    }
-    _picks: ClassVar[dict[str, Any]] = {
-        each.format_name: each for each in (em_picks_handler, star_handler, dynamo_handler, csv_handler)
-    }
-
-    @staticmethod
-    def _found(handlers: dict[str, Any], name: str) -> Any:
-        given = name.lower().rstrip("/")
-        if given in handlers:
-            return handlers[given]
-        return next((each for each in reversed(handlers.values()) if given.endswith(each.extensions)), None)
-
-    @classmethod
-    def register_volume_handler(cls, handler: VolumeFormatHandler) -> None:
-        cls._volumes[handler.format_name] = handler
-
-    @classmethod
-    def register_picks_handler(cls, handler: PicksFormatHandler) -> None:
-        cls._picks[handler.format_name] = handler
-
-    @classmethod
-    def get_volume_handler(cls, format_or_path: str) -> VolumeFormatHandler | None:
-        """The handler of a format or a path, or None."""
-        found: VolumeFormatHandler | None = cls._found(cls._volumes, format_or_path)
-        return found
-
-    @classmethod
-    def get_picks_handler(cls, format_or_path: str) -> PicksFormatHandler | None:
-        """The handler of a format or a path, or None."""
-        found: PicksFormatHandler | None = cls._found(cls._picks, format_or_path)
-        return found
-
-    @classmethod
-    def get_volume_handler_for_extension(cls, extension: str) -> VolumeFormatHandler | None:
-        return cls.get_volume_handler(f"x.{extension.lstrip('.')}")
-
-    @classmethod
-    def get_picks_handler_for_extension(cls, extension: str) -> PicksFormatHandler | None:
-        return cls.get_picks_handler(f"x.{extension.lstrip('.')}")
-
-    @classmethod
-    def list_volume_formats(cls) -> list[str]:
-        return list(cls._volumes)
-
-    @classmethod
-    def list_picks_formats(cls) -> list[str]:
-        return list(cls._picks)
-
-
-def get_volume_format_from_path(path: str) -> str | None:
-    """The format of a volume by its path, or None."""
-    found = FormatRegistry.get_volume_handler(path)
-    return found.format_name if found is not None else None
-
-
-def get_picks_format_from_path(path: str) -> str | None:
-    """The format of picks by their path, or None."""
-    found = FormatRegistry.get_picks_handler(path)
-    return found.format_name if found is not None else None

@@ -36,7 +36,6 @@ __all__ = [
     "read_em_volume",
     "read_index_map",
     "read_index_map_inverse",
-    "read_relion_tomograms",
     "read_tiff_volume",
     "write_copick_csv",
     "write_dynamo_table",
@@ -141,11 +140,6 @@ def read_index_map(path: str) -> dict[int, str]:
 def read_index_map_inverse(path: str) -> dict[str, int]:
     """Run → number. Raises :class:`FormatError` for a run with two numbers."""
     return index_maps.inverse(index_maps.read_index_map(path))
-
-
-def read_relion_tomograms(tomograms_star_path: str) -> dict[str, Any]:
-    """Name → what a tomograms.star says of a tomogram."""
-    return dict(index_maps.read_relion_tomograms(tomograms_star_path))
 
 
 def write_picks_csv(

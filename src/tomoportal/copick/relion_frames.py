@@ -1,7 +1,7 @@
 """Picks as pandas data frames in RELION's columns, and back (``copick.util.relion``; reference copick-model, 20).
 
-pandas is no dependency; without it :class:`MissingPartError` says so. Positions go out as location + translation;
-they come in with translation 0, refined origins and the subtomogram's angles composed into location and rotation.
+Positions go out as location + translation; they come in with translation 0, refined origins and the subtomogram's
+angles composed into location and rotation.
 """
 
 from __future__ import annotations
@@ -14,9 +14,10 @@ from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from tomoportal.copick.data_frames import pandas
 from tomoportal.copick.logs import get_logger
 from tomoportal.copick.names import voxel_key
-from tomoportal.errors import AnnotationError, MissingPartError
+from tomoportal.errors import AnnotationError
 from tomoportal.formats.rotations import about_y, to_relion_angles
 
 if TYPE_CHECKING:
@@ -27,6 +28,9 @@ if TYPE_CHECKING:
 __all__ = [
     "ANGLES",
     "CENTERED",
+    "COORDINATES",
+    "FILAMENT_ANGLES",
+    "HALF_SETS",
     "NAME",
     "PIXELS",
     "RY90",
@@ -66,17 +70,9 @@ CENTERED: Final = ("rlnCenteredCoordinateXAngst", "rlnCenteredCoordinateYAngst",
 TUBE: Final = "rlnHelicalTubeID"
 NAME: Final = "rlnTomoName"
 _TRACK: Final = "rlnHelicalTrackLengthAngst"
-_COORDINATES: Final = ("auto", "centered")
-
-
-def _pandas() -> Any:
-    try:
-        import pandas
-    except ImportError as error:
-        raise MissingPartError(
-            "the package pandas is not installed", where="data frames", fix="pip install pandas"
-        ) from error
-    return pandas
+COORDINATES: Final = ("auto", "centered")
+FILAMENT_ANGLES: Final = ("frame", "pose")
+HALF_SETS: Final = (None, "filament")
 
 
 def has_columns(frame: Any, columns: Sequence[str]) -> bool:
@@ -285,9 +281,9 @@ def order_filament_rows(df: Any) -> Any:
 
 def check_relion_filament_options(filament_angles: str, half_sets: str | None) -> None:
     """Raise :class:`AnnotationError` for a mode that there is not."""
-    if filament_angles not in ("frame", "pose"):
+    if filament_angles not in FILAMENT_ANGLES:
         raise AnnotationError(f"filament_angles must be 'frame' or 'pose', not {filament_angles!r}")
-    if half_sets not in (None, "filament"):
+    if half_sets not in HALF_SETS:
         raise AnnotationError(f"half_sets must be None or 'filament', not {half_sets!r}")
 
 
@@ -312,8 +308,8 @@ def build_relion_particles_df(
     :class:`AnnotationError` if neither is known, for matrices that are no rotations (C54), and for filaments without
     ids.
     """
-    pandas = _pandas()
-    if coordinates not in _COORDINATES:
+    package = pandas()
+    if coordinates not in COORDINATES:
         raise AnnotationError(f"coordinates must be 'auto' or 'centered', not {coordinates!r}")
     check_relion_filament_options(filament_angles, half_sets)
     if coordinates == "centered":
@@ -364,7 +360,7 @@ def build_relion_particles_df(
         columns |= {TUBE: ids, _TRACK: filament_track_lengths(places, ids), "rlnAnglePsiFlipRatio": flips}
     if tomogram_center is not None:
         columns |= dict(zip(CENTERED, (places - np.asarray(tomogram_center, dtype=float)).T, strict=True))
-    frame = pandas.DataFrame(columns)
+    frame = package.DataFrame(columns)
     if half_sets is not None:
         frame["rlnRandomSubset"] = filament_half_sets(frame)
     return frame

@@ -287,7 +287,7 @@ def _table(
     joined = Poses.joined(list(particles.values()))
     for name, poses in particles.items():
         orthonormal(poses.rotations, f"points of {name}")
-    columns: dict[str, Any] = {_NAME: np.array(names, object)}
+    columns: dict[str, Any] = {} if set(particles) == {""} else {_NAME: np.array(names, object)}
     if coordinates != "centered" and (sized or uncentred):
         if not sized and voxel_spacing is None:
             raise FormatError(
@@ -317,7 +317,7 @@ def _table(
 def _optics(known: Mapping[str, RelionTomogram]) -> dict[str, Any]:
     groups: dict[str, Any] = {
         _GROUP: np.arange(1, len(known) + 1),
-        "rlnOpticsGroupName": list(known),
+        "rlnOpticsGroupName": [name or "opticsGroup1" for name in known],
         _PIXEL_SIZES[0]: np.array([tomogram.pixel_size for tomogram in known.values()], np.float64),
     }
     for label in _OPTICS:
