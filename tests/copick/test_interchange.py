@@ -15,7 +15,8 @@ import numpy as np
 import pytest
 
 import tomoportal.copick as copick
-from tomoportal.copick.pick_documents import read_picks, table_of
+from tomoportal.copick.pick_documents import table_of
+from tomoportal.copick.pick_input import read_picks
 from tomoportal.copick.pick_output import write_picks
 
 # One script, run by both packages: makes everything that a project can hold.

@@ -117,7 +117,7 @@ def test_points_become_a_table() -> None:
     data += b'{"location": {"x": 0, "y": 0, "z": 1e3}}\n'
     table = read_portal_points(data, 7.84, "a", oriented=False)
     assert table.positions.tolist() == [[7.84, 15.68, 3 * 7.84], [0, 0, 7840]]
-    assert table.transforms is None
+    assert not table.has_transforms
     assert table.instance_ids is None
     assert read_portal_points(b"", 10, "a", oriented=True).all_transforms().shape == (0, 4, 4)
 

@@ -28,7 +28,7 @@ from tomoportal.archive.references import viewer_sources
 from tomoportal.archive.verification.acquisition import parse_angles, parse_mdoc
 from tomoportal.archive.verification.alignments import parse_alignment_file
 from tomoportal.archive.verification.pictures import picture_size
-from tomoportal.copick.pick_documents import read_picks
+from tomoportal.copick.pick_input import read_picks
 from tomoportal.copick.portal.points import read_portal_points
 from tomoportal.errors import TomoportalError
 from tomoportal.formats.captions import read_captions
@@ -116,7 +116,7 @@ TARGETS: dict[str, tuple[Callable[[bytes, str], object], tuple[bytes, ...]]] = {
         lambda data, name: (read_captions(data, name, kind="captions"), read_captions(data, name, kind="objects")),
         (CAPTIONS,),
     ),
-    "copick/pick_documents.read_picks": (read_picks, (PICKS,)),
+    "copick/pick_input.read_picks": (read_picks, (PICKS,)),
     "copick/portal/points.read_portal_points": (
         lambda data, name: [read_portal_points(data, 10.0, name, oriented=oriented) for oriented in (False, True)],
         (

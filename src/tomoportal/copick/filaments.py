@@ -27,7 +27,7 @@ from tomoportal.copick.filament_curves import (
 from tomoportal.copick.lazy_models import LazyModel
 from tomoportal.copick.logs import get_logger
 from tomoportal.copick.names import DocumentName
-from tomoportal.copick.pick_documents import angstrom_per
+from tomoportal.copick.pick_input import angstrom_per
 from tomoportal.copick.sources import Source
 from tomoportal.errors import AnnotationError, FormatError, UnknownNameError
 

@@ -1,95 +1,48 @@
-"""Documents of picks as arrays: bytes in, arrays out, and back (reference copick-model, 10).
-
-A regular document is decoded straight into arrays. One with keys that we do not know, NaN literals or numbers written
-as text takes a slower way, on which nothing of it is lost.
-"""
+"""Points of picks as arrays: what they are, how arrays that somebody gave are checked, how two lists are merged."""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
-from itertools import chain
+from dataclasses import dataclass, field
 from typing import Any, Final
 
-import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from tomoportal.errors import AnnotationError, FormatError
+from tomoportal.errors import AnnotationError
 
 __all__ = [
-    "DOCUMENT_KEYS",
     "IDENTITY",
     "Floats",
     "PickTable",
     "PicksDocument",
-    "angstrom_per",
     "compact",
     "merge_tables",
     "non_rigid",
     "point_names",
-    "read_picks",
     "table_of",
 ]
 
 Floats = NDArray[np.float64]
 
-_ROW = tuple[float, float, float, float]
-_LAST_ROW: Final = np.array([0.0, 0.0, 0.0, 1.0])
-_ANGSTROM_PER: Final = {
-    "angstrom": 1.0,
-    "angstroms": 1.0,
-    "å": 1.0,
-    "a": 1.0,
-    "nanometer": 10.0,
-    "nm": 10.0,
-    "micrometer": 1e4,
-    "um": 1e4,
-}
-_POINT_KEYS: Final = frozenset(("location", "transformation_", "instance_id", "score"))
+IDENTITY: Final = ((1.0, 0.0, 0.0, 0.0), (0.0, 1.0, 0.0, 0.0), (0.0, 0.0, 1.0, 0.0), (0.0, 0.0, 0.0, 1.0))
+_EYE: Final = np.eye(3)
+_LAST_ROW: Final = np.array(IDENTITY[3])
 _RIGID: Final = 1e-3  # how far the products of rows of a rotation may be from 0 and 1
 _EXACT: Final = 1e-9
 _MERGE_DECIMALS: Final = 4  # of Å and of rotation matrices: two points closer than that are the same point
 
 
-class _Location(msgspec.Struct, gc=False, forbid_unknown_fields=True):
-    x: float
-    y: float
-    z: float
-
-
-class _Point(msgspec.Struct, gc=False, forbid_unknown_fields=True):
-    location: _Location
-    transformation_: tuple[_ROW, _ROW, _ROW, _ROW] | None = None
-    instance_id: int | None = 0
-    score: float | None = 1.0
-
-
-class _Document(msgspec.Struct, gc=False, forbid_unknown_fields=True):
-    pickable_object_name: str
-    user_id: str
-    session_id: str
-    run_name: str | None = None
-    voxel_spacing: float | None = None
-    unit: str = "angstrom"
-    points: list[_Point] | None = None
-    trust_orientation: bool | None = True
-
-
-IDENTITY = ((1.0, 0.0, 0.0, 0.0), (0.0, 1.0, 0.0, 0.0), (0.0, 0.0, 1.0, 0.0), (0.0, 0.0, 0.0, 1.0))
-DOCUMENT_KEYS: Final = _Document.__struct_fields__
-_DECODER = msgspec.json.Decoder(_Document)
-
-
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class PickTable:
     """The points of a document. Lengths in Å, order x, y, z; the arrays are not to be changed."""
 
     positions: Floats
     """(n, 3): locations, without the translation of the transformation."""
-    transforms: Floats | None = None
-    """(n, 4, 4), from the object into the tomogram; None if every one is the identity."""
+    rotations: Floats | None = None
+    """(n, 3, 3), from the object into the tomogram; None if every one is the identity."""
+    translations: Floats | None = None
+    """(n, 3); None if all are 0."""
     instance_ids: NDArray[np.int64] | None = None
     """(n,); None if all are 0."""
     scores: Floats | None = None
@@ -101,9 +54,27 @@ class PickTable:
     def count(self) -> int:
         return len(self.positions)
 
+    @property
+    def has_transforms(self) -> bool:
+        """Whether a point has a transformation other than the identity."""
+        return self.rotations is not None or self.translations is not None
+
     def all_transforms(self) -> Floats:
-        """(n, 4, 4), identities included; a new array."""
-        return _identities(self.count) if self.transforms is None else self.transforms.copy()
+        """(n, 4, 4): rotation, translation and a last row 0, 0, 0, 1; a new array."""
+        transforms = np.zeros((self.count, 4, 4))
+        transforms[:, :3, :3] = _EYE if self.rotations is None else self.rotations
+        if self.translations is not None:
+            transforms[:, :3, 3] = self.translations
+        transforms[:, 3, 3] = 1.0
+        return transforms
+
+    def all_rotations(self) -> Floats:
+        """(n, 3, 3), identities included; a new array."""
+        return np.tile(_EYE, (self.count, 1, 1)) if self.rotations is None else self.rotations.copy()
+
+    def all_translations(self) -> Floats:
+        """(n, 3); a new array."""
+        return np.zeros((self.count, 3)) if self.translations is None else self.translations.copy()
 
     def all_ids(self) -> NDArray[np.int64]:
         return np.zeros(self.count, np.int64) if self.instance_ids is None else self.instance_ids.copy()
@@ -115,7 +86,8 @@ class PickTable:
         """Whether both hold the same points in the same order."""
         pairs = (
             (self.positions, other.positions),
-            (self.transforms, other.transforms),
+            (self.rotations, other.rotations),
+            (self.translations, other.translations),
             (self.instance_ids, other.instance_ids),
             (self.scores, other.scores),
         )
@@ -131,50 +103,19 @@ class PickTable:
         index = np.asarray(rows, dtype=np.int64)
         return compact(
             self.positions[index],
-            None if self.transforms is None else self.transforms[index],
+            self.all_transforms()[index] if self.has_transforms else None,
             None if self.instance_ids is None else self.instance_ids[index],
             None if self.scores is None else self.scores[index],
             None if self.extras is None else tuple(self.extras[row] for row in index),
         )
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class PicksDocument:
     """A document: its points, and its other keys as they stand."""
 
     table: PickTable
     fields: dict[str, Any] = field(default_factory=dict)
-
-
-def read_picks(data: bytes, where: str) -> PicksDocument:
-    """Decode a document. Raises :class:`FormatError` with the place in it.
-
-    A unit other than Å is converted; what is no length is refused (C42).
-    """
-    try:
-        found = _DECODER.decode(data)
-    except msgspec.ValidationError:
-        return _read_any(data, where)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        return _read_any(data, where)
-    points = found.points or []
-    fields = {name: getattr(found, name) for name in _Document.__struct_fields__ if name != "points"}
-    return _scaled(PicksDocument(_table_of_structs(points), fields), where)
-
-
-def _table_of_structs(points: list[_Point]) -> PickTable:
-    count = len(points)
-    positions = np.empty((count, 3))
-    locations = [p.location for p in points]
-    positions[:, 0] = [place.x for place in locations]
-    positions[:, 1] = [place.y for place in locations]
-    positions[:, 2] = [place.z for place in locations]
-    ids = np.array([p.instance_id or 0 for p in points], np.int64)
-    scores = np.array([1.0 if p.score is None else p.score for p in points], np.float64)
-    matrices = [p.transformation_ or IDENTITY for p in points]
-    numbers = chain.from_iterable(chain.from_iterable(matrices))
-    transforms = np.fromiter(numbers, np.float64, 16 * count).reshape(count, 4, 4)
-    return compact(positions, transforms, ids, scores, None)
 
 
 def compact(
@@ -184,87 +125,28 @@ def compact(
     scores: Floats | None,
     extras: tuple[dict[str, Any], ...] | None,
 ) -> PickTable:
-    """The table, with None for columns that hold nothing but the default."""
+    """The table, with None for columns that hold nothing but the default.
+
+    Matrices are ``(n, 4, 4)``, the last row of which is not looked at, or ``(n, 3, 4)``. Views become copies.
+    """
+    rotations, translations = None, None
+    if transforms is not None and len(transforms):
+        if (transforms[0, :3, :3] != _EYE).any() or (transforms[:, :3, :3] != _EYE).any():
+            rotations = transforms[:, :3, :3].copy()
+        if transforms.view(np.int64)[:, :3, 3].any():  # not by value: -0.0 is kept
+            translations = transforms[:, :3, 3].copy()
     return PickTable(
-        positions,
-        None if transforms is None or (transforms == IDENTITY).all() else transforms,
-        None if ids is None or not ids.any() else ids,
-        None if scores is None or (scores == 1.0).all() else scores,
+        _own(positions),
+        rotations,
+        translations,
+        None if ids is None or not ids.any() else _own(ids),
+        None if scores is None or (scores == 1.0).all() else _own(scores),
         extras if extras is not None and any(extras) else None,
     )
 
 
-def _read_any(data: bytes, where: str) -> PicksDocument:
-    """Decode what is irregular, keeping every key."""
-    try:
-        found = json.loads(data)
-    except (ValueError, RecursionError) as error:
-        fix = "restore an earlier version from .history beside it, or copy the file again"
-        raise FormatError(f"this is no JSON: {error}", where=where, fix=fix) from error
-    if not isinstance(found, dict):
-        raise FormatError("this is no JSON object", where=where, fix="remove it, or write it again")
-    points = found.get("points") or []
-    if not isinstance(points, list):
-        raise _bad("points", "is no list", where)
-    for name in ("pickable_object_name", "user_id", "session_id"):
-        if not isinstance(found.get(name), str):
-            raise _bad(name, "is missing" if found.get(name) is None else "is not text", where)
-    count = len(points)
-    positions, transforms = np.zeros((count, 3)), _identities(count)
-    ids, scores = np.zeros(count, np.int64), np.ones(count)
-    extras: list[dict[str, Any]] = []
-    for row, point in enumerate(points):
-        try:
-            place = point["location"]
-            positions[row] = [float(place["x"]), float(place["y"]), float(place["z"])]
-            if "transformation_" in point:
-                transforms[row] = np.array(point["transformation_"], dtype=float)
-            ids[row] = 0 if point.get("instance_id") is None else point["instance_id"]
-            scores[row] = 1.0 if point.get("score") is None else float(point["score"])
-            extra = {key: value for key, value in point.items() if key not in _POINT_KEYS}
-            if more := {key: value for key, value in place.items() if key not in ("x", "y", "z")}:
-                extra["location"] = more
-            extras.append(extra)
-        except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
-            raise _bad(f"points[{row}]", f"is no point: {type(error).__name__}: {error}", where) from error
-    fields = {key: value for key, value in found.items() if key != "points"}
-    return _scaled(PicksDocument(compact(positions, transforms, ids, scores, tuple(extras)), fields), where)
-
-
-def _bad(place: str, what: str, where: str) -> FormatError:
-    return FormatError(f"{place} {what}", where=where, fix="correct it, or restore an earlier version from .history")
-
-
-def angstrom_per(unit: object) -> float | None:
-    """Å in a unit of length, which is Å if none is given; None for what is no unit of length."""
-    return _ANGSTROM_PER.get(str(unit).lower()) if unit is not None else 1.0
-
-
-def _scaled(document: PicksDocument, where: str) -> PicksDocument:
-    unit = document.fields.get("unit", "angstrom")
-    factor = angstrom_per(unit)
-    table = document.table
-    if table.transforms is not None and not np.array_equal(
-        table.transforms[:, 3], np.broadcast_to(_LAST_ROW, (table.count, 4))
-    ):
-        rows = np.flatnonzero(~np.isclose(table.transforms[:, 3], _LAST_ROW).all(axis=1))
-        if len(rows):
-            raise _bad(
-                f"points[{rows[0]}].transformation_",
-                "is not affine: Last row of transformation matrix must be [0, 0, 0, 1].",
-                where,
-            )
-    if factor == 1.0:
-        return document
-    if factor is None:
-        fix = "convert the positions to Å and set unit to angstrom"
-        raise FormatError(f"the unit of the points is {unit!r}, which is no length that we know", where=where, fix=fix)
-    transforms = table.transforms
-    if transforms is not None:
-        transforms = transforms.copy()
-        transforms[:, :3, 3] *= factor
-    scaled = replace(table, positions=table.positions * factor, transforms=transforms)
-    return PicksDocument(scaled, {**document.fields, "unit": "angstrom"})
+def _own(column: NDArray[Any]) -> NDArray[Any]:
+    return column if column.base is None else column.copy()
 
 
 def table_of(
@@ -317,9 +199,9 @@ def _checked_transforms(transforms: Any, count: int) -> Floats | None:
 
 def non_rigid(table: PickTable) -> NDArray[np.int64]:
     """Rows whose 3×3 part is no rotation: not orthonormal to 1e-3, or a reflection (C42)."""
-    if table.transforms is None or _are_exact(table.transforms):
+    if table.rotations is None or _are_exact(table.rotations):
         return np.empty(0, np.int64)
-    a, b, c = (np.ascontiguousarray(table.transforms[:, row, :3].T) for row in range(3))  # rows, as columns of x, y, z
+    a, b, c = (np.ascontiguousarray(table.rotations[:, row].T) for row in range(3))  # rows, as columns of x, y, z
     cross = (a[1] * b[2] - a[2] * b[1], a[2] * b[0] - a[0] * b[2], a[0] * b[1] - a[1] * b[0])
     right = (cross[0] * c[0] + cross[1] * c[1] + cross[2] * c[2]) > 0
     for one, other, expected in ((a, a, 1), (b, b, 1), (c, c, 1), (a, b, 0), (a, c, 0), (b, c, 0)):
@@ -327,13 +209,13 @@ def non_rigid(table: PickTable) -> NDArray[np.int64]:
     return np.flatnonzero(~right).astype(np.int64)
 
 
-def _are_exact(transforms: Floats) -> bool:
+def _are_exact(rotations: Floats) -> bool:
     """Whether all are rotations to the last digits: by Hadamard, rows of length 1 are orthogonal if the volume is 1."""
-    q = np.ascontiguousarray(transforms.reshape(-1, 16).T)
-    squares = q[:11] * q[:11]
-    lengths = squares[0:3] + squares[4:7] + squares[8:11]  # of columns, which do as well as rows
+    q = np.ascontiguousarray(rotations.reshape(-1, 9).T)
+    squares = q * q
+    lengths = squares[0:3] + squares[3:6] + squares[6:9]  # of columns, which do as well as rows
     volume = (
-        q[0] * (q[5] * q[10] - q[6] * q[9]) - q[1] * (q[4] * q[10] - q[6] * q[8]) + q[2] * (q[4] * q[9] - q[5] * q[8])
+        q[0] * (q[4] * q[8] - q[5] * q[7]) - q[1] * (q[3] * q[8] - q[5] * q[6]) + q[2] * (q[3] * q[7] - q[4] * q[6])
     )
     return bool((np.abs(lengths - 1) < _EXACT).all() and (np.abs(volume - 1) < _EXACT).all())
 
@@ -416,7 +298,3 @@ def _joined(one: PickTable, other: PickTable) -> PickTable:
         np.concatenate([one.all_scores(), other.all_scores()]),
         extras,
     )
-
-
-def _identities(count: int) -> Floats:
-    return np.tile(np.eye(4), (count, 1, 1))

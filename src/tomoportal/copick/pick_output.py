@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 import orjson
 
-from tomoportal.copick.pick_documents import DOCUMENT_KEYS, IDENTITY, Floats, PickTable
+from tomoportal.copick.pick_documents import IDENTITY, Floats, PickTable
+from tomoportal.copick.pick_input import DOCUMENT_KEYS
 
 __all__ = ["write_picks"]
 
@@ -66,7 +67,7 @@ def _points_text(table: PickTable) -> str:
     ids = table.all_ids().tolist()
     scores = _texts(table.all_scores())
     places = _texts(table.positions)
-    if table.transforms is not None or table.extras is not None:
+    if table.has_transforms or table.extras is not None:
         matrices = _texts(table.all_transforms())
         if table.extras is None:
             points = [

@@ -18,9 +18,9 @@ from tomoportal.copick.pick_documents import (
     merge_tables,
     non_rigid,
     point_names,
-    read_picks,
     table_of,
 )
+from tomoportal.copick.pick_input import read_picks
 from tomoportal.copick.pick_output import write_picks
 from tomoportal.copick.points import CopickLocation, CopickPicksFile, CopickPoint
 from tomoportal.copick.sources import Source
@@ -138,11 +138,9 @@ class CopickPicks(RunDocument):
     def arrays(self) -> PickArrays:
         """Everything about the points as arrays, without an object per point (C65)."""
         table = self._current()
-        transforms = table.all_transforms()
         return PickArrays(
-            table.positions.copy(), transforms[:, :3, :3].copy(), transforms[:, :3, 3].copy(), table.all_ids(),
-            table.all_scores(),
-        )  # fmt: skip
+            table.positions.copy(), table.all_rotations(), table.all_translations(), table.all_ids(), table.all_scores()
+        )
 
     def numpy(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Locations ``(n, 3)`` in Å, x, y, z, and transformations ``(n, 4, 4)``, whose translation is not added."""
@@ -152,7 +150,7 @@ class CopickPicks(RunDocument):
     def full_positions(self) -> NDArray[np.float64]:
         """Centres ``(n, 3)`` in Å: location plus translation."""
         table = self._current()
-        return table.positions.copy() if table.transforms is None else table.positions + table.transforms[:, :3, 3]
+        return table.positions.copy() if table.translations is None else table.positions + table.translations
 
     def instance_ids(self) -> NDArray[np.int64]:
         """``(n,)``; 0 where a point belongs to no instance."""
