@@ -74,9 +74,9 @@ def export_croissant(
 ) -> str:
     """Write ``Croissant/metadata.json`` and its tables below ``project_root``; returns the manifest's path.
 
-    ``base_url`` is where readers find the project; a portal's project states its own addresses. A date of publication
-    stands in the manifest only if it is given. ``splits`` maps a split to its runs. What is written is read back if
-    ``validate``. Raises :class:`FileExistsError` if there is a manifest, unless ``force``.
+    ``base_url`` is where readers find the project; without it, a portal's project states its own addresses. A date of
+    publication stands in the manifest only if it is given. ``splits`` maps a split to its runs. What is written is read
+    back if ``validate``. Raises :class:`FileExistsError` if there is a manifest, unless ``force``.
     """
     is_portal = getattr(root.config, "config_type", "") == "cryoet_data_portal"
     if base_url is None and not is_portal:
@@ -92,7 +92,7 @@ def export_croissant(
         runs, tomograms, features, picks, meshes, segmentations, objects, tomo_type_map, object_name_map,
         session_id_template, picks_portal_meta, picks_author, segmentations_portal_meta, segmentations_author,
         tomograms_portal_meta, tomograms_author, compute_file_sha256,
-        lambda source, key: key if source.where("").rstrip("/") == here else _absolute(source.where(key)),
+        lambda source, key: key if source.where("").rstrip("/") == here else _absolute(source.where(key)), base_url,
     )  # fmt: skip
     tables: dict[str, dict[tuple[Any, ...], Row]] = {id: {} for id in TABLES}
     for id, row in project_rows(root, selection):

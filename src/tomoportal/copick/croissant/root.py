@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, ClassVar, Literal
@@ -12,8 +13,10 @@ from pydantic import Field
 from tomoportal.copick.config import CopickConfig, PickableObject
 from tomoportal.copick.croissant.index import CroissantIndex
 from tomoportal.copick.croissant.store import CroissantSource
+from tomoportal.copick.names import voxel_key
 from tomoportal.copick.root import CopickRoot, Place
 from tomoportal.copick.runs import CopickRun, CopickRunMeta
+from tomoportal.copick.segmentations import CopickSegmentation
 from tomoportal.copick.sources import Source, open_source
 from tomoportal.errors import UnknownNameError
 
@@ -45,6 +48,18 @@ class CopickRunMLC(CopickRun):
 
     root: CopickRootMLC
 
+    def _listed_spacings(self) -> dict[float, tuple[float, dict[Source, str]]]:
+        """Sizes as the manifest states them, with all their decimals."""
+        exact, found = self.root._sizes_of(self.name), super()._listed_spacings()
+        return {key: (exact.get(key, size), folders) for key, (size, folders) in found.items()}
+
+    def query_segmentations(self, *, include_shadowed: bool = False) -> list[CopickSegmentation]:
+        """The segmentations, with voxel sizes as the manifest states them."""
+        exact, found = self.root._sizes_of(self.name), super().query_segmentations(include_shadowed=include_shadowed)
+        for each in found:
+            each.meta.voxel_size = exact.get(voxel_key(each.voxel_size), each.voxel_size)
+        return found
+
     @property
     def split(self) -> str | None:
         """The split that the run belongs to: train, val, test, …"""
@@ -67,6 +82,7 @@ class CopickRootMLC(CopickRoot):
             fs_args=config.croissant_fs_args,
             static_fs_args=config.static_fs_args,
         )
+        self._sizes: tuple[int, dict[str, dict[float, float]]] | None = None
         known = self.index.config_block
         for key in ("name", "description", "version", "user_id", "session_id"):
             if known.get(key) is not None:
@@ -114,6 +130,15 @@ class CopickRootMLC(CopickRoot):
         super().refresh()
 
     # --- the tables
+
+    def _sizes_of(self, run: str) -> dict[float, float]:
+        """The voxel sizes (Å) that the manifest states for a run, by their three decimals (C38)."""
+        if self._sizes is None or self._sizes[0] != self.index.version:
+            found: defaultdict[str, dict[float, float]] = defaultdict(dict)
+            for row in self.index.rows("copick/voxel_spacings"):
+                found[row["run"]][voxel_key(row["voxel_size"])] = row["voxel_size"]
+            self._sizes = (self.index.version, found)
+        return self._sizes[1].get(run, {})
 
     def _writable_index(self) -> CroissantIndex:
         if self.mode == "B" or self._is_anonymous:

@@ -16,6 +16,7 @@ from tomoportal.copick.names import (
     parse_segmentation,
     parse_voxel_spacing,
     segmentation_name,
+    voxel_key,
     voxel_spacing_folder,
 )
 
@@ -98,8 +99,10 @@ class Table:
         return self.columns[: self.keys]
 
     def key(self, row: Mapping[str, Any]) -> tuple[Any, ...]:
-        """What identifies a row."""
-        return tuple(row.get(column) for column in self.key_columns)
+        """What identifies a row; voxel sizes count to three decimals (C38), portals state more."""
+        values = {column: row.get(column) for column in self.key_columns}
+        size = values.get("voxel_size")
+        return tuple(({**values, "voxel_size": voxel_key(size)} if size is not None else values).values())
 
     def type_of(self, column: str) -> str:
         return _TYPES.get(column, "sc:Text")

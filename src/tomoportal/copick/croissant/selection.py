@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
 from tomoportal.copick.croissant.schema import Row, digest, segmentation_recordset
+from tomoportal.copick.names import voxel_key
 from tomoportal.copick.uri import resolve_copick_objects
-from tomoportal.errors import AnnotationError, FormatError, NotFoundError
+from tomoportal.errors import AnnotationError, FormatError, NotFoundError, Problem
 
 if TYPE_CHECKING:
     from tomoportal.copick.root import CopickRoot
@@ -44,6 +46,8 @@ class Selection:
     """Whether the SHA-256 of documents are computed, by reading them."""
     address: Callable[[Any, str], str] = field(default=lambda source, key: key)
     """What stands in the column ``url`` for a key of a source."""
+    base_url: str | None = None
+    """What lies below it on a portal gets a relative address."""
 
     def check(self, root: CopickRoot) -> None:
         """Raise :class:`AnnotationError` for filters that only a portal's project has."""
@@ -124,12 +128,11 @@ def _session(each: Any, selection: Selection) -> Row:
     return {"session_id": sanitize_name(made, suppress_warnings=True), "portal_session_id": each.session_id}
 
 
-def _address(each: Any, selection: Selection) -> str:
-    meta = each.meta
-    for name in ("portal_annotation_file_path", "portal_tomo_path"):
-        if each.read_only and getattr(meta, name, None):
-            return str(getattr(meta, name))
-    return selection.address(each._source, each._key)
+def _address(root: CopickRoot, each: Any, selection: Selection) -> str:
+    """What a portal says, for its own files; else where the file lies."""
+    public = getattr(root, "public_address", None)
+    found: str | None = public(each, selection.base_url) if public is not None else None
+    return found or selection.address(each._source, each._key)
 
 
 def _voxel_size(picks: Any) -> float | None:
@@ -142,6 +145,18 @@ def _voxel_size(picks: Any) -> float | None:
             return None  # whoever opens the picks is told; the manifest lists what is there
         found = picks.meta.voxel_spacing
     return None if found is None else float(found)
+
+
+def _is_readable_elsewhere(root: CopickRoot, mesh: Any) -> bool:
+    """Manifests have no unit of meshes: those of a portal that are in voxels are told, and left out."""
+    if getattr(mesh, "is_in_angstrom", True):
+        return True
+    what = f"the portal's mesh {mesh.session_id} of {mesh.pickable_object_name} is in voxels: no manifest can say so"
+    fix = "copy it into the overlay (cp mesh), which makes it Å, and export that"
+    problem = Problem(mesh.path, what, fix)
+    root._note(problem)
+    warnings.warn(str(problem), UserWarning, stacklevel=5)
+    return False
 
 
 def _digest(each: Any, selection: Selection) -> str | None:
@@ -177,13 +192,16 @@ def _run_rows(root: CopickRoot, run: CopickRun, selection: Selection) -> Iterato
     kept = list(_chosen(selection, "tomograms", root, run, tomograms))
     features = list(_chosen(selection, "features", root, run, [f for each in tomograms for f in each.features]))
     sizes = {each.voxel_spacing.voxel_size for each in kept}
+    masks = list(_chosen(selection, "segmentations", root, run, run.segmentations))
     sizes |= {each.tomogram.voxel_spacing.voxel_size for each in features}
     if selection.tomograms is None and not (selection.tomograms_portal_meta or selection.tomograms_author):
         sizes |= {spacing.voxel_size for spacing in run.voxel_spacings}
+    known = {voxel_key(size) for size in sizes}
+    sizes |= {each.voxel_size for each in masks if voxel_key(each.voxel_size) not in known}
     yield from (("copick/voxel_spacings", {"run": run.name, "voxel_size": float(size)}) for size in sorted(sizes))
     for each in kept:
         row = {"run": run.name, "voxel_size": float(each.voxel_spacing.voxel_size)}
-        row |= {"tomo_type": selection.tomo_type(each.tomo_type), "url": _address(each, selection)}
+        row |= {"tomo_type": selection.tomo_type(each.tomo_type), "url": _address(root, each, selection)}
         tomogram = getattr(each.meta, "portal_tomo_id", None)
         if tomogram is not None:
             row |= {"portal_tomo_type": each.tomo_type, "portal_tomogram_id": str(tomogram)}
@@ -191,18 +209,20 @@ def _run_rows(root: CopickRoot, run: CopickRun, selection: Selection) -> Iterato
     for each in features:
         row = {"run": run.name, "voxel_size": float(each.tomogram.voxel_spacing.voxel_size)}
         row |= {"tomo_type": selection.tomo_type(each.tomo_type), "feature_type": each.feature_type}
-        yield "copick/features", {**row, "url": _address(each, selection)}
+        yield "copick/features", {**row, "url": _address(root, each, selection)}
     for name, documents in (("picks", run.picks), ("meshes", run.meshes)):
         for each in _chosen(selection, name, root, run, documents):
+            if name == "meshes" and not _is_readable_elsewhere(root, each):
+                continue
             row = {"run": run.name, "user_id": each.user_id, **_session(each, selection)}
-            row |= {"object_name": selection.object_name(each.pickable_object_name), "url": _address(each, selection)}
-            row |= {**_portal_columns(each), "sha256": _digest(each, selection)}
+            row |= {"object_name": selection.object_name(each.pickable_object_name)}
+            row |= {"url": _address(root, each, selection), **_portal_columns(each), "sha256": _digest(each, selection)}
             if name == "picks":
                 row["voxel_size"] = _voxel_size(each)
             yield f"copick/{name}", row
-    for each in _chosen(selection, "segmentations", root, run, run.segmentations):
+    for each in masks:
         row = {"run": run.name, "voxel_size": float(each.voxel_size), "user_id": each.user_id}
         named = each.segmentation_type in ("binary", "instance")
         row |= {**_session(each, selection), "name": selection.object_name(each.name) if named else each.name}
-        row |= {"is_multilabel": each.is_multilabel, "url": _address(each, selection), **_portal_columns(each)}
+        row |= {"is_multilabel": each.is_multilabel, "url": _address(root, each, selection), **_portal_columns(each)}
         yield segmentation_recordset(each.segmentation_type), row

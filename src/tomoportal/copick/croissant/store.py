@@ -12,6 +12,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
+from urllib.parse import unquote
 
 from tomoportal.copick.croissant.index import CroissantIndex, joined, place_of
 from tomoportal.copick.croissant.schema import RUNS, TABLES, Row, digest, key_of, row_of
@@ -97,12 +98,12 @@ class CroissantStore(Store):
         rest = key[len(whole) :]
         url = str(row["url"])
         if "://" not in url:
-            return _Place(self._base, url.strip("/") + rest, row)
+            return _Place(self._base, _key_in(self._base.url, url.strip("/")) + rest, row)
         address = joined(self.url, url)
         parent = address.rstrip("/").rpartition("/")[0]
         if parent not in self._opened:
             self._opened[parent] = place_of(address, self.index.static_fs_args, read_only=self.read_only)[0]
-        return _Place(self._opened[parent], address.rstrip("/").rpartition("/")[2] + rest, row)
+        return _Place(self._opened[parent], _key_in(parent, address.rstrip("/").rpartition("/")[2]) + rest, row)
 
     def where(self, key: str) -> str:
         """The address of a key."""
@@ -295,6 +296,11 @@ class CroissantStore(Store):
 
     def lock(self, name: str, *, timeout: float = LOCK_TIMEOUT) -> AbstractContextManager[Lock]:
         return self._base.store.lock(name, timeout=timeout)
+
+
+def _key_in(place: str, url: str) -> str:
+    """The key that an address stands for: on web servers, addresses are percent-encoded, and keys are not."""
+    return unquote(url) if place.startswith(("http://", "https://")) else url
 
 
 def _picks_of(data: bytes, place: _Place, key: str) -> bytes:

@@ -162,6 +162,11 @@ class CopickMeshCDP(_PortalDocument, CopickMesh):
             return super()._read(**options)
         return _portal_bytes(self.run, self._source, self._portal_key)
 
+    @property
+    def is_in_angstrom(self) -> bool:
+        """Whether the vertices of the file itself are in Å, not in voxels; what :attr:`mesh` gives is in Å anyway."""
+        return self._portal_key is None or _is_in_angstrom(self._decoded(self._read()))
+
     def load(self) -> Any:
         """Read the file. Vertices of the portal's meshes are in voxels unless the file says otherwise."""
         found = super().load()

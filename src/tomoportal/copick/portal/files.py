@@ -13,7 +13,7 @@ from tomoportal.copick.sources import Source
 from tomoportal.errors import FormatError
 from tomoportal.storage import Store, open_store
 
-__all__ = ["PortalFiles"]
+__all__ = ["PortalFiles", "quoted"]
 
 
 class PortalFiles:
@@ -81,6 +81,12 @@ class PortalFiles:
             endpoint = self._settings.s3_endpoint
             return source.url, {"anon": True, **({"endpoint_url": endpoint} if endpoint else {})}
         return source.url, {}
+
+
+def quoted(s3: str | None, https: str | None) -> str | None:
+    """The https address as others need it: some portals write the key in it without percent-encoding."""
+    key = _bucket_and_key(s3)[1]
+    return f"{https[: -len(key)]}{quote(key)}" if https and key and https.endswith(f"/{key}") else https
 
 
 def _bucket_and_key(address: str | None) -> tuple[str, str]:

@@ -7,16 +7,16 @@ from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-from tomoportal.client import Endpoint
+from tomoportal.client import PUBLIC_PORTAL, Endpoint
 from tomoportal.copick.config import CopickConfig, PickableObject
 from tomoportal.copick.picks import CopickPicks
 from tomoportal.copick.portal.all_rows import PortalCache, all_rows
 from tomoportal.copick.portal.answers import Answers
 from tomoportal.copick.portal.config import CopickConfigCDP, settings_of
-from tomoportal.copick.portal.files import PortalFiles
+from tomoportal.copick.portal.files import PortalFiles, quoted
 from tomoportal.copick.portal.images import CopickObjectCDP
 from tomoportal.copick.portal.naming import object_names
-from tomoportal.copick.portal.rows import PortalObject, from_wire, selection
+from tomoportal.copick.portal.rows import PortalAnnotationMeta, PortalObject, PortalTomogramMeta, from_wire, selection
 from tomoportal.copick.portal.runs import CopickRunCDP, CopickRunMetaCDP
 from tomoportal.copick.portal.tables import Tables
 from tomoportal.copick.root import CopickRoot, Place
@@ -175,7 +175,27 @@ class CopickRootCDP(CopickRoot):
             run._invalidate_caches()
         super().refresh()
 
-    # --- points
+    # --- files
+
+    def public_address(self, each: Any, base_url: str | None = None) -> str | None:
+        """Under which others find a volume or document of the portal; None for what lies in the overlay.
+
+        Relative, if it lies below ``base_url``. Otherwise, for the public portal and projects that are read from S3,
+        the address in the bucket, as upstream has it; other portals' buckets cannot be found by their names alone, so
+        that it is the one over https.
+        """
+        about = getattr(each.meta, "portal_metadata", None) if each.read_only else None
+        if isinstance(about, PortalTomogramMeta):
+            s3, https = about.portal_metadata.s3_omezarr_dir, about.portal_metadata.https_omezarr_dir
+        elif isinstance(about, PortalAnnotationMeta):
+            s3, https = about.portal_annotation_file.s3_path, about.portal_annotation_file.https_path
+        else:
+            return None
+        known = [str(address) for address in (s3, quoted(s3, https)) if address]
+        base = f"{base_url.rstrip('/')}/" if base_url else "\0"
+        below = [address[len(base) :] for address in known if address.startswith(base)]
+        in_bucket = self._settings.access == "s3" or self._endpoint.url == PUBLIC_PORTAL
+        return next(iter([*below, *(known if in_bucket else reversed(known))]), None)
 
     def load_points(self, picks: Iterable[CopickPicks] | None = None) -> list[CopickPicks]:
         """Read the points of many picks (all of the project, if none are given), several files at a time (C81).

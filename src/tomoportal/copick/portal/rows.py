@@ -9,7 +9,7 @@ import difflib
 import re
 from collections.abc import Callable, Iterable, Mapping
 from functools import cache
-from typing import Any
+from typing import Any, Final
 
 from tomoportal.errors import AnnotationError
 from tomoportal.model.entities import ENTITIES
@@ -17,6 +17,14 @@ from tomoportal.model.entities import ENTITIES
 __all__ = ["PortalAnnotationMeta", "PortalObject", "PortalTomogramMeta", "columns", "from_wire", "selection"]
 
 Values = Mapping[str, Any]
+_READERS: Final[dict[str, Callable[[str], Any]]] = {
+    "Boolean": lambda text: {"true": True, "false": False, "1": True, "0": False, "yes": True, "no": False}[
+        text.lower()
+    ],
+    "Float": float,
+    "Int": int,
+}
+"""How text becomes a value of a column."""
 Authors = list[str] | Callable[[], list[str]] | None
 
 
@@ -100,7 +108,7 @@ def _matches(row: PortalObject, entity: str, query: Values, authors: Iterable[st
                 where="portal_meta_query",
                 fix=f"write {near[0]!r}" if near else f"columns are: {', '.join(columns(entity))}",
             )
-    wanted = {name: value for name, value in query.items() if value is not None}
+    wanted = {name: _typed(entity, name, value) for name, value in query.items() if value is not None}
     authors = list(authors)
     if not wanted and not authors:
         return True
@@ -109,6 +117,21 @@ def _matches(row: PortalObject, entity: str, query: Values, authors: Iterable[st
         and all(getattr(row, name) == value for name, value in wanted.items())
         and (not authors or set(authors) <= set(known))
     )
+
+
+def _typed(entity: str, name: str, value: Any) -> Any:
+    """A value that stands as text on a command line, as its column has it; other values as they are."""
+    kind = next(each.type for each in ENTITIES[entity].fields if each.wire == columns(entity)[name])
+    if not isinstance(value, str) or kind not in _READERS:
+        return value
+    try:
+        return _READERS[kind](value.strip())
+    except (ValueError, KeyError) as error:
+        raise AnnotationError(
+            f"{value!r} is no value of {ENTITIES[entity].label}'s column {name}.",
+            where="portal_meta_query",
+            fix="write true or false" if kind == "Boolean" else "write a number",
+        ) from error
 
 
 def _listed(authors: Authors) -> list[str]:
