@@ -17,6 +17,7 @@ import urllib.request
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import pytest
@@ -183,13 +184,7 @@ MANY, MANY_RUNS = 10003, 14
 @pytest.fixture(scope="session")
 def portal_archive(tmp_path_factory: pytest.TempPathFactory) -> Archive:
     """See ``portal_project.py``, and the dataset with many runs."""
-    path = Path(__file__).with_name("portal_project.py")
-    spec = importlib.util.spec_from_file_location(path.stem, path)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    archive: Archive = module.write_portal_archive(tmp_path_factory.mktemp("portal"))
+    archive: Archive = _beside("portal_project").write_portal_archive(tmp_path_factory.mktemp("portal"))
     write_annotated_dataset(archive, MANY, runs=MANY_RUNS, files=4, points=5)
     return archive
 
@@ -198,6 +193,24 @@ def portal_archive(tmp_path_factory: pytest.TempPathFactory) -> Archive:
 def portal(portal_archive: Archive) -> Iterator[LiveServer]:
     with LiveServer(Settings(archive=str(portal_archive.store.local_path("")))) as live:
         yield live
+
+
+@pytest.fixture(scope="session")
+def wide_portal(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LiveServer]:
+    """A portal with everything that one can say about a run: see ``wide_portal.py``."""
+    archive = _beside("wide_portal").write_wide_archive(tmp_path_factory.mktemp("wide"))
+    with LiveServer(Settings(archive=str(archive.store.local_path("")))) as live:
+        yield live
+
+
+def _beside(name: str) -> ModuleType:
+    """A module of this folder, which is no package."""
+    spec = importlib.util.spec_from_file_location(name, Path(__file__).with_name(f"{name}.py"))
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
 
 
 @pytest.fixture

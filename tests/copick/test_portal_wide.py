@@ -7,18 +7,18 @@ stand in DEVIATIONS with its number. See ``wide_portal.py`` for what there is.
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from types import ModuleType
 from typing import Any
+from urllib.parse import parse_qsl
 
 import pytest
 
 import tomoportal.copick as copick
-from tomoportal.server import LiveServer, Settings
+from tomoportal.server import LiveServer
+from tomoportal.testing.object_server import s3_server
 
 TELL = """
 import hashlib
@@ -137,41 +137,27 @@ DEVIATIONS: dict[str, str] = {
 """Pattern of ``entity/property`` (and ``=value`` where only one side has it) → why it may differ."""
 
 
-@pytest.fixture(scope="module")
-def wide() -> ModuleType:
-    path = Path(__file__).with_name("wide_portal.py")
-    spec = importlib.util.spec_from_file_location(path.stem, path)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-@pytest.fixture(scope="module")
-def live(wide: ModuleType, tmp_path_factory: pytest.TempPathFactory) -> Iterator[LiveServer]:
-    folder = tmp_path_factory.mktemp("wide")
-    wide.write_wide_archive(folder)
-    with LiveServer(Settings(archive=str(folder))) as server:
-        yield server
-
-
 Both = Callable[..., tuple[Any, Any]]
 
 
 @pytest.fixture
-def both(live: LiveServer, plugins: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Both:
-    """Runs a script on upstream's package and on ours; the names that it knows are given as keywords."""
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    monkeypatch.setenv("FSSPEC_S3_ENDPOINT_URL", f"{live.url}/s3")
-    knobs = f"import cryoet_data_portal._client\ncryoet_data_portal._client.DEFAULT_URL = '{live.url}/graphql'\n"
+def both(wide_portal: LiveServer, plugins: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Both:
+    """Runs a script on upstream's package and on ours; the names that it knows are given as keywords.
 
-    def run(script: str, access: str = "s3", **names: Any) -> tuple[Any, Any]:
+    ``alone``: on upstream's only, for scripts that import both.
+    """
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.setenv("FSSPEC_S3_ENDPOINT_URL", f"{wide_portal.url}/s3")
+    knobs = f"import cryoet_data_portal._client\ncryoet_data_portal._client.DEFAULT_URL = '{wide_portal.url}/graphql'\n"
+
+    def run(script: str, access: str = "s3", alone: bool = False, **names: Any) -> tuple[Any, Any]:
         start = f"import json, sys\nglobals().update(json.loads({json.dumps(names)!r}))\n"
         theirs = plugins(start + knobs + script)
+        if alone:
+            return theirs, None
         mine = plugins(
-            start + script, TOMOPORTAL_AS_COPICK="1", COPICK_PORTAL_URL=live.url, COPICK_PORTAL_ACCESS=access,
-            COPICK_PORTAL_S3_ENDPOINT_URL=f"{live.url}/s3",
+            start + script, TOMOPORTAL_AS_COPICK="1", COPICK_PORTAL_URL=wide_portal.url, COPICK_PORTAL_ACCESS=access,
+            COPICK_PORTAL_S3_ENDPOINT_URL=f"{wide_portal.url}/s3",
         )  # fmt: skip
         return theirs, mine
 
@@ -179,10 +165,12 @@ def both(live: LiveServer, plugins: Any, tmp_path: Path, monkeypatch: pytest.Mon
 
 
 @pytest.fixture
-def config(live: LiveServer, wide: ModuleType, tmp_path: Path) -> Path:
+def config(wide_portal: LiveServer, tmp_path: Path) -> Path:
     path = tmp_path / "config.json"
-    ids = [wide.WIDE, wide.NARROW]
-    copick.from_czcdp_datasets(ids, f"{tmp_path}/overlay", {"auto_mkdir": True}, output_path=path, portal_url=live.url)
+    overlay = f"{tmp_path}/overlay"
+    copick.from_czcdp_datasets(
+        [20001, 20002], overlay, {"auto_mkdir": True}, output_path=path, portal_url=wide_portal.url
+    )
     return path
 
 
@@ -293,3 +281,118 @@ def test_queries_and_filters_choose_the_same(both: Both, config: Path) -> None:
     theirs, mine = both(QUERIES, config=str(config))
     assert mine == theirs
     assert len([each for each in theirs if each]) > 200
+
+
+OVERLAYS = """
+import asyncio, threading
+import asyncssh
+import numpy as np
+import trimesh
+import copick
+import tomoportal.copick as ours
+
+started, port = threading.Event(), []
+
+class Server(asyncssh.SSHServer):
+    def begin_auth(self, username):
+        return False
+
+async def serve():
+    key = asyncssh.generate_private_key("ssh-ed25519")
+    server = await asyncssh.create_server(Server, "127.0.0.1", 0, server_host_keys=[key], sftp_factory=True)
+    port.append(server.sockets[0].getsockname()[1])
+    started.set()
+    await asyncio.Event().wait()
+
+threading.Thread(target=lambda: asyncio.run(serve()), daemon=True).start()
+started.wait()
+ssh = {"host": "127.0.0.1", "port": port[0], "username": "ada", "known_hosts": None}
+overlays = [(f"ssh://{folder}/ssh", ssh), (s3_place, {"endpoint_url": s3_endpoint}),
+            (f"{folder}/local", {"auto_mkdir": True})]
+
+def fill(root, name):
+    run = root.get_run("1")
+    spacing = run.get_voxel_spacing(7.8404)
+    run.new_picks("cytosolic-ribosome", "1", name).from_numpy(np.arange(6.0).reshape(2, 3))
+    mesh = run.new_mesh("cytosolic-ribosome", "1", name)
+    mesh.mesh = trimesh.creation.box()
+    mesh.store()
+    run.new_segmentation(7.8404, "cytosolic-ribosome", "1", False, name).from_numpy(np.ones((3, 4, 5), np.uint8))
+    run.new_segmentation(7.8404, "all", "1", True, name).from_numpy(np.full((3, 4, 5), 2, np.uint8))
+    run.new_segmentation(7.8404, "cytosolic-ribosome", "1", user_id=name, is_instance=True).from_numpy(
+        np.full((3, 4, 5), 7, np.uint16))
+    spacing.new_tomogram(name).from_numpy(np.arange(60.0).reshape(3, 4, 5))
+    theirs = spacing.get_tomograms("wbp-denoised-cryoCare0.3-ctfdeconv")[0].new_features(name)
+    run.new_voxel_spacing(3.0 if name == "ours" else 4.0).new_tomogram("wbp").from_numpy(np.ones((2, 2, 2)))
+    root.get_object("apo-ferritin" if name == "ours" else "cytosolic-ribosome").from_numpy(np.ones((3, 3, 3)), 5.0)
+    return theirs.path
+
+def tell(root):
+    run = root.get_run("1")
+    spacing = run.get_voxel_spacing(7.8404)
+    return {
+        "picks": sorted([p.user_id, p.session_id, p.pickable_object_name, p.read_only, p.trust_orientation,
+                         p.numpy()[0].tolist()] for p in run.picks if p.session_id != "7"),
+        "meshes": sorted([m.user_id, m.session_id, m.mesh.bounds.tolist()] for m in run.meshes if not m.read_only),
+        "segmentations": sorted([s.filename, s.read_only, int(s.numpy().astype(int).sum())] for s in run.segmentations),
+        "tomograms": sorted([t.meta.portal_tomo_id or 0, t.tomo_type, t.read_only, float(t.numpy().sum())]
+                            for t in spacing.tomograms if t.meta.portal_tomo_id != 3),
+        "spacings": sorted([v.voxel_size, v.portal_vs_id or 0] for v in run.voxel_spacings),
+        "features": sorted(f.feature_type for t in spacing.tomograms for f in t.features),
+        "objects": [[o.name, float(o.numpy().sum())] for o in root.pickable_objects if o.zarr() is not None],
+        "user": [[len(run.user_picks()), len(run.user_meshes()), len(run.user_segmentations())],
+                 [len(run.tool_segmentations()), run.filaments]],
+    }
+
+told = []
+for root_url, arguments in overlays:
+    text = json.dumps({**json.load(open(config)), "overlay_root": root_url, "overlay_fs_args": arguments})
+    fill(ours.from_string(text), "ours")
+    fill(copick.from_string(text), "theirs")
+    one, other = tell(ours.from_string(text)), tell(copick.from_string(text))
+    root = ours.from_string(text)
+    copied = root.get_run("1").get_picks(session_id="5")[0]
+    mine = root.get_run("1").new_picks(copied.pickable_object_name, "9", "ada")
+    mine.meta = copied.load().model_copy(update={"user_id": "ada", "session_id": "9", "points": copied.points})
+    mine.store()
+    for each in copick.from_string(text).get_run("1").get_picks(user_id="ada"):
+        each.load()
+        about = each.meta.portal_metadata
+        one["copied"] = other["copied"] = [each.trust_orientation, about.portal_annotation.confidence_precision,
+                                           about.portal_author_names, len(each.points)]
+    copick.from_string(text).get_run("1").delete_picks("cytosolic-ribosome", "ours", "1")
+    ours.from_string(text).get_run("1").delete_picks("cytosolic-ribosome", "theirs", "1")
+    one["left"] = [p.user_id for p in ours.from_string(text).get_run("1").picks if not p.read_only]
+    other["left"] = [p.user_id for p in copick.from_string(text).get_run("1").picks if not p.read_only]
+    told.append([one, other])
+print(json.dumps(told))
+import os, sys
+sys.stdout.flush()
+os._exit(0)
+"""
+
+
+@pytest.mark.slow
+def test_an_overlay_on_any_store_is_used_by_both(
+    both: Both, wide_portal: LiveServer, config: Path, tmp_path: Path
+) -> None:
+    """SSH, S3 and a folder: each writes one of everything, both find the same, C9: copies keep what the portal said."""
+    with s3_server() as url:
+        address, _, query = url.partition("?")
+        for place, (one, other) in zip(
+            ("ssh", "s3", "local"),
+            both(
+                OVERLAYS, alone=True, config=str(config), folder=str(tmp_path), s3_place=f"{address}/overlay",
+                s3_endpoint=dict(parse_qsl(query))["endpoint"],
+            )[0],
+            strict=True,
+        ):  # fmt: skip
+            twin = [7.84, 0]  # C38: to upstream, a folder that holds three decimals of 7.8404 is another spacing
+            other["spacings"] = [each for each in other["spacings"] if each != twin]
+            for kind in one:
+                assert one[kind] == other[kind], (place, kind)
+            assert [each[0] for each in one["picks"] if each[0] != "data-portal"] == ["ours", "theirs"]
+            assert one["copied"] == [True, 91.5, ["Clara Curator", "Ben Author"], 4]
+            assert one["left"] == ["ada"]
+            assert one["features"] == ["ours", "theirs"]
+            assert one["objects"] == [["apo-ferritin", 27.0]], "C43: upstream loses the map that it makes on a portal"
