@@ -60,6 +60,7 @@ LIBRARY_ROOMS = {
     "zarr": {"copick"},
     "click": {"cli"},
     "rich": {"cli"},
+    "textual": {"cli"},
 }
 
 MODULES = sorted(path for path in SOURCE.rglob("*.py"))

@@ -11,6 +11,7 @@ from tomoportal.errors import AnnotationError
 if TYPE_CHECKING:
     from tomoportal.copick.config import PickableObject
     from tomoportal.copick.features import CopickFeatures
+    from tomoportal.copick.filaments import CopickFilaments
     from tomoportal.copick.meshes import CopickMesh
     from tomoportal.copick.objects import CopickObject
     from tomoportal.copick.picks import CopickPicks
@@ -21,8 +22,10 @@ if TYPE_CHECKING:
     from tomoportal.copick.tomograms import CopickTomogram
 
 __all__ = [
+    "DEFAULT_MARKDOWN",
     "ENTITY_TO_MD",
     "features_to_md",
+    "filaments_to_md",
     "mesh_to_md",
     "object_to_md",
     "picks_to_md",
@@ -33,6 +36,8 @@ __all__ = [
     "voxel_spacing_to_md",
 ]
 
+DEFAULT_MARKDOWN: Final = "# Metadata\n"
+"""What a browser shows before something is chosen."""
 _BACK_ENDS: Final = {
     "filesystem": "Filesystem",
     "cryoet_data_portal": "CryoET Data Portal",
@@ -140,6 +145,13 @@ def mesh_to_md(mesh: CopickMesh) -> str:
     return _page("Mesh", f"Mesh: {title}", *_annotation(mesh, mesh.pickable_object_name))
 
 
+def filaments_to_md(filaments: CopickFilaments) -> str:
+    """Filaments and how many they are."""
+    title = f"{filaments.user_id}_{filaments.session_id}_{filaments.pickable_object_name}"
+    facts = [("Count", len(filaments.filaments))]
+    return _page("Filaments", f"Filaments: {title}", *facts, *_annotation(filaments, filaments.pickable_object_name))
+
+
 ENTITY_TO_MD: Final[dict[str, Callable[[Any], str]]] = {
     "root": root_to_md,
     "object": object_to_md,
@@ -150,5 +162,6 @@ ENTITY_TO_MD: Final[dict[str, Callable[[Any], str]]] = {
     "segmentation": segmentation_to_md,
     "picks": picks_to_md,
     "mesh": mesh_to_md,
+    "filaments": filaments_to_md,
 }
 """What is shown for each kind of node in a browser's tree."""

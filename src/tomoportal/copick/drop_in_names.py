@@ -156,8 +156,8 @@ _CROISSANT: Final = (
 _OPS: Final[dict[str, Names]] = {
     "copick.ops": {},
     "copick.ops._markdown": _names(
-        "descriptions", "ENTITY_TO_MD", "features_to_md", "mesh_to_md", "object_to_md", "picks_to_md", "root_to_md",
-        "run_to_md", "segmentation_to_md", "tomogram_to_md", "voxel_spacing_to_md",
+        "descriptions", "DEFAULT_MARKDOWN", "ENTITY_TO_MD", "features_to_md", "mesh_to_md", "object_to_md",
+        "picks_to_md", "root_to_md", "run_to_md", "segmentation_to_md", "tomogram_to_md", "voxel_spacing_to_md",
     ),
     "copick.ops.add": {
         **_names(
@@ -299,6 +299,7 @@ MODULES: Final[dict[str, Names]] = {
     **_UTIL,
 }
 SAME: Final = {
+    "copick.ops.browser": "tomoportal.cli.copick.tree_application",
     "copick.util.portal_cache": "portal.row_documents",
 }
 """Modules that are one of ours as it is: what a program puts into them counts."""
