@@ -17,6 +17,8 @@ sys.path.insert(0, str(Path(__file__).parent / "upstream_suite"))
 from copick_suite import Outcome, Suite, prepare
 
 BACKENDS = {
+    "test_browser.py": ("local",),
+    "test_cache_cli.py": ("local",),
     "test_delete_overwrite.py": ("local", "s3", "mlcroissant"),
     "test_deprecation_helpers.py": ("local",),
     "test_escape.py": ("local",),
@@ -24,6 +26,7 @@ BACKENDS = {
     "test_filesystem.py": ("local", "s3", "mlcroissant"),
     "test_object_models.py": ("local",),
     "test_ontology.py": ("local",),
+    "test_portal_cache.py": ("local",),
     "test_reconnecting_fs.py": ("local",),
     "test_run_names_option.py": ("local",),
     "test_segmentation_util.py": ("local",),
