@@ -194,8 +194,13 @@ def test_a_manifest_of_a_portal_takes_changes(
     with pytest.raises(PermissionError):
         theirs.store()
     assert (place / "ExperimentRuns" / "1" / "Picks" / "ada_1_cytosolic-ribosome.json").exists()
-    found = on_ours(READ, config=path)
-    assert found == upstream(START + READ, json.dumps({"config": path}))
+    overlay = {"overlay_root": f"{tmp_path}/changes", "overlay_fs_args": {"auto_mkdir": True}}
+    only_read = manifest_config(manifest, "mode_b", croissant_base_url=str(place), **overlay)
+    found = on_ours(READ, config=only_read)
+    assert found == upstream(START + READ, json.dumps({"config": only_read})), "in mode A, upstream opens them to write"
+    assert {key: value[:2] for key, value in on_ours(READ, config=path).items()} == {
+        key: value[:2] for key, value in found.items()
+    }
     assert found["1 picks ada 1 cytosolic-ribosome"][0] == [[0, 1, 2], [3, 4, 5]]
     assert found["1 binary 1 apo-ferritin 7.8404"][0] == 60
     assert "1 7.8404 mine" in found

@@ -227,10 +227,13 @@ class CroissantIndex:
     # --- changes
 
     def add_row(self, recordset_id: str, row: Row) -> None:
-        """Add a row, or replace the one of the same key."""
+        """Add a row, or replace the one of the same key; its voxel size gets the decimals that the run's has (C38)."""
         table = TABLES[recordset_id]
         whole = {column: row.get(column) for column in table.columns}
         with self._lock:
+            spacing = self.get("copick/voxel_spacings", whole) if "voxel_size" in table.key_columns else None
+            if spacing is not None:
+                whole["voxel_size"] = spacing["voxel_size"]
             self._tables[recordset_id][table.key(whole)] = whole
             self._changed(recordset_id, table.key(whole), whole)
 

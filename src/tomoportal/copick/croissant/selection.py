@@ -16,10 +16,21 @@ if TYPE_CHECKING:
     from tomoportal.copick.root import CopickRoot
     from tomoportal.copick.runs import CopickRun
 
-__all__ = ["Selection", "project_rows"]
+__all__ = ["CDP_ONLY_FILTER_ATTRS", "CDP_PORTAL_BASE_URL", "Selection", "project_rows"]
 
 _KINDS: Final = {"tomograms": "tomogram", "features": "feature", "picks": "picks", "meshes": "mesh"}
-_OF_PORTALS: Final = ("portal_meta", "author")
+CDP_PORTAL_BASE_URL: Final = "s3://cryoet-data-portal-public/"
+"""Where the files of the public portal lie: a ``base_url`` for manifests of its datasets."""
+CDP_ONLY_FILTER_ATTRS: Final = (
+    "session_id_template",
+    "picks_portal_meta",
+    "picks_author",
+    "segmentations_portal_meta",
+    "segmentations_author",
+    "tomograms_portal_meta",
+    "tomograms_author",
+)
+"""Filters that only projects on a portal have."""
 
 
 @dataclass(frozen=True)
@@ -53,8 +64,7 @@ class Selection:
         """Raise :class:`AnnotationError` for filters that only a portal's project has."""
         if getattr(root.config, "config_type", "") == "cryoet_data_portal":
             return
-        names = ["session_id_template", *(f"{kind}_{part}" for kind in _VOLUMES for part in _OF_PORTALS)]
-        given = [name for name in names if getattr(self, name)]
+        given = [name for name in CDP_ONLY_FILTER_ATTRS if getattr(self, name)]
         if given:
             raise AnnotationError(
                 f"The filters {', '.join(given)} need a CryoET Data Portal source.", fix="leave them out"
@@ -65,9 +75,6 @@ class Selection:
 
     def object_name(self, name: str) -> str:
         return (self.object_name_map or {}).get(name, name)
-
-
-_VOLUMES: Final = ("picks", "segmentations", "tomograms")
 
 
 def _allowed(selection: Selection, name: str, root: CopickRoot, run: CopickRun) -> set[int] | None:
