@@ -98,7 +98,6 @@ ALLOWED = [
     ("copick.impl.cryoet_data_portal.Portal*: None instead of *", "stands for the same empty row"),
     ("copick.impl.mlcroissant.CroissantIndex(*): None instead of <factory>", "stands for an empty one"),
     ("copick.impl.mlcroissant.CroissantIndex(_*): no such parameter", "private state of a data class"),
-    ("copick.ops.croissant.CDP_*: absent", "constants of its own walk through a portal"),
     ("copick.cli.make_*: no such module", "programs that write upstream's own pages and test data"),
 ]
 

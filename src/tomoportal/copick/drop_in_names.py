@@ -188,6 +188,7 @@ _OPS: Final[dict[str, Names]] = {
     ),
     "copick.ops.croissant": {
         **_names("croissant.exporting", "append_croissant", "export_croissant"),
+        **_names("croissant.selection", "CDP_ONLY_FILTER_ATTRS", "CDP_PORTAL_BASE_URL"),
         **_names("croissant.splits", "set_splits"),
         **_names("croissant.schema", "CONFORMS_TO", *_CROISSANT),
     },
