@@ -1,4 +1,7 @@
-"""docs/reference/copick-faults.md lists every number with a test that exists and names it, or with a reason."""
+"""Pages that say which test holds what: docs/reference/copick-faults.md and copick-behaviours.md.
+
+Every C-number has a test that exists and names it, or a reason; every behaviour has tests that exist.
+"""
 
 from __future__ import annotations
 
@@ -9,11 +12,16 @@ from pathlib import Path
 import pytest
 
 REPOSITORY = Path(__file__).parents[2]
-PAGE = REPOSITORY / "docs" / "reference" / "copick-faults.md"
-ROWS = {
-    int(number): held.split("<br>")
-    for number, held in re.findall(r"^\| C(\d+) \| .+? \| (.+) \|$", PAGE.read_text(), re.MULTILINE)
-}
+
+
+def rows_of(page: str, letter: str) -> dict[int, list[str]]:
+    text = (REPOSITORY / "docs" / "reference" / page).read_text()
+    found = re.findall(rf"^\| {letter}(\d+) \| .+? \| (.+) \|$", text, re.MULTILINE)
+    return {int(number): held.split("<br>") for number, held in found}
+
+
+ROWS = rows_of("copick-faults.md", "C")
+BEHAVIOURS = rows_of("copick-behaviours.md", "B")
 
 
 def source_of(node: str) -> str:
@@ -48,3 +56,10 @@ def test_each_number_is_held(number: int) -> None:
         named = {found for node in nodes for found in numbers_in(source_of(node))}
         same = {92: 3, 93: 5}  # the same fault, counted twice
         assert number in named or same.get(number) in named, f"{nodes} do not say that they hold C{number}"
+
+
+def test_behaviours_are_numbered_and_held() -> None:
+    assert list(BEHAVIOURS) == list(range(1, len(BEHAVIOURS) + 1))
+    for held in BEHAVIOURS.values():
+        for node in held:
+            assert source_of(node.strip("`"))

@@ -141,5 +141,5 @@ def test_c3_interleaved_saves_of_several_processes_lose_nothing(config: Path) ->
 def test_c3_ten_thousand_interleaved_saves_lose_nothing(tmp_path: Path, make_config) -> None:
     """Points go to forty documents, so that 10,000 saves are not slowed down by the length of one."""
     pytest.importorskip("trimesh")
-    counts = {"picks": 1400, "filament": 150, "voxel": 350, "config_object": 75, "mesh": 25}
+    counts = {"picks": 1500, "filament": 60, "voxel": 380, "config_object": 50, "mesh": 10}
     assert interleave(make_config(tmp_path, history=2), 5, counts, sessions=40) == 10_000

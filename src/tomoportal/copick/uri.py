@@ -38,7 +38,7 @@ _TYPES: Final = ("picks", "filaments", "mesh", "segmentation", "tomogram", "feat
 _DOCUMENTS: Final = ("picks", "filaments", "mesh")
 _FLAGS: Final = ("multilabel", "instance", "panoptic")
 _ESCAPED: Final = "%@:/?#&[]*"
-_ESCAPE: Final = re.compile("%(" + "|".join(f"{ord(char):02X}" for char in _ESCAPED) + ")", re.IGNORECASE)
+_ESCAPE: Final = re.compile("%(" + "|".join(f"{ord(char):02X}" for char in _ESCAPED + "r") + ")", re.IGNORECASE)
 _TRUE: Final = ("true", "1", "yes")
 
 
@@ -270,4 +270,5 @@ def serialize_copick_uri_from_dict(
 
 
 def _escape(name: str) -> str:
-    return "".join(f"%{ord(char):02X}" if char in _ESCAPED else char for char in name)
+    """``re`` is the only name that would be taken for the beginning of a regular expression."""
+    return "".join(f"%{ord(char):02X}" if char in _ESCAPED else char for char in name) if name != "re" else "%72e"
