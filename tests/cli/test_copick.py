@@ -30,7 +30,7 @@ from tomoportal.copick.browsing import project_tree
 from tomoportal.formats import ArrayVolume, Mesh, open_em, open_mrc, open_tiff, read_imod_model, read_mesh
 from tomoportal.formats.meshes.output import write_stl
 from tomoportal.formats.rotations import from_zxz_angles
-from tomoportal.formats.volume_output import write_em, write_mrc, write_tiff
+from tomoportal.formats.volume_output import write_em, write_mrc, write_tiff, write_tiff_channels
 from tomoportal.storage import open_store
 
 
@@ -368,8 +368,24 @@ def test_a_panoptic_segmentation_comes_from_two_channels(run: Run, project: Path
     np.testing.assert_array_equal(open_mrc(store, "all_seg_0_instance.mrc").read(0, 1), both[1])
     np.testing.assert_array_equal(open_mrc(store, "all_seg_0_label.mrc").read(0, 1), both[0])
     mrc = "out/TS_001/PanopticSegmentations/all_seg_0_label.mrc"
-    ran = run("add", "segmentation", mrc, "--name", "all", "--segmentation-type", "panoptic")
+    ran_as = ("--name", "all", "--segmentation-type", "panoptic")
+    ran = run("add", "segmentation", mrc, *ran_as)
     assert (ran.code, "holds no channels" in ran.err) == (1, True)
+    assert "holds no channels" in run("add", "segmentation", "x", "--file-type", "em", *ran_as).err
+    write_tiff_channels([ArrayVolume(each) for each in both], open_store(tmp_path), "both.tif")
+    turned = ("--transpose", "0,2,1", "--run", "TS_003", "--voxel-size", "10")
+    assert run("add", "segmentation", "both.tif", *ran_as, *turned).code == 0
+    found = opened(project).get_run("TS_003").get_segmentations(is_panoptic=True)[0]  # type: ignore[union-attr]
+    np.testing.assert_array_equal(found.numpy(), both.transpose(0, 1, 3, 2))
+    assert "both.tif: the file holds 2 channels" in run("add", "segmentation", "both.tif", "--name", "all").err
+
+
+def test_what_is_no_volume_is_not_blamed_for_being_no_mrc(run: Run, project: Path, tmp_path: Path) -> None:
+    (tmp_path / "TS_001.tiff").write_bytes(b"\0" * 100)
+    ran = run("add", "segmentation", "TS_001.tiff", "--name", "nothing", "--segmentation-type", "binary")
+    assert ran.code == 1
+    assert "Unsupported file type" in ran.err
+    assert "nothing not found in pickable objects" in ran.err
 
 
 def test_objects_and_their_maps(run: Run, project: Path, tmp_path: Path) -> None:
@@ -784,7 +800,7 @@ def test_picks_are_brought_to_another_project(run: Run, project: Path, target: P
     one = run("sync", "picks", "--target-config", target, "--target-runs", "TS_001:B,TS_002:B")
     assert (one.code, "would become this one" in one.err) == (1, True)
     assert run("sync", "picks", "--target-config", target, "--source-runs", "TS_404").code == 1
-    assert run("sync", "picks", "--target-config", target, "--target-runs", "TS_001").code == 2
+    assert run("sync", "picks", "--target-config", target, "--target-runs", "TS_001:").code == 2
 
 
 def test_labels_follow_their_objects(run: Run, project: Path, target: Path) -> None:
@@ -825,6 +841,12 @@ def test_meshes_and_tomograms_are_brought_too(run: Run, project: Path, target: P
     assert len(opened(target).meshes()) == 1
     assert run(*tomograms, "--target-tomo-types", "wbp:copy").out.startswith("keep")
     assert run("sync", "tomograms", "--target-config", target, "--voxel-spacings", "ten").code == 1
+    opened(project).new_run("TS_002").new_voxel_spacing(12.0)
+    both = run(*tomograms, "--target-runs", "TS_001", "--voxel-spacings", "12,7.84")  # wbp beside copy
+    assert (both.code, both.out.splitlines()[-1]) == (0, "create   TS_002 VoxelSpacing12.000")
+    assert opened(target).get_run("TS_002").get_voxel_spacing(12) is not None  # type: ignore[union-attr]
+    opened(project).new_run("TS_003")
+    assert run("sync", "picks", "--target-config", target).out.splitlines() == ["create   run TS_003"]
 
 
 def test_a_deposit_is_a_tree_of_links(run: Run, project: Path, tmp_path: Path) -> None:

@@ -185,13 +185,13 @@ def test_empty_meshes_are_synchronised_and_filled_later(
         mesh.mesh = empty
         mesh.store()
     synchronising.sync_meshes(project, target)
-    assert [each.mesh.geometry for each in target.runs[0].meshes] == [{}, {}, {}]
+    assert [each.mesh.geometry for each in target.get_run("TS_001").meshes] == [{}, {}, {}]  # type: ignore[union-attr]
     for mesh in meshes:
         mesh.mesh = trimesh.creation.box()
         mesh.store()
     synchronising.sync_meshes(project, target)
     target.refresh()
-    assert [len(each.mesh.geometry) for each in target.runs[0].meshes] == [1, 1, 1]
+    assert [len(each.mesh.geometry) for each in target.get_run("TS_001").meshes] == [1, 1, 1]  # type: ignore[union-attr]
 
 
 def test_relion_particles(project: copick.CopickRoot, tmp_path: Path) -> None:

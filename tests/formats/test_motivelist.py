@@ -46,6 +46,12 @@ def test_one_tomogram():
     assert len(motivelist_points(em([]), "m.em", shape="Point")) == 0
 
 
+def test_lists_with_a_row_per_particle():
+    table = np.array([particle((5, 6, number), tomogram=2) for number in range(3)])
+    turned = em(table.T, shape=(3, 20, 1))
+    assert motivelist_points(turned, "m.em", shape="Point", filter_value="2").locations[:, 2].tolist() == [-1, 0, 1]
+
+
 @pytest.mark.parametrize(
     "data",
     [

@@ -16,7 +16,8 @@ from PIL import Image, ImageSequence
 from tomoportal.errors import FormatError
 from tomoportal.formats import ArrayVolume, Mesh, open_em, open_mrc, open_tiff, read_mesh
 from tomoportal.formats.meshes.output import MESH_WRITERS
-from tomoportal.formats.volume_output import write_em, write_mrc, write_tiff
+from tomoportal.formats.tiff import open_tiff_channels
+from tomoportal.formats.volume_output import write_em, write_mrc, write_tiff, write_tiff_channels
 from tomoportal.storage import open_store
 
 TYPES = ["int8", "uint8", "int16", "uint16", "int32", "uint32", "float32", "float64"]
@@ -72,6 +73,23 @@ def test_tiff(tmp_path: Path, dtype: str, compression: str) -> None:
         assert len(tiff.pages) == 3
         assert tiff.imagej_metadata is not None
         assert tiff.imagej_metadata["spacing"] == 7.84
+
+
+@pytest.mark.parametrize("compression", ["none", "zlib"])
+def test_channels_of_a_tiff(tmp_path: Path, compression: str) -> None:
+    arrays = np.stack([volume("uint16"), volume("uint16") + 7])
+    store, path = open_store(tmp_path), tmp_path / "a.tiff"
+    write_tiff_channels([ArrayVolume(each) for each in arrays], store, "a.tiff", compression=compression)  # type: ignore[arg-type]
+    np.testing.assert_array_equal(tifffile.imread(path), arrays)
+    for is_imagej in (False, True):
+        if is_imagej:  # all channels of a section stand together there
+            tifffile.imwrite(path, arrays.transpose(1, 0, 2, 3), imagej=True, metadata={"axes": "ZCYX"})
+        found = open_tiff_channels(store, "a.tiff")
+        np.testing.assert_array_equal(np.stack([each.read(0, 3) for each in found]), arrays)
+        with pytest.raises(FormatError, match="2 channels"):
+            open_tiff(store, "a.tiff")
+    tifffile.imwrite(path, arrays, compression=compression if compression != "none" else None, photometric="minisblack")
+    np.testing.assert_array_equal(np.stack([each.read(0, 3) for each in open_tiff_channels(store, "a.tiff")]), arrays)
 
 
 def test_a_big_tiff(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

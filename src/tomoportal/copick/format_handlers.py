@@ -302,10 +302,35 @@ class MRCVolumeHandler(_Volumes):
 
 
 class TIFFVolumeHandler(_Volumes):
-    """Stacks of TIFF pages."""
+    """Stacks of TIFF pages; those of several channels are arrays ``(c, z, y, x)``."""
 
     format_name = "tiff"
     extensions = (".tiff", ".tif")
+
+    def read(self, path: str, **kwargs: Any) -> tuple[Array, float | None]:
+        """The voxels ``(z, y, x)`` or ``(c, z, y, x)``, and the voxel size in Å if the file states it."""
+        from tomoportal.formats.tiff import open_tiff_channels
+        from tomoportal.storage import open_store
+
+        place = Path(path).absolute()
+        channels = open_tiff_channels(open_store(place.parent, read_only=True, follow_links=True), place.name)
+        voxels = [each.read(0, each.shape[0]) for each in channels]
+        return voxels[0] if len(voxels) == 1 else np.stack(voxels), channels[0].voxel_size[0] or None
+
+    def write(self, path: str, volume: Array, voxel_size: float, **kwargs: Any) -> str:
+        """Write voxels ``(z, y, x)`` or ``(c, z, y, x)``; the latter without a voxel size."""
+        voxels = np.asarray(volume)
+        if voxels.ndim != 4:
+            return super().write(path, voxels, voxel_size, **kwargs)
+        from tomoportal.formats.volume_output import write_tiff_channels
+        from tomoportal.formats.volumes import ArrayVolume
+        from tomoportal.storage import open_store
+
+        place = Path(path).absolute()
+        store = open_store(place.parent, create=True, follow_links=True)
+        compression: Any = kwargs.get("compression") or "none"
+        write_tiff_channels([ArrayVolume(each) for each in voxels], store, place.name, compression=compression)
+        return path
 
 
 class EMVolumeHandler(_Volumes):

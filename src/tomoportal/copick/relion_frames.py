@@ -40,6 +40,7 @@ __all__ = [
     "FilamentPolarity",
     "Floats",
     "build_relion_particles_df",
+    "check_relion_coordinates",
     "check_relion_filament_options",
     "copick_tomogram_center",
     "filament_half_sets",
@@ -253,7 +254,7 @@ def filament_half_sets(df: Any) -> NDArray[np.int64]:
         return np.zeros(0, np.int64)
     if TUBE not in df.columns:
         raise AnnotationError(
-            f"Half sets by filament need the column {TUBE}, which these {len(df)} particles do not have.",
+            f"Half sets of filaments are keyed by {TUBE}, which these {len(df)} particles do not have.",
             fix="write filament columns, or no half sets",
         )
     names = df[NAME].astype(str).tolist() if NAME in df.columns else [""] * len(df)
@@ -279,12 +280,18 @@ def order_filament_rows(df: Any) -> Any:
 # --- out
 
 
+def check_relion_coordinates(coordinates: str) -> None:
+    """Raise :class:`AnnotationError` for coordinates that there are not."""
+    if coordinates not in COORDINATES:
+        raise AnnotationError(f"coordinates must be one of {COORDINATES}, not {coordinates!r}")
+
+
 def check_relion_filament_options(filament_angles: str, half_sets: str | None) -> None:
     """Raise :class:`AnnotationError` for a mode that there is not."""
     if filament_angles not in FILAMENT_ANGLES:
-        raise AnnotationError(f"filament_angles must be 'frame' or 'pose', not {filament_angles!r}")
+        raise AnnotationError(f"filament_angles must be one of {FILAMENT_ANGLES}, not {filament_angles!r}")
     if half_sets not in HALF_SETS:
-        raise AnnotationError(f"half_sets must be None or 'filament', not {half_sets!r}")
+        raise AnnotationError(f"half_sets must be one of {HALF_SETS}, not {half_sets!r}")
 
 
 def build_relion_particles_df(
@@ -309,8 +316,7 @@ def build_relion_particles_df(
     ids.
     """
     package = pandas()
-    if coordinates not in COORDINATES:
-        raise AnnotationError(f"coordinates must be 'auto' or 'centered', not {coordinates!r}")
+    check_relion_coordinates(coordinates)
     check_relion_filament_options(filament_angles, half_sets)
     if coordinates == "centered":
         if tomogram_center is None:

@@ -24,6 +24,7 @@ from tomoportal.copick.relion_frames import (
     NAME,
     Center,
     build_relion_particles_df,
+    check_relion_coordinates,
     check_relion_filament_options,
     filament_half_sets,
 )
@@ -145,8 +146,7 @@ def build_relion_star_tables(
     those of ``tomograms``. Optics are written where every pixel size is known, one group per run. Raises
     :class:`AnnotationError` where ``coordinates="centered"`` lacks a centre.
     """
-    if coordinates not in COORDINATES:
-        raise AnnotationError(f"coordinates must be 'auto' or 'centered', not {coordinates!r}")
+    check_relion_coordinates(coordinates)
     check_relion_filament_options(filament_angles, half_sets)
     known = {name: (tomograms or {}).get(name) if name is not None else None for name in runs}
     centers = {n: t.center_angstrom if t is not None else (tomogram_centers or {}).get(n) for n, t in known.items()}

@@ -23,7 +23,7 @@ from tomoportal.copick.copies import (
     mapped_labels,
 )
 from tomoportal.copick.documents import RunDocument
-from tomoportal.copick.names import voxel_key
+from tomoportal.copick.names import voxel_key, voxel_spacing_folder
 from tomoportal.copick.root import CopickRoot
 from tomoportal.copick.runs import CopickRun
 from tomoportal.copick.segmentations import CopickSegmentation
@@ -72,6 +72,7 @@ class Sync:
         return self.voxel_sizes is None or voxel_key(size) in {voxel_key(each) for each in self.voxel_sizes}
 
     def target_run(self, name: str) -> CopickRun:
+        """The run of the target, which is made if it is not there."""
         return self.target.new_run(name, exist_ok=True)
 
 
@@ -150,6 +151,20 @@ def _distinct(tasks: Sequence[Task]) -> list[Task]:
     return found
 
 
+def _with_runs(sync: Sync, tasks: list[Task]) -> list[Task]:
+    """The tasks, and the runs that none of them makes: the target has every run of the source afterwards."""
+    filled = {task.run for task in tasks if task.problem is None}
+    names = dict.fromkeys(name for _, name in sync.runs() if name not in filled)
+    return [*(_run(sync, name) for name in names if sync.target.get_run(name) is None), *tasks]
+
+
+def _run(sync: Sync, name: str) -> Task:
+    def make() -> None:
+        sync.target_run(name)
+
+    return Task("create", f"run {name}", name, make)
+
+
 def plan_documents_sync(sync: Sync, kind: str) -> list[Task]:
     """``kind`` is picks or meshes."""
     objects = _Objects(sync)
@@ -161,7 +176,7 @@ def plan_documents_sync(sync: Sync, kind: str) -> list[Task]:
             for each in documents
             if sync.has(each.pickable_object_name, each.user_id)
         ]
-    return [*objects.tasks(), *_distinct(tasks)]
+    return [*objects.tasks(), *_with_runs(sync, _distinct(tasks))]
 
 
 def _document(sync: Sync, objects: _Objects, source: RunDocument, target_run: str, kind: str) -> Task:
@@ -202,7 +217,7 @@ def plan_segmentations_sync(sync: Sync, kinds: Collection[str] = ("binary", "mul
             wanted = each.segmentation_type in kinds and sync.has(each.name, each.user_id)
             if wanted and sync.is_sized(each.voxel_size):
                 tasks.append(_segmentation(sync, objects, each, target_run))
-    return [*objects.tasks(), *_distinct(tasks)]
+    return [*objects.tasks(), *_with_runs(sync, _distinct(tasks))]
 
 
 def _segmentation(sync: Sync, objects: _Objects, source: CopickSegmentation, target_run: str) -> Task:
@@ -268,12 +283,25 @@ def plan_tomograms_sync(sync: Sync) -> list[Task]:
     tasks = []
     for run, target_run in sync.runs():
         for spacing in run.voxel_spacings:
-            tasks += [
-                _tomogram(sync, tomogram, target_run)
-                for tomogram in spacing.tomograms
-                if sync.has(tomogram.tomo_type, None) and sync.is_sized(spacing.voxel_size)
-            ]
-    return _distinct(tasks)
+            if not sync.is_sized(spacing.voxel_size):
+                continue
+            tomograms = [each for each in spacing.tomograms if sync.has(each.tomo_type, None)]
+            tasks += [_tomogram(sync, each, target_run) for each in tomograms]
+            if not tomograms:
+                tasks += _spacing(sync, spacing.voxel_size, target_run)
+    return _with_runs(sync, _distinct(tasks))
+
+
+def _spacing(sync: Sync, size: float, target_run: str) -> list[Task]:
+    """A voxel spacing without tomograms, if the target has it not."""
+    run = sync.target.get_run(target_run)
+    if run is not None and run.get_voxel_spacing(size) is not None:
+        return []
+
+    def make() -> None:
+        sync.target_run(target_run).new_voxel_spacing(size, exist_ok=True)
+
+    return [Task("create", f"{target_run} {voxel_spacing_folder(size)}", target_run, make)]
 
 
 def _tomogram(sync: Sync, source: Any, target_run: str) -> Task:

@@ -3,7 +3,7 @@
 Rows used, counted from 1: 1 score, 5 tomogram, 6 object, 8–10 position, 11–13 shift, 17 phi, 18 psi, 19 theta, 20
 class (av3's description of the list). The position is position + shift in voxels, numbered from 1 as all of MATLAB
 does: 1 is subtracted here, once. R = Rz(psi)·Rx(theta)·Rz(phi). The EM header is 512 bytes: machine, two bytes of no
-use, data type, then three sizes as int32.
+use, data type, then three sizes as int32. Some programs write the list as n × 20, one row per particle.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ def motivelist_points(
     """Particles of one tomogram (``filter_value`` is its number in row 5; all without one), in voxels.
 
     ``first_voxel`` is the coordinate that the list gives to the centre of the first voxel. Raises ``FormatError`` for
-    anything but an EM file of 20 × n × 1 floating-point numbers of exactly the size that its header says.
+    anything but an EM file of 20 × n (or n × 20) floating-point numbers of exactly the size that its header says.
     """
     table = _table(data, name)
     conditions = parse_conditions(filter_value, default="tomo")
@@ -99,17 +99,20 @@ def _table(data: bytes, name: str) -> NDArray[np.float64]:
     if order is None:
         raise FormatError(f"{data[0]} is no machine code of an EM file.", where=name)
     nx, ny, nz = (int(size) for size in np.frombuffer(data, f"{order}i4", 3, 4))
-    if nx != _ROWS or ny < 0 or nz != 1 or data[3] not in _TYPES:
+    is_turned = nx != _ROWS and ny == _ROWS
+    count = nx if is_turned else ny
+    if _ROWS not in (nx, ny) or count < 0 or nz != 1 or data[3] not in _TYPES:
         raise FormatError(
             f"An EM file of {nx} × {ny} × {nz} values of type {data[3]} is no motivelist ({_ROWS} × n × 1, type 5).",
             where=name,
         )
     dtype = np.dtype(order + _TYPES[data[3]])
-    expected = _HEADER + _ROWS * ny * dtype.itemsize
+    expected = _HEADER + _ROWS * count * dtype.itemsize
     if len(data) != expected:
         raise FormatError(f"The header promises {expected} bytes, the file has {len(data)}.", where=name)
     with np.errstate(invalid="ignore"):  # a signalling nan is refused below
-        table = np.frombuffer(data, dtype, offset=_HEADER).reshape(ny, _ROWS).astype(np.float64)
+        table = np.frombuffer(data, dtype, offset=_HEADER).reshape(ny, nx).astype(np.float64)
+    table = table.T if is_turned else table
     used = table[:, [0, 3, 4, 5, *range(7, 13), 16, 17, 18, 19]]
     if not np.isfinite(used).all():
         row = int(np.argmax(~np.isfinite(used).all(axis=1)))

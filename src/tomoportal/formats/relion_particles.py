@@ -279,7 +279,7 @@ def _table(
     uncentred = sorted(name for name, tomogram in known.items() if tomogram.centre is None)
     if coordinates == "centered" and uncentred:
         raise FormatError(
-            f"No tomogram center for {len(uncentred)} runs: {', '.join(uncentred[:5])}.",
+            f"No tomogram center for {len(uncentred)} run(s): {', '.join(uncentred[:5])}.",
             fix="give --tomograms-star, or add the tomograms to the project",
         )
     sized = all(tomogram.pixel_size for tomogram in known.values())
@@ -348,8 +348,7 @@ def _filament_columns(particles: Mapping[str, Poses], filaments: RelionFilaments
         loose = int((poses.instance_ids < 1).sum())
         if loose:
             raise FormatError(
-                f"{loose} of {len(poses)} points belong to no filament (instance_id < 1).",
-                where=name,
+                f"{loose} of {len(poses)} picks in {name} have no filament ID (instance_id < 1).",
                 fix="give them the ids of their filaments, or --filament-columns off",
             )
         track = np.zeros(len(poses))

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import io
+import json
 import struct
 import zlib
+from collections.abc import Sequence
+from functools import partial
 from typing import Any, Final, Literal, TypeAlias
 
 import numpy as np
@@ -16,7 +19,7 @@ from tomoportal.formats.statistics import measure, total
 from tomoportal.formats.volumes import Volume, blocks
 from tomoportal.storage import Store
 
-__all__ = ["TiffCompression", "write_em", "write_mrc", "write_tiff"]
+__all__ = ["TiffCompression", "write_em", "write_mrc", "write_tiff", "write_tiff_channels"]
 
 TiffCompression: TypeAlias = Literal["none", "zlib", "lzw", "jpeg"]
 _MRC_TYPES: Final = ("int8", "int16", "uint16", "float32")
@@ -67,23 +70,68 @@ def write_tiff(
 
     Raises :class:`FormatError` for lossy compression, and for types that are no numbers.
     """
+    description = _description(volume.shape[0], voxel_spacing)
+    _write_pages((volume,), store, key, voxel_spacing, compression, description)
+
+
+def write_tiff_channels(
+    channels: Sequence[Volume], store: Store, key: str, *, compression: TiffCompression = "none"
+) -> None:
+    """Volumes of one shape and type as the channels of a TIFF file, which tifffile reads as ``(c, z, y, x)``.
+
+    It states no voxel size. Raises :class:`FormatError` as :func:`write_tiff` does.
+    """
+    shape = json.dumps({"shape": [len(channels), *channels[0].shape]})
+    _write_pages(channels, store, key, 1.0, compression, shape)
+
+
+def _write_pages(
+    volumes: Sequence[Volume],
+    store: Store,
+    key: str,
+    voxel_spacing: float,
+    compression: TiffCompression,
+    description: str,
+) -> None:
+    volume = volumes[0]
     if compression == "jpeg":
         raise FormatError("JPEG changes voxels.", where=key, fix="use zlib or lzw, which do not")
     if volume.dtype.kind not in _TIFF_TYPES:
         raise FormatError(f"Voxels of type {volume.dtype} cannot be written as TIFF.", where=key, fix="use uint8")
     nz, ny, nx = volume.shape
-    is_big = nz * ny * nx * volume.dtype.itemsize > _LARGEST_CLASSIC
+    count = nz * len(volumes)
+    is_big = count * ny * nx * volume.dtype.itemsize > _LARGEST_CLASSIC
     with store.open_writer(key) as writer:
         writer.write(struct.pack("<2sHHHQ", b"II", 43, 8, 0, 16) if is_big else struct.pack("<2sHI", b"II", 42, 8))
         place = 16 if is_big else 8
-        for z in range(nz):
-            page = np.ascontiguousarray(volume.read(z, z + 1)[0], volume.dtype.newbyteorder("<"))
-            data = _compressed(page, compression)
-            description = _description(nz, voxel_spacing) if z == 0 else ""
-            head = _directory(page, place, len(data), compression, description, voxel_spacing, is_big, last=z == nz - 1)
-            writer.write(head)
+        directory = partial(_directory, volume, compression, voxel_spacing, is_big)
+        size = ny * nx * volume.dtype.itemsize
+        if compression == "none":  # tifffile takes the pages of such a file for one array
+            data_at = place + len(directory(place, description, size, 0, 0))
+            after = data_at + count * size
+            writer.write(directory(place, description, size, data_at, after if count > 1 else 0))
+            for number in range(count):
+                writer.write(_page(volumes, number, compression))
+            for number in range(1, count):
+                length = len(directory(after, "", size, 0, 0))
+                following = after + length if number < count - 1 else 0
+                writer.write(directory(after, "", size, data_at + number * size, following))
+                after += length
+            return
+        for number in range(count):
+            data, text = _page(volumes, number, compression), "" if number else description
+            data_at = place + len(directory(place, text, len(data), 0, 0))
+            following = data_at + len(data) if number < count - 1 else 0
+            writer.write(directory(place, text, len(data), data_at, following))
             writer.write(data)
-            place += len(head) + len(data)
+            place = data_at + len(data)
+
+
+def _page(volumes: Sequence[Volume], number: int, compression: TiffCompression) -> bytes:
+    """The bytes of a page; those of the second volume follow all of the first."""
+    which, z = divmod(number, volumes[0].shape[0])
+    little = volumes[0].dtype.newbyteorder("<")
+    return _compressed(np.ascontiguousarray(volumes[which].read(z, z + 1)[0], little), compression)
 
 
 def _check_type(volume: Volume, types: tuple[str, ...], name: str) -> None:
@@ -107,31 +155,30 @@ def _description(pages: int, voxel_spacing: float) -> str:
 
 
 def _directory(
-    page: np.ndarray[Any, Any],
-    place: int,
-    size: int,
+    volume: Volume,
     compression: str,
-    description: str,
     voxel_spacing: float,
     is_big: bool,
-    *,
-    last: bool,
+    place: int,
+    description: str,
+    size: int,
+    data_at: int,
+    next_at: int,
 ) -> bytes:
-    """The page's directory at byte ``place``; its data follow at once, then the next directory."""
+    """The directory of a page at byte ``place``; its data and the next directory are at the other bytes."""
     text = description.encode("latin-1") + b"\0" if description else b""
     text += b"\0" * (len(text) % 2)
     width, entry = (8, "<HHQ8s") if is_big else (4, "<HHI4s")
-    ny, nx = page.shape
+    _, ny, nx = volume.shape
     count = 12 + bool(text)
     head = (8 if is_big else 2) + count * struct.calcsize(entry) + width
     resolution = struct.pack("<2I", *_ratio(1 / voxel_spacing))
     # The values that do not fit into an entry stand behind the directory: resolution (twice), then the description.
-    data_at = place + head + 16 + len(text)
     pointer = "<Q" if is_big else "<I"
     fields: list[tuple[int, int, int, bytes]] = [
         (256, 4, 1, struct.pack("<I", nx)),
         (257, 4, 1, struct.pack("<I", ny)),
-        (258, 3, 1, struct.pack("<H", page.dtype.itemsize * 8)),
+        (258, 3, 1, struct.pack("<H", volume.dtype.itemsize * 8)),
         (259, 3, 1, struct.pack("<H", _COMPRESSIONS[compression])),
         (262, 3, 1, struct.pack("<H", 1)),  # black is zero
         *([(270, 2, len(text), struct.pack(pointer, place + head + 16))] if text else []),
@@ -141,11 +188,11 @@ def _directory(
         (279, 16 if is_big else 4, 1, struct.pack(pointer, size)),
         (282, 5, 1, resolution if is_big else struct.pack("<I", place + head)),
         (283, 5, 1, resolution if is_big else struct.pack("<I", place + head + 8)),
-        (339, 3, 1, struct.pack("<H", _TIFF_TYPES[page.dtype.kind])),
+        (339, 3, 1, struct.pack("<H", _TIFF_TYPES[volume.dtype.kind])),
     ]
     packed = [struct.pack(entry, tag, kind, number, value.ljust(width, b"\0")) for tag, kind, number, value in fields]
     start = struct.pack("<Q" if is_big else "<H", count)
-    following = struct.pack(pointer, 0 if last else data_at + size)
+    following = struct.pack(pointer, next_at)
     return start + b"".join(packed) + following + resolution * 2 + text
 
 

@@ -31,7 +31,7 @@ COMMANDS = {
     "history": "List the previous versions of picks, meshes or filaments.",
     "restore": "Bring a previous version of picks or a mesh back.",
     "validate": "Report what is wrong with a project.",
-    "sync": "Copy picks, meshes, segmentations and tomograms from one project to another.",
+    "sync": "Synchronize data between Copick projects: picks, meshes, volumes.",
     "deposit": "Put links to chosen parts of a project into a folder, in copick's layout.",
 }
 

@@ -159,5 +159,5 @@ def perform_tasks(
     verb = "would be done" if dry_run else "done"
     done = counted(len(outcomes) - len(failed) - len(skipped), "item")
     others = [f", {len(some)} {word}" for some, word in ((skipped, "skipped"), (failed, "failed")) if some]
-    say(f"{done} {verb}{''.join(others)}")
+    say(f"{done} {verb}{''.join(others)}" + ("" if dry_run or failed else "; completed successfully"))
     return 1 if failed else 0

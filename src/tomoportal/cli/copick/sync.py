@@ -26,7 +26,7 @@ __all__ = ["command", "listed", "mapped", "source_project"]
 _Command = TypeVar("_Command", bound=Callable[..., Any])
 
 
-@click.group(name="sync", help="Copy picks, meshes, segmentations and tomograms from one project to another.")
+@click.group(name="sync", help="Synchronize data between Copick projects: picks, meshes, volumes.")
 def command() -> None:
     """The group; its help is the line of the overview."""
 
@@ -117,13 +117,13 @@ def listed(text: str | None) -> list[str] | None:
 
 
 def mapped(text: str | None) -> dict[str, str]:
-    """``A:X,B:Y`` as names by names."""
+    """``A:X,B:Y`` as names by names; one without a colon stays as it is."""
     found = {}
     for each in listed(text) or ():
-        old, colon, new = each.partition(":")
-        if not (old.strip() and colon and new.strip()):
+        old, colon, new = (part.strip() for part in each.partition(":"))
+        if not old or (colon and not new):
             raise click.BadParameter(f"{each!r} is not OLD:NEW")
-        found[old.strip()] = new.strip()
+        found[old] = new or old
     return found
 
 
@@ -145,7 +145,7 @@ def _documents(kind: str) -> Callable[..., int]:
             tasks = plan_documents_sync(_sync(source, target_config, given, (source_objects, target_objects)), kind)
             return perform_tasks(tasks, f"sync {kind}", workers=workers, dry_run=dry_run, as_json=as_json)
 
-    run.__doc__ = f"Copy {kind} from one project to another; objects that the target has not are made there."
+    run.__doc__ = f"Synchronize {kind} between two Copick projects: copy them; objects that are missing are made."
     return run
 
 
@@ -185,7 +185,7 @@ def segmentations(
     as_json: bool,
     **given: Any,
 ) -> int:
-    """Copy segmentations from one project to another; labels become those of the target's objects."""
+    """Synchronize segmentations between two Copick projects; labels become those of the target's objects."""
     from tomoportal.copick.names import SEGMENTATION_TYPES
     from tomoportal.copick.synchronisation import plan_segmentations_sync
 
@@ -215,7 +215,7 @@ def tomograms(
     as_json: bool,
     **given: Any,
 ) -> int:
-    """Copy tomograms from one project to another, with all levels."""
+    """Synchronize tomograms between two Copick projects, with all levels."""
     from tomoportal.copick.synchronisation import plan_tomograms_sync
 
     with source_project(config, source_dataset_ids) as source:

@@ -16,7 +16,7 @@ from tomoportal.copick.relion_frames import filament_polarity_known
 from tomoportal.copick.root import CopickRoot
 from tomoportal.copick.tasks import Task, refuse
 from tomoportal.copick.uri import resolve_copick_objects
-from tomoportal.errors import AnnotationError, FormatError, Problem
+from tomoportal.errors import AnnotationError, Problem
 from tomoportal.formats.copick_csv import write_copick_csv
 from tomoportal.formats.dynamo import write_dynamo
 from tomoportal.formats.imod_model import write_imod_model
@@ -303,18 +303,28 @@ def relion_filaments(
     root: CopickRoot, star: StarOptions, found: Mapping[str, list[CopickPicks]]
 ) -> RelionFilaments | None:
     objects = {picks.pickable_object_name for many in found.values() for picks in many}
+    if star.half_sets == "filament" and star.filament_columns == "off":
+        raise AnnotationError(
+            "half_sets='filament' cannot be combined with filament_columns='off': --half-sets filament assigns half "
+            "sets by rlnHelicalTubeID, one of these columns.",
+            fix="write filament columns, or no half sets",
+        )
     declared = {name for name in objects if (known := root.get_object(name)) is not None and known.is_filament}
     is_wanted = star.filament_columns == "on" or (star.filament_columns == "auto" and declared == objects)
     if not is_wanted:
         if star.half_sets == "filament":
-            raise FormatError(
-                "Half sets of whole filaments need the columns of filaments, which these objects do not get.",
+            count = sum(len(picks.scores()) for many in found.values() for picks in many)
+            raise AnnotationError(
+                f"Half sets of filaments are keyed by rlnHelicalTubeID, which these {count} particles do not have.",
                 where=", ".join(sorted(objects - declared)),
                 fix="give --filament-columns on if the instance ids are those of filaments",
             )
         return None
     if not star.polarity_from_filaments and star.filaments_uri:
-        raise FormatError("--filaments-uri and --no-polarity-from-filaments contradict each other.")
+        raise AnnotationError(
+            "filaments_uri is given, but polarity_from_filaments is False.",
+            fix="leave out --filaments-uri or --no-polarity-from-filaments",
+        )
     polar = {}
     for run, many in found.items():
         if star.polarity_from_filaments:

@@ -155,7 +155,7 @@ def write_volume(entity: CopickTomogram | CopickSegmentation, folder: Path, key:
     if isinstance(entity, CopickSegmentation) and entity.is_panoptic:
         if export.channel is None:
             raise FormatError(
-                f"{export.output_format.upper()} holds no channels.", where=entity.path, fix="choose a channel"
+                f"{export.output_format.upper()} holds no channels.", where=entity.path, fix="choose one with --channel"
             )
         voxels = entity.numpy(str(export.level), channel=export.channel)
         volume: Volume = ArrayVolume(voxels, spacing, name=entity.path)

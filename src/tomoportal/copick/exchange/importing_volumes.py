@@ -31,6 +31,7 @@ from tomoportal.copick.volumes import ALL, StoredVolume
 from tomoportal.copick.zarr_folders import ZarrFolder
 from tomoportal.errors import AnnotationError, Problem, TomoportalError
 from tomoportal.formats.omezarr.array import read_document
+from tomoportal.formats.tiff import TiffVolume, is_tiff, open_tiff_channels
 from tomoportal.storage import open_store
 
 __all__ = ["Pyramid", "VolumeOptions", "plan_segmentations", "plan_tomograms", "plan_tomograms_of"]
@@ -175,14 +176,14 @@ def plan_segmentations(
     strict = bool(root.config.strict)
     user, session = (checked_name(user_id, "user_id", strict=strict), checked_name(session_id, "session_id"))
     name = checked_name(name, "name", strict=strict)
-    if kind in ("binary", "instance") and root.get_object(name) is None:
-        raise AnnotationError(
-            f"Object name {name} not found in pickable objects. ({kind} segmentations are named after one)",
-            fix=f"add it: tomoportal copick add object --name {name}",
-        )
     axes_of(options.transpose, options.flip)
+    if kind == "panoptic" and options.file_type in ("mrc", "em"):
+        raise _no_channels(pattern)
     files, problems, tasks = run_files(pattern, run=run, run_regex=run_regex, run_name_prefix=run_name_prefix)
     problems += missing_runs(root, [each.run for each in files], create=options.create)
+    if kind in ("binary", "instance") and root.get_object(name) is None:
+        what = f"Object name {name} not found in pickable objects. ({kind} segmentations are named after one)"
+        problems.append(Problem(name, what, f"add it: tomoportal copick add object --name {name}"))
     for each in files:
         try:
             tasks.append(_segmentation(root, each, (kind, name, user, session), options))
@@ -221,7 +222,7 @@ def _segmentation(root: CopickRoot, file: RunFile, names: tuple[str, str, str, s
 def _labels(path: Path, kind: str, options: VolumeOptions) -> NDArray[Any]:
     order, flipped = axes_of(options.transpose, options.flip)
     if kind == "panoptic":
-        both = _panoptic_folder(path).read("0", None).transpose((0, *(axis + 1 for axis in order)))
+        both = _both_channels(path).transpose((0, *(axis + 1 for axis in order)))
         labels: NDArray[Any] = np.flip(both, tuple(axis + 1 for axis in flipped)) if flipped else both
         return labels
     volume = OrientedVolume(open_file(path, options.file_type), order, flipped)
@@ -239,22 +240,41 @@ def _labels(path: Path, kind: str, options: VolumeOptions) -> NDArray[Any]:
     return labels
 
 
-def _panoptic_folder(path: Path) -> ZarrFolder:
+def _no_channels(place: str) -> AnnotationError:
+    return AnnotationError(
+        "A panoptic segmentation has two channels; this holds no channels.",
+        where=place,
+        fix="give an OME-Zarr folder with the axes c, z, y, x, or a TIFF file of two channels",
+    )
+
+
+def _panoptic_source(path: Path) -> ZarrFolder | tuple[TiffVolume, ...]:
+    """The folder, or the channels of the TIFF file. Raises :class:`AnnotationError` for anything else."""
     place = path.expanduser().absolute()
-    folder = ZarrFolder(open_store(place.parent, read_only=True), place.name, str(place), read_only=True)
-    if not place.is_dir() or len(folder.array("0").shape) != 4:
-        raise AnnotationError(
-            "A panoptic segmentation has two channels; an MRC, EM or TIFF file holds no channels.",
-            where=str(path),
-            fix="give an OME-Zarr folder with the axes c, z, y, x",
-        )
-    return folder
+    store = open_store(place.parent, read_only=True, follow_links=True)
+    if place.is_dir():
+        folder = ZarrFolder(store, place.name, str(place), read_only=True)
+        if len(folder.array("0").shape) == 4:
+            return folder
+    elif is_tiff(store.get_range(place.name, 0, 4)):
+        channels = open_tiff_channels(store, place.name)
+        if len(channels) == 2:
+            return channels
+    raise _no_channels(str(path))
+
+
+def _both_channels(path: Path) -> NDArray[Any]:
+    """Labels and instances, ``(2, z, y, x)``."""
+    source = _panoptic_source(path)
+    return source.read("0", None) if isinstance(source, ZarrFolder) else np.stack([read_whole(each) for each in source])
 
 
 def _panoptic_spacing(path: Path, options: VolumeOptions) -> float:
-    folder = _panoptic_folder(path)
+    folder = _panoptic_source(path)
     if options.voxel_size is not None:
         return options.voxel_size
+    if not isinstance(folder, ZarrFolder):
+        return spacing_of(folder[0], None)
     document = read_document(folder.store, f"{folder.key}/.zattrs") or {}
     if not document:
         attributes = (read_document(folder.store, f"{folder.key}/zarr.json") or {}).get("attributes", {})

@@ -22,7 +22,7 @@ from tomoportal.formats.omezarr.chunks import codec_for
 from tomoportal.formats.omezarr.layouts import ChunkLayout
 from tomoportal.formats.omezarr.metadata import array_metadata, group_attributes, group_metadata
 from tomoportal.formats.omezarr.writer import PyramidWriter, run_tasks
-from tomoportal.formats.opening import open_volume
+from tomoportal.formats.opening import open_volume, volume_format
 from tomoportal.formats.pyramid import Pyramid
 from tomoportal.formats.spool import spooled
 from tomoportal.formats.tiff import open_tiff
@@ -48,6 +48,9 @@ _OPENERS: Mapping[str, Callable[[Store, str], Volume]] = {
 }
 
 
+_MRC_ENDINGS = (".mrc", ".map", ".rec", ".st", ".ali")
+
+
 def open_file(path: Path, file_type: str | None = None) -> Volume:
     """Open a volume of a local path: by what it holds, or as the type that is given. Reads the header only."""
     place = path.expanduser().absolute()
@@ -55,7 +58,16 @@ def open_file(path: Path, file_type: str | None = None) -> Volume:
     if not place.exists():
         raise AnnotationError(f"File not found: {path}", fix="correct the path")
     if file_type is None:
-        return open_volume(store, place.name)
+        try:
+            return open_volume(store, place.name)
+        except FormatError as error:
+            if place.suffix.lower() in _MRC_ENDINGS or volume_format(store, place.name) != "mrc":
+                raise
+            raise FormatError(  # what is nothing else was tried as MRC
+                "Unsupported file type: this is no MRC, EM or TIFF file and no OME-Zarr folder",
+                where=str(path),
+                fix="check what wrote it; give --file-type if it is one",
+            ) from error
     opener = _OPENERS.get(file_type)
     if opener is None:
         raise FormatError(f"Unsupported file type {file_type!r}", where=str(path), fix=f"use {', '.join(_OPENERS)}")

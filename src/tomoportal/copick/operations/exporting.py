@@ -25,7 +25,12 @@ from tomoportal.copick.exchange.exporting_volumes import (
 from tomoportal.copick.exchange.index_maps import read_relion_tomograms
 from tomoportal.copick.logs import get_logger
 from tomoportal.copick.operations.mapping import map_runs
-from tomoportal.copick.relion_frames import FilamentPolarity, filament_polarity
+from tomoportal.copick.relion_frames import (
+    FilamentPolarity,
+    check_relion_coordinates,
+    check_relion_filament_options,
+    filament_polarity,
+)
 from tomoportal.copick.tasks import Task, perform
 from tomoportal.errors import AnnotationError
 from tomoportal.formats.relion_particles import RelionTomogram
@@ -60,6 +65,8 @@ _STAR = (
 
 def _star(given: Mapping[str, Any], **more: Any) -> StarOptions:
     """The options of RELION's files among a function's arguments."""
+    check_relion_coordinates(given["coordinates"])
+    check_relion_filament_options(given["filament_angles"], given["half_sets"])
     file = given.get("tomograms_star")
     return StarOptions(
         tomograms=read_relion_tomograms(file) if file else {},
@@ -166,8 +173,11 @@ def export_relion_particles(
     if not found:
         if not allow_empty:
             raise AnnotationError("No picks found to export", where=picks_uri)
-        labels = ("rlnTomoName", *(f"rlnCenteredCoordinate{axis}Angst" for axis in "XYZ"))
-        text = "data_particles\n\nloop_\n" + "".join(f"_{each} #{n}\n" for n, each in enumerate(labels, start=1))
+        name, labels = "particles", tuple(f"rlnCenteredCoordinate{axis}Angst" for axis in "XYZ")
+        if layout == "import":
+            name, labels = "coordinate_files", ("rlnTomoImportParticleFile",)
+        columns = enumerate(("rlnTomoName", *labels), start=1)
+        text = f"data_{name}\n\nloop_\n" + "".join(f"_{each} #{number}\n" for number, each in columns)
         open_store(path.absolute().parent, create=True).put(path.name, text.encode())
         return made
     wanted = PicksExport(picks_uri, "star", voxel_spacing, None, list(found), star)

@@ -2,11 +2,12 @@
 
 ``pages`` reads the directory, ``segments`` decompresses. Read are classic and BigTIFF, whole and floating-point
 numbers, without compression or with LZW, Deflate, PackBits, LZMA or Zstandard; and the stacks of more than 4 GB that
-ImageJ writes with one page only.
+ImageJ writes with one page only. Several channels, as ImageJ and tifffile describe them, are several volumes.
 """
 
 from __future__ import annotations
 
+import json
 import re
 from dataclasses import replace
 
@@ -18,7 +19,7 @@ from tomoportal.formats.tiff.segments import decode_segment, longest_segment
 from tomoportal.formats.volumes import Voxels
 from tomoportal.storage import Store
 
-__all__ = ["TiffVolume", "is_tiff", "open_tiff"]
+__all__ = ["TiffVolume", "is_tiff", "open_tiff", "open_tiff_channels"]
 
 _LARGEST = 2**44
 _ANGSTROM = {
@@ -97,7 +98,19 @@ class TiffVolume:
 
 
 def open_tiff(store: Store, key: str) -> TiffVolume:
-    """Open a TIFF file as a volume. Reads the directory only. Raises :class:`FormatError`."""
+    """Open a TIFF file as a volume. Reads the directory only. Raises :class:`FormatError`, for several channels too."""
+    channels = open_tiff_channels(store, key)
+    if len(channels) > 1:
+        raise FormatError(
+            f"the file holds {len(channels)} channels, a volume has one",
+            where=key,
+            fix="write each channel into a file of its own",
+        )
+    return channels[0]
+
+
+def open_tiff_channels(store: Store, key: str) -> tuple[TiffVolume, ...]:
+    """The channels of a TIFF file, each as a volume; one where nothing is said of channels."""
     pages = read_pages(store, key)
     first = pages[0]
     for number, page in enumerate(pages):
@@ -112,7 +125,31 @@ def open_tiff(store: Store, key: str) -> TiffVolume:
         pages = _imagej_stack(first, store.stat(key).size)
     if len(pages) * first.shape[0] * first.shape[1] * first.dtype.itemsize > _LARGEST:
         raise FormatError("the file claims more voxels than any volume has", where=key, fix="copy the file again")
-    return TiffVolume(store, key, pages)
+    return tuple(TiffVolume(store, key, each) for each in _channels(pages))
+
+
+def _channels(pages: list[Page]) -> list[list[Page]]:
+    """The pages of each channel: in ImageJ's stacks all channels of a section follow each other, else its sections do.
+
+    tifffile describes arrays of four axes as ``{"shape": [c, z, y, x]}``.
+    """
+    text, count = pages[0].description[:100_000], len(pages)
+    if text.startswith("ImageJ"):
+        found = re.search(r"^channels=(\d{1,6})$", text, re.MULTILINE)
+        channels = int(found[1]) if found else 1
+        if channels < 2 or channels == count or count % channels:  # three sections are often called three channels
+            return [pages]
+        return [pages[first::channels] for first in range(channels)]
+    try:
+        described = json.loads(text) if text.startswith("{") else {}
+    except (ValueError, RecursionError):
+        described = {}
+    shape = described.get("shape") if isinstance(described, dict) else None
+    if isinstance(shape, list) and len(shape) == 4 and all(type(each) is int and each > 0 for each in shape):
+        channels, depth = shape[:2]
+        if channels * depth == count and tuple(shape[2:]) == pages[0].shape:
+            return [pages[start : start + depth] for start in range(0, count, depth)]
+    return [pages]
 
 
 def _imagej_stack(page: Page, size: int) -> list[Page]:
