@@ -121,6 +121,9 @@ def main(arguments: list[str]) -> None:
     backend = rest.pop(0) if rest and not rest[0].startswith("-") else "local"
     python = Path(os.environ.get("TOMOPORTAL_COPICK_PLUGINS_PYTHON", REPOSITORY / ".venv-copick-plugins/bin/python"))
     found = prepare(python).run(name, *rest, ours=which == "ours", backend=backend, show=True)
+    for each in found:
+        if each.outcome != "passed":
+            print(each.outcome, each.test)
     print(which, name, backend, dict(Counter(each.outcome for each in found)))
 
 
