@@ -104,18 +104,34 @@ def test_c16_deleting_before_listing(run: copick.CopickRun, config: Path) -> Non
 def test_c17_static_parts_stop_a_deletion_before_it_begins(tmp_path: Path, make_config) -> None:
     root = with_static(tmp_path, make_config, build_one)
     run = root.runs[0]
-    run.new_picks("proteasome", "1")
+    # What is in the overlay comes first in every list, and would be deleted first.
+    run.new_picks("proteasome", "0", "a")
+    run.new_mesh("membrane", "0", "a")
+    run.new_segmentation(5, "membrane", "0", user_id="a")
+    run.voxel_spacings[0].tomograms[0].new_features("a")
+    run.voxel_spacings[0].new_tomogram("a").new_features("a")
+    run.new_voxel_spacing(5).new_tomogram("wbp")
+    run = copick.from_file(tmp_path / "copick_config.json").runs[0]
+    tomogram = run.voxel_spacings[1].get_tomograms("wbp")[0]
+
+    def there() -> list[str]:
+        return sorted(str(path) for path in (tmp_path / "overlay").rglob("*"))
+
+    before = there()
     for delete in (
         run.delete,
         run.delete_voxel_spacings,
         run.delete_picks,
         run.delete_segmentations,
         run.delete_meshes,
-        run.voxel_spacings[0].delete_tomograms,
-        run.voxel_spacings[0].tomograms[0].delete_features,
+        run.voxel_spacings[1].delete,
+        run.voxel_spacings[1].delete_tomograms,
+        tomogram.delete_features,
+        tomogram.delete,
     ):
         with pytest.raises(PermissionError, match=r"Cannot delete .* in a read-only source"):
             delete()
+        assert there() == before
     assert {picks.pickable_object_name for picks in run.query_picks()} == {"ribosome", "proteasome"}
     assert len(copick.from_file(tmp_path / "copick_config.json").runs[0].picks) == 2
 
