@@ -16,10 +16,25 @@ __all__ = ["LazyModel"]
 _BUILDING: Final = threading.RLock()
 
 
+class _Signature:
+    """Stands for what pydantic puts into its place when it builds the model."""
+
+    def __get__(self, instance: object, owner: type[BaseModel]) -> Any:
+        if instance is not None:
+            raise AttributeError("__signature__")
+        owner.model_rebuild()
+        return owner.__signature__
+
+
 class LazyModel(BaseModel):
-    """A model that costs next to nothing until one is made."""
+    """A model that costs little until one is made."""
 
     model_config = ConfigDict(defer_build=True)
+
+    @classmethod
+    def __pydantic_init_subclass__(cls, **kwargs: Any) -> None:
+        super().__pydantic_init_subclass__(**kwargs)
+        cls.__signature__ = _Signature()  # type: ignore[assignment]
 
     @classmethod
     def model_rebuild(cls, *, force: bool = False, _parent_namespace_depth: int = 2, **options: Any) -> bool | None:
