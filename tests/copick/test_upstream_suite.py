@@ -37,7 +37,14 @@ BACKENDS = {
 ALLOWED: dict[str, dict[str, str]] = {
     "test_filesystem.py": {
         "test_picks_write_numpy": "C42: it saves matrices of random numbers; only rotations are saved unless asked for",
+        "test_filaments_write_read_delete[mlcroissant_overlay_only]": "C90: it wants filaments refused; ours keeps them",
+        "test_filaments_uri_copy_and_move[mlcroissant_overlay_only]": "skips itself: theirs has no filaments there",
+        "test_filament_curves_round_trip_and_copy[mlcroissant_overlay_only]": "as the last one",
+        "test_filament_stale_curve_is_dropped_on_store[mlcroissant_overlay_only]": "as the last one",
         "test_filaments_static_are_read_only[local_overlay_only]": "skips itself: there is no static side",
+        "test_filaments_static_are_read_only[mlcroissant_overlay_only]": "skips itself: there is no static side",
+        "test_filaments_static_are_read_only[s3_overlay_only]": "skips itself: there is no static side",
+        "test_segmentation_listing_skips_unparsable_stores[mlcroissant_overlay_only]": "skips itself: a manifest lists",
     },
     "test_object_models.py": {
         "TestAddObjectVolumeFunction::test_add_object_volume_to_read_only_object": "skips itself: all can be written",
