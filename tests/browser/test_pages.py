@@ -100,6 +100,38 @@ def test_pages_work_without_javascript_on_a_small_screen(browser: Browser, site:
         expect(page.get_by_role("link", name="TS_1")).to_be_visible()
 
 
+def test_the_lines_for_a_copick_project_are_copied_and_stand_there_without_javascript(
+    page: Page, browser: Browser, site: str
+) -> None:
+    page.goto(f"{site}/datasets/10001")
+    page.get_by_role("link", name="Open as copick project").click()
+    expect(page.get_by_role("heading", name="Open as copick project")).to_be_in_viewport()
+    page.evaluate(  # the clipboard itself is the reader's: what would go there is kept instead
+        """() => {
+            Object.defineProperty(navigator, "clipboard", {value: undefined, configurable: true});
+            HTMLTextAreaElement.prototype.select = function () { window.copied = this.value; };
+            document.execCommand = () => true;
+        }"""
+    )
+    box = page.locator("#copick")
+    for name, start in (("Copy command", "tomoportal copick from-portal DS-10001"), ("Copy Python lines", "import ")):
+        button = box.get_by_role("button", name=name)
+        button.click()
+        expect(button).to_have_text("Copied")
+        assert page.evaluate("() => window.copied").startswith(start)
+    expect(box.locator("code").last).to_be_hidden()
+    box.get_by_text("With the package copick").click()
+    expect(box.locator("code").last).to_contain_text("FSSPEC_S3_ENDPOINT_URL")
+    with browser.new_context(java_script_enabled=False, viewport={"width": 320, "height": 640}) as context:
+        bare = context.new_page()
+        bare.goto(f"{site}/depositions/10301")
+        box = bare.locator("#copick")
+        expect(box.locator("code").first).to_contain_text("--overlay copick-deposition-10301")
+        expect(box.get_by_role("button")).to_have_count(0)
+        box.get_by_text("With the package copick").click()
+        expect(box.locator("code").last).to_be_visible()
+
+
 def test_nothing_is_wider_than_a_phone(browser: Browser, site: str) -> None:  # F156
     with browser.new_context(viewport={"width": 320, "height": 640}) as context:
         page = context.new_page()

@@ -10,6 +10,7 @@ from starlette.responses import Response
 
 from tomoportal.catalog import browse
 from tomoportal.web.addressing import entity_id, page_number
+from tomoportal.web.copick_projects import copick_project
 from tomoportal.web.templating import Pages
 
 __all__ = ["listing", "page"]
@@ -60,7 +61,9 @@ def page(pages: Pages) -> Callable[[Request], Response]:
         found = browse.dataset(pages.portal.catalog, pages.portal.viewer(request), number, page=page_number(request))
         if found is None:
             raise HTTPException(404, f"There is no dataset {number} in this portal.")
-        snippet = _SNIPPET.format(origin=pages.portal.origin(request), id=number)
-        return pages.render(request, "dataset.html", section="datasets", snippet=snippet, **found)
+        origin = pages.portal.origin(request)
+        snippet = _SNIPPET.format(origin=origin, id=number)
+        project = copick_project(origin, [number], name=f"copick-{number}")
+        return pages.render(request, "dataset.html", section="datasets", snippet=snippet, project=project, **found)
 
     return answer

@@ -10,6 +10,7 @@ from starlette.responses import Response
 
 from tomoportal.catalog import browse
 from tomoportal.web.addressing import entity_id, page_number
+from tomoportal.web.copick_projects import copick_project
 from tomoportal.web.templating import Pages
 
 __all__ = ["listing", "page"]
@@ -36,6 +37,9 @@ def page(pages: Pages) -> Callable[[Request], Response]:
         found = browse.deposition(pages.portal.catalog, pages.portal.viewer(request), number)
         if found is None:
             raise HTTPException(404, f"There is no deposition {number} in this portal.")
-        return pages.render(request, "deposition.html", section="depositions", **found)
+        ids = [dataset["id"] for dataset in found["datasets"]]
+        origin, name = pages.portal.origin(request), f"copick-deposition-{number}"
+        project = copick_project(origin, ids, name=name, deposition_id=number) if ids else None
+        return pages.render(request, "deposition.html", section="depositions", project=project, **found)
 
     return answer
