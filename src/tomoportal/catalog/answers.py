@@ -99,7 +99,9 @@ class Answering:
             held.append(piece)
             size += len(piece)
             if size >= _WHOLE:
-                return Answer(200, b"".join(held), complete=complete, rest=_rest(pieces))
+                rest = _rest(pieces)
+                next(rest)
+                return Answer(200, b"".join(held), complete=complete, rest=rest)
         return Answer(200, b"".join(held), complete=complete)
 
     def _pieces(
@@ -129,8 +131,12 @@ class Answering:
 
 
 def _rest(pieces: Generator[bytes, None, None]) -> Generator[bytes, None, None]:
-    """The pieces that are left; it is too late for an error of GraphQL to become a part of the answer."""
+    """The pieces that are left; it is too late for an error of GraphQL to become a part of the answer.
+
+    Begins with nothing: ``close()`` of a generator that has not begun would not reach ``pieces``.
+    """
     try:
+        yield b""
         yield from pieces
     except GraphQLError as error:
         raise QueryError(error.message) from error
