@@ -10,7 +10,10 @@ import pytest
 import trimesh
 
 import tomoportal.copick as copick
+from tomoportal.copick.exchange.exporting_volumes import VolumeExport, plan_segmentations_export
+from tomoportal.copick.exchange.importing_volumes import VolumeOptions, plan_segmentations
 from tomoportal.copick.operations import counting, depositing, exporting, file_imports, managing, synchronising
+from tomoportal.copick.tasks import perform
 from tomoportal.errors import AnnotationError
 from tomoportal.formats import ArrayVolume, Poses, open_mrc, read_star, write_copick_csv, write_dynamo
 from tomoportal.formats.volume_output import write_mrc
@@ -222,3 +225,41 @@ def test_relion_particles(project: copick.CopickRoot, tmp_path: Path) -> None:
     )
     assert (tubes.filament, tubes.half_sets) == (True, {1: 1, 2: 1})
     assert (tubes.polarity["TS_001"].known, tubes.polarity["TS_001"].unknown) == (1, 1)
+
+
+@pytest.mark.parametrize("form", ["mrc", "tiff", "em"])
+def test_a_panoptic_segmentation_comes_back_from_the_pair_of_files_that_its_export_wrote(
+    project: copick.CopickRoot, tmp_path: Path, form: str
+) -> None:
+    """Instances above 32767 keep their values; a second addition of the same files does nothing."""
+    run = project.new_run("TS_pan")
+    both = np.zeros((2, 5, 6, 7), np.int32)
+    both[0, 1:3], both[1, 1:3], both[0, 3] = 1, 40_000, 2
+    run.new_segmentation(10.0, "pan", "1", user_id="ada", is_panoptic=True).from_numpy(both)
+    out = tmp_path / "out"
+    tasks = plan_segmentations_export(project, VolumeExport("pan:ada/1@10?panoptic=true", form), out)
+    assert len([error for _, error in perform(tasks) if error is None]) == 2
+    pair = sorted(out.rglob("*pan_ada_1_*"))
+    assert [path.stem for path in pair] == ["pan_ada_1_instance", "pan_ada_1_label"]
+    for name in ("TS_a", "TS_b"):
+        for path in pair:
+            path.parent.joinpath(f"{name}_{path.stem.rpartition('_')[2]}{path.suffix}").write_bytes(path.read_bytes())
+    options = VolumeOptions(voxel_size=10.0)
+    pattern = f"{pair[0].parent}/TS_[ab]_*"
+    names = {"kind": "panoptic", "user_id": "bob", "session_id": "1", "options": options}
+    tasks = plan_segmentations(project, pattern, "pan", **names)
+    assert [(task.action, task.run) for task in tasks] == [("create", "TS_a"), ("create", "TS_b")]
+    assert all(error is None for _, error in perform(tasks))
+    found = project.get_run("TS_b").get_segmentations("bob", is_panoptic=True)  # type: ignore[union-attr]
+    np.testing.assert_array_equal(found[0].numpy(), both)
+    assert [task.action for task in plan_segmentations(project, pattern, "pan", **names)] == ["keep", "keep"]
+    with pytest.raises(AnnotationError, match="read together with another file"):
+        plan_segmentations(project, str(pair[0]), "pan", **names)
+    pair[0].unlink()
+    with pytest.raises(AnnotationError, match="holds no channels"):
+        plan_segmentations(project, str(pair[1]), "pan", run="x", **names)
+    odd = pair[0].parent / "TS_a_label.mrc"
+    write_mrc(ArrayVolume(np.ones((2, 2, 2), np.int16), 10.0), open_store(odd.parent), odd.name, voxel_spacing=10.0)
+    if form == "mrc":
+        with pytest.raises(AnnotationError, match="the instances"):
+            plan_segmentations(project, str(odd), "pan", **names)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import glob
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
@@ -48,11 +48,19 @@ def found_files(pattern: str) -> list[Path]:
     return found
 
 
-def run_files(pattern: str, *, run: str = "", run_regex: str = "(.*)", run_name_prefix: str = "") -> RunFiles:
+def run_files(
+    pattern: str,
+    *,
+    run: str = "",
+    run_regex: str = "(.*)",
+    run_name_prefix: str = "",
+    name_of: Callable[[Path], str | None] | None = None,
+) -> RunFiles:
     """Every file with its run; two files for one run are a problem (C105), names without a match are left out.
 
     The run is ``run``, or for patterns and without it the file's name without its ending; of that, the first group
-    of ``run_regex``, with ``run_name_prefix`` before it.
+    of ``run_regex``, with ``run_name_prefix`` before it. ``name_of`` gives another name than that without the ending,
+    or None for a file that is read together with another one.
     """
     try:
         regex = re.compile(run_regex)
@@ -64,7 +72,12 @@ def run_files(pattern: str, *, run: str = "", run_regex: str = "(.*)", run_name_
     problems: list[Problem] = []
     skipped: list[Task] = []
     for path in paths:
-        name = run if run and is_single else path.stem
+        name = (name_of or _stem)(path)
+        if name is None:
+            if is_single:
+                problems.append(Problem(str(path), "it is read together with another file beside it", "give that one"))
+            continue
+        name = run if run and is_single else name
         match = regex.search(name)
         if match is None or not match.group(min(1, regex.groups)):
             what = f"{path.name}: {name!r} does not match --run-regex {run_regex!r}"
@@ -78,6 +91,10 @@ def run_files(pattern: str, *, run: str = "", run_regex: str = "(.*)", run_name_
             what = f"the run {each.run} is that of {first.name} already"
             problems.append(Problem(str(each.path), what, "let --run-regex tell them apart, or add one alone"))
     return RunFiles(found, problems, skipped)
+
+
+def _stem(path: Path) -> str:
+    return path.stem
 
 
 def missing_runs(root: CopickRoot, names: Iterable[str], *, create: bool) -> list[Problem]:

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tomoportal.copick.exchange.files import RunFile, missing_runs, run_files
+from tomoportal.copick.exchange.panoptic_files import both_channels, panoptic_name, panoptic_spacing
 from tomoportal.copick.exchange.volume_files import (
     OrientedVolume,
     axes_of,
@@ -28,11 +29,7 @@ from tomoportal.copick.segmentations import CopickSegmentation
 from tomoportal.copick.tasks import Action, Task, refuse
 from tomoportal.copick.tomograms import CopickTomogram
 from tomoportal.copick.volumes import ALL, StoredVolume
-from tomoportal.copick.zarr_folders import ZarrFolder
 from tomoportal.errors import AnnotationError, Problem, TomoportalError
-from tomoportal.formats.omezarr.array import read_document
-from tomoportal.formats.tiff import TiffVolume, is_tiff, open_tiff_channels
-from tomoportal.storage import open_store
 
 __all__ = ["Pyramid", "VolumeOptions", "plan_segmentations", "plan_tomograms", "plan_tomograms_of"]
 
@@ -177,9 +174,10 @@ def plan_segmentations(
     user, session = (checked_name(user_id, "user_id", strict=strict), checked_name(session_id, "session_id"))
     name = checked_name(name, "name", strict=strict)
     axes_of(options.transpose, options.flip)
-    if kind == "panoptic" and options.file_type in ("mrc", "em"):
-        raise _no_channels(pattern)
-    files, problems, tasks = run_files(pattern, run=run, run_regex=run_regex, run_name_prefix=run_name_prefix)
+    name_of = panoptic_name if kind == "panoptic" else None
+    files, problems, tasks = run_files(
+        pattern, run=run, run_regex=run_regex, run_name_prefix=run_name_prefix, name_of=name_of
+    )
     problems += missing_runs(root, [each.run for each in files], create=options.create)
     if kind in ("binary", "instance") and root.get_object(name) is None:
         what = f"Object name {name} not found in pickable objects. ({kind} segmentations are named after one)"
@@ -196,7 +194,7 @@ def plan_segmentations(
 def _segmentation(root: CopickRoot, file: RunFile, names: tuple[str, str, str, str], options: VolumeOptions) -> Task:
     kind, name, user, session = names
     if kind == "panoptic":
-        spacing = _panoptic_spacing(file.path, options)
+        spacing = panoptic_spacing(file.path, options.file_type, options.voxel_size)
     else:
         volume = open_file(file.path, options.file_type)
         spacing = spacing_of(volume, options.voxel_size)
@@ -204,7 +202,7 @@ def _segmentation(root: CopickRoot, file: RunFile, names: tuple[str, str, str, s
     known = _known_segmentation(root.get_run(file.run), spacing, names)
     uri = f"{name}:{user}/{session}@{spacing:g}" + ("" if kind == "binary" else f"?{kind}=true")
     if known is not None and not options.overwrite:
-        if kind != "panoptic" and _is_stored(known, file.path, options):
+        if _has_labels(known, file.path, kind, options):
             return Task("keep", f"{file.run} {uri}", file.run, lambda: None, str(file.path))
         raise AnnotationError(f"{file.run} has {uri} already.", fix="use another --session-id, or --overwrite")
 
@@ -219,10 +217,17 @@ def _segmentation(root: CopickRoot, file: RunFile, names: tuple[str, str, str, s
     return Task("create" if known is None else "replace", f"{file.run} {uri}", file.run, store, str(file.path))
 
 
+def _has_labels(known: CopickSegmentation, path: Path, kind: str, options: VolumeOptions) -> bool:
+    """Whether an addition that was interrupted stored this file already."""
+    if kind == "panoptic":
+        return np.array_equal(known.numpy(), _labels(path, kind, options))
+    return _is_stored(known, path, options)
+
+
 def _labels(path: Path, kind: str, options: VolumeOptions) -> NDArray[Any]:
     order, flipped = axes_of(options.transpose, options.flip)
     if kind == "panoptic":
-        both = _both_channels(path).transpose((0, *(axis + 1 for axis in order)))
+        both = both_channels(path, options.file_type).transpose((0, *(axis + 1 for axis in order)))
         labels: NDArray[Any] = np.flip(both, tuple(axis + 1 for axis in flipped)) if flipped else both
         return labels
     volume = OrientedVolume(open_file(path, options.file_type), order, flipped)
@@ -238,56 +243,6 @@ def _labels(path: Path, kind: str, options: VolumeOptions) -> NDArray[Any]:
             fix="add it as --segmentation-type multilabel or instance",
         )
     return labels
-
-
-def _no_channels(place: str) -> AnnotationError:
-    return AnnotationError(
-        "A panoptic segmentation has two channels; this holds no channels.",
-        where=place,
-        fix="give an OME-Zarr folder with the axes c, z, y, x, or a TIFF file of two channels",
-    )
-
-
-def _panoptic_source(path: Path) -> ZarrFolder | tuple[TiffVolume, ...]:
-    """The folder, or the channels of the TIFF file. Raises :class:`AnnotationError` for anything else."""
-    place = path.expanduser().absolute()
-    store = open_store(place.parent, read_only=True, follow_links=True)
-    if place.is_dir():
-        folder = ZarrFolder(store, place.name, str(place), read_only=True)
-        if len(folder.array("0").shape) == 4:
-            return folder
-    elif is_tiff(store.get_range(place.name, 0, 4)):
-        channels = open_tiff_channels(store, place.name)
-        if len(channels) == 2:
-            return channels
-    raise _no_channels(str(path))
-
-
-def _both_channels(path: Path) -> NDArray[Any]:
-    """Labels and instances, ``(2, z, y, x)``."""
-    source = _panoptic_source(path)
-    return source.read("0", None) if isinstance(source, ZarrFolder) else np.stack([read_whole(each) for each in source])
-
-
-def _panoptic_spacing(path: Path, options: VolumeOptions) -> float:
-    folder = _panoptic_source(path)
-    if options.voxel_size is not None:
-        return options.voxel_size
-    if not isinstance(folder, ZarrFolder):
-        return spacing_of(folder[0], None)
-    document = read_document(folder.store, f"{folder.key}/.zattrs") or {}
-    if not document:
-        attributes = (read_document(folder.store, f"{folder.key}/zarr.json") or {}).get("attributes", {})
-        document = attributes.get("ome", attributes)
-    try:
-        multiscale = document["multiscales"][0]
-        unit = multiscale["axes"][-1].get("unit", "angstrom")
-        scale = float(multiscale["datasets"][0]["coordinateTransformations"][0]["scale"][-1])
-    except (KeyError, IndexError, TypeError, ValueError):
-        scale, unit = 0.0, "angstrom"
-    if not scale > 0 or unit != "angstrom":
-        raise AnnotationError("The folder does not state a voxel size.", where=str(path), fix="give --voxel-size")
-    return scale
 
 
 def _known_segmentation(
