@@ -127,7 +127,7 @@ class ConflictError(StorageError):
 
 
 class ReadOnlyError(StorageError, PermissionError):
-    """A source that may only be read; the overlay is where changes go."""
+    """A source that may only be read, where the overlay is where changes go, or a store that refuses access."""
 
 
 class LockedError(TomoportalError, TimeoutError):

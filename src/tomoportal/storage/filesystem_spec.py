@@ -86,7 +86,9 @@ class FsspecStore(Store):
                 "the package fsspec is not installed", where=self.url, fix="pip install 'tomoportal[copick]'"
             ) from error
         try:
-            fs, root = fsspec.core.url_to_fs(self.url, skip_instance_cache=True, **self._arguments)
+            # Folders are made by this store; most file systems do not know the word.
+            arguments = {name: value for name, value in self._arguments.items() if name != "auto_mkdir"}
+            fs, root = fsspec.core.url_to_fs(self.url, skip_instance_cache=True, **arguments)
         except ImportError as error:
             extra = _EXTRAS.get(self.url.partition("://")[0])
             fix = f"pip install 'tomoportal[{extra}]'" if extra else "install the package that fsspec names"
@@ -373,6 +375,12 @@ class FsspecStore(Store):
                 return
             self._remove(key)
             self._prune(parent_of(key))
+
+    def delete_version(self, key: str, etag: str) -> None:
+        self._writable(key)
+        with self._only_writer(key):
+            super().delete_version(key, etag)
+        self._prune(parent_of(key))
 
     def _prune(self, folder: str) -> None:
         """Remove folders that became empty, but those of locks, which are needed again soon."""

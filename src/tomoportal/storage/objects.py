@@ -6,19 +6,21 @@ import builtins
 import logging
 import os
 import re
-from collections.abc import Iterable, Iterator
+import time
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 from urllib.parse import parse_qsl, urlsplit
 
 import obstore
 from obstore import exceptions
 from obstore.store import MemoryStore, S3Store
 
-from tomoportal.errors import ConflictError, NotFoundError, StorageError
+from tomoportal.errors import ConflictError, NotFoundError, ReadOnlyError, StorageError
 from tomoportal.storage.base import LOCK_TIMEOUT, Folder, Lock, Reading, Stat, Store, Writer
+from tomoportal.storage.hiccups import may_pass
 from tomoportal.storage.keys import behind, check_key, check_prefix, join, just_before, parent_of
 from tomoportal.storage.leases import lease
 from tomoportal.storage.owners import new_token
@@ -29,10 +31,14 @@ _PART_SIZE = 8 * 1024 * 1024
 _PARTS_IN_FLIGHT = 4
 _REQUESTS_IN_FLIGHT = 16
 _BULK = 1000
+_ATTEMPTS = 4  # at reading what broke off
+_PAUSES = (0.1, 0.2, 0.4, 0.8, 1.6, 3.2, 6.4)  # seconds before a conditional write is tried again
 _LARGEST_COPY = 5 * 1024**3  # of one server-side copy request
 
 # Where a text stops to be the beginning of a path: behind the first of two slashes, before a control character.
 _REFUSED = re.compile(r"/(?=/)|[\x00-\x1f\x7f]")
+
+_T = TypeVar("_T")
 
 _log = logging.getLogger(__name__)
 
@@ -67,8 +73,11 @@ def s3_store(url: str, *, read_only: bool = False) -> ObjectStore:
     if anonymous:
         config["skip_signature"] = True
     client: Any = {"allow_http": True} if (endpoint or "").startswith("http://") else None
-    remote = S3Store(parts.netloc, config=config, client_options=client)
-    return ObjectStore(remote, url, check_prefix(parts.path.strip("/")), read_only=read_only)
+    never: Any = {"max_retries": 0}
+    remote, once = (
+        S3Store(parts.netloc, config=config, client_options=client, retry_config=again) for again in (None, never)
+    )
+    return ObjectStore(remote, url, check_prefix(parts.path.strip("/")), read_only=read_only, once=once)
 
 
 def memory_store(*, read_only: bool = False) -> ObjectStore:
@@ -79,8 +88,9 @@ def memory_store(*, read_only: bool = False) -> ObjectStore:
 class ObjectStore(Store):
     """Objects of one bucket below a prefix. A writer sends parts while it is written to, a few MiB at a time."""
 
-    def __init__(self, remote: Any, url: str, prefix: str, *, read_only: bool = False) -> None:
+    def __init__(self, remote: Any, url: str, prefix: str, *, read_only: bool = False, once: Any = None) -> None:
         self._native = remote
+        self._native_once = once or remote  # which tries no request again
         self._prefix = prefix
         self.url = url
         self.read_only = read_only
@@ -90,6 +100,10 @@ class ObjectStore(Store):
         if not self.url.startswith("s3://"):
             raise StorageError("a store in memory cannot be sent to another process", where=self.url)
         return _reopen, (self.url, self.read_only)
+
+    @property
+    def _once(self) -> Any:
+        return self._native_once if self._remote is self._native else self._remote
 
     @property
     def _remote(self) -> Any:
@@ -131,8 +145,8 @@ class ObjectStore(Store):
         return None
 
     def get(self, key: str) -> bytes:
-        with _explained(key):
-            return bytes(obstore.get(self._remote, self._path(key)).bytes())
+        path = self._path(key)
+        return _whole(key, lambda: bytes(obstore.get(self._remote, path).bytes()))
 
     def get_range(self, key: str, start: int, length: int) -> bytes:
         if length <= 0:
@@ -140,8 +154,7 @@ class ObjectStore(Store):
             return b""
         path = self._path(key)
         try:
-            with _explained(key):
-                return bytes(obstore.get_range(self._remote, path, start=start, length=length))
+            return _whole(key, lambda: bytes(obstore.get_range(self._remote, path, start=start, length=length)))
         except NotFoundError:
             raise
         except StorageError:
@@ -167,31 +180,44 @@ class ObjectStore(Store):
             return Reading(self._stat(found.meta), int(found.range[0]), _arriving(key, found))
 
     def get_version(self, key: str) -> tuple[bytes, str]:
-        found = self.open_reader(key)
-        return b"".join(found.pieces), found.stat.etag
+        def read() -> tuple[bytes, str]:
+            found = self.open_reader(key)
+            return b"".join(found.pieces), found.stat.etag
+
+        return _whole(key, read)
 
     def stat(self, key: str) -> Stat:
         with _explained(key):
             return self._stat(obstore.head(self._remote, self._path(key)))
 
     def is_folder(self, prefix: str) -> bool:
-        with _explained(prefix):
-            for batch in obstore.list(self._remote, self._folder(prefix), chunk_size=1):
-                return len(batch) > 0
-        return False
+        folder = self._folder(prefix)
+        return _whole(prefix, lambda: any(len(b) > 0 for b in obstore.list(self._remote, folder, chunk_size=1)))
 
     def list(self, prefix: str = "") -> Iterator[Stat]:
         folder = self._folder(prefix)
         return self._listed(prefix, folder)
 
     def _listed(self, prefix: str, folder: str | None) -> Iterator[Stat]:
-        with _explained(prefix):
-            for batch in obstore.list(self._remote, folder, chunk_size=_BULK):
-                yield from map(self._stat, batch)
+        for batch in self._batches(prefix, folder, None):
+            yield from map(self._stat, batch)
+
+    def _batches(self, where: str, folder: str | None, offset: str | None) -> Iterator[Any]:
+        """Pages of a listing. One that broke off is continued behind the last key that came."""
+        for attempt in range(_ATTEMPTS):
+            try:
+                with _explained(where):
+                    for batch in obstore.list(self._remote, folder, offset=offset, chunk_size=_BULK):
+                        yield batch
+                        offset = str(batch[-1]["path"])
+                return
+            except StorageError as error:
+                if attempt == _ATTEMPTS - 1 or not _broke_off(error):
+                    raise
 
     def children(self, prefix: str = "") -> tuple[builtins.list[str], builtins.list[Stat]]:
-        with _explained(prefix):
-            found = obstore.list_with_delimiter(self._remote, self._folder(prefix))
+        folder = self._folder(prefix)
+        found = _whole(prefix, lambda: obstore.list_with_delimiter(self._remote, folder))
         folders = sorted(str(path).rstrip("/").rpartition("/")[2] for path in found["common_prefixes"])
         return folders, sorted(map(self._stat, found["objects"]), key=lambda stat: stat.key)
 
@@ -204,14 +230,13 @@ class ObjectStore(Store):
 
     def _scan(self, folder: str, prefix: str, after: str) -> Iterator[Stat]:
         start = self._offset(max(after, just_before(prefix)))
-        with _explained(prefix):
-            for batch in obstore.list(self._remote, self._folder(folder), offset=start, chunk_size=_BULK):
-                for stat in map(self._stat, batch):
-                    if stat.key.startswith(prefix):
-                        if stat.key > after:
-                            yield stat
-                    elif stat.key > prefix:
-                        return
+        for batch in self._batches(prefix, self._folder(folder), start):
+            for stat in map(self._stat, batch):
+                if stat.key.startswith(prefix):
+                    if stat.key > after:
+                        yield stat
+                elif stat.key > prefix:
+                    return
 
     def _scan_level(self, folder: str, prefix: str, after: str) -> Iterator[Stat | Folder]:
         names, files = self.children(folder)
@@ -255,11 +280,11 @@ class ObjectStore(Store):
         path = self._writable(f".tomoportal/locks/probe-{new_token()}")
         with _explained(".tomoportal/locks"):
             try:
-                obstore.put(self._remote, path, b"1", mode="create")
                 try:
+                    obstore.put(self._remote, path, b"1", mode="create")
                     obstore.put(self._remote, path, b"2", mode="create")
                 except (exceptions.AlreadyExistsError, exceptions.PreconditionError):
-                    return True
+                    return True  # also after the first one, if it was sent twice
                 except exceptions.NotSupportedError:
                     return False
                 return False
@@ -278,17 +303,31 @@ class ObjectStore(Store):
     ) -> str:
         path = self._writable(key)
         view = memoryview(data).cast("B") if not isinstance(data, bytes) else data
-        mode: Any = "overwrite"
         if if_absent or if_match is not None:
             if self.conditional:
-                mode = "create" if if_absent else {"e_tag": if_match}
-            else:
-                self._compare(key, if_match)
+                return self._put_if(key, path, view, "create" if if_absent else {"e_tag": if_match})
+            self._compare(key, if_match)
         with _explained(key):
-            answer = obstore.put(
-                self._remote, path, view, mode=mode, use_multipart=None if mode == "overwrite" else False
-            )
-        return str(answer["e_tag"] or "")
+            return str(obstore.put(self._remote, path, view)["e_tag"] or "")
+
+    def _put_if(self, key: str, path: str, data: bytes | memoryview, mode: Any) -> str:
+        """A write with a condition. If an answer was lost, the next attempt may meet what the last one has written."""
+        is_first = True
+        for pause in (*_PAUSES, None):
+            try:
+                with _explained(key):
+                    return str(obstore.put(self._once, path, data, mode=mode, use_multipart=False)["e_tag"] or "")
+            except ConflictError:
+                found, etag = (b"", "") if is_first else self.get_version(key)
+                if is_first or found != data:
+                    raise
+                return etag
+            except StorageError as error:
+                if pause is None or not may_pass(error):
+                    raise
+                is_first = False
+                time.sleep(pause)
+        raise AssertionError("the last attempt returns or raises")
 
     def _compare(self, key: str, if_match: str | None) -> None:
         """The next best to a conditional write: look first."""
@@ -304,14 +343,14 @@ class ObjectStore(Store):
 
     def delete(self, key: str) -> None:
         path = self._writable(key)
-        with _explained(key), suppress(FileNotFoundError, exceptions.NotFoundError):
-            obstore.delete(self._remote, path)
+        with suppress(NotFoundError):
+            _whole(key, lambda: obstore.delete(self._remote, path))
 
     def delete_files(self, keys: Iterable[str]) -> None:
         paths = [self._writable(key) for key in keys]
         for start in range(0, len(paths), _BULK):
-            with _explained(paths[start]):
-                obstore.delete(self._remote, paths[start : start + _BULK])
+            bulk = paths[start : start + _BULK]
+            _whole(bulk[0], lambda bulk=bulk: obstore.delete(self._remote, bulk))  # type: ignore[misc]
 
     def delete_tree(self, prefix: str) -> None:
         self.delete_files([stat.key for stat in self.list(prefix)])
@@ -384,6 +423,23 @@ def _arriving(key: str, found: Any) -> Iterator[bytes]:
             yield bytes(piece)
 
 
+def _whole(where: str, action: Callable[[], _T]) -> _T:
+    """What ``action`` gives, which may be done twice; again if an answer broke off, where the library gives up."""
+    for _ in range(_ATTEMPTS - 1):
+        try:
+            with _explained(where):
+                return action()
+        except StorageError as error:
+            if not _broke_off(error):
+                raise
+    with _explained(where):
+        return action()
+
+
+def _broke_off(error: StorageError) -> bool:
+    return isinstance(error.__cause__, exceptions.GenericError) and "body" in str(error.__cause__)
+
+
 def _reopen(url: str, read_only: bool) -> ObjectStore:
     return s3_store(url, read_only=read_only)
 
@@ -401,7 +457,7 @@ def _explained(where: str) -> Iterator[None]:
             "the object was changed by somebody else", where=where, fix="read it again, and retry"
         ) from error
     except (exceptions.PermissionDeniedError, exceptions.UnauthenticatedError, PermissionError) as error:
-        raise StorageError(
+        raise ReadOnlyError(
             "the object store refuses access",
             where=where,
             fix="check AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or add anonymous=true to the address",

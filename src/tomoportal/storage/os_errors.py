@@ -6,7 +6,7 @@ import errno
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from tomoportal.errors import NotFoundError, StorageError
+from tomoportal.errors import NotFoundError, ReadOnlyError, StorageError
 
 __all__ = ["explain", "explained", "file_in_the_way", "reading"]
 
@@ -27,7 +27,8 @@ def explain(error: OSError, where: str) -> StorageError:
     if error.errno == errno.ENOENT or (error.errno == errno.ENOTDIR):
         return NotFoundError("there is no such file", where=where)
     what, fix = _FIXES.get(error.errno or 0, (error.strerror or str(error), None))
-    return StorageError(what, where=where, fix=fix)
+    kind = ReadOnlyError if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS) else StorageError
+    return kind(what, where=where, fix=fix)
 
 
 def file_in_the_way(where: str) -> StorageError:

@@ -423,7 +423,7 @@ class _Http(Protocol):
         try:
             found = self._links(path)
         except FileNotFoundError:
-            if path == self.root or not (self._makes_lists or self._links(self.root)):
+            if path == self.root or not self._lists_root():
                 raise self._no_list(path) from None
             raise
         except OSError:
@@ -436,6 +436,15 @@ class _Http(Protocol):
             raise self._no_list(path)
         self._makes_lists = True
         return iter(found)
+
+    def write(self, path: str, data: bytes) -> None:
+        raise NotImplementedError("a web server that takes files cannot take them whole")
+
+    def _lists_root(self) -> bool:
+        if not self._makes_lists:
+            with suppress(FileNotFoundError):
+                self._makes_lists = bool(self._links(self.root))
+        return self._makes_lists
 
     def _links(self, path: str) -> list[tuple[str, Info]]:
         self.fs.invalidate_cache()
