@@ -209,7 +209,8 @@ def test_c21_to_c26_nothing_unparsable_is_fatal(run: copick.CopickRun, config: P
         "Picks/foo.json", "Picks/a_b_c_d.json", "Picks/__.json", "Picks/x.txt", "Meshes/x.glb",
         "Picks/ada_2_ribosome.json",
         "Segmentations/garbage.zarr", "Segmentations/x_u_1_m.zarr", "Segmentations/10.000_file.zarr", "VoxelSpacingFoo",
-        "VoxelSpacing10.000.bak", "VoxelSpacingnan", "VoxelSpacing10.000/stray.zarr", "notes.txt", "Extra",
+        "VoxelSpacing10.000.bak", "VoxelSpacingnan", "VoxelSpacing10.000/stray.zarr", "VoxelSpacing10.000/notes.txt",
+        "VoxelSpacingnan/a", "notes.txt", "Extra",
         "../stray.txt",
     }  # fmt: skip
 

@@ -358,7 +358,6 @@ def test_c33_names_that_a_disk_cannot_tell_apart_are_refused(one: str, other: st
         lambda: run.new_segmentation(10, other, "1", True),
         lambda: spacing.new_tomogram(other),
         lambda: tomogram.new_features(other),
-        lambda: root.new_object("Ribosome", True),
     ):
         with pytest.raises(AnnotationError, match="only in case or Unicode form") as caught:
             make()

@@ -62,6 +62,8 @@ class CopickMesh(RunDocument):
     def _decoded(self, data: bytes) -> Any:
         trimesh = _trimesh()
         try:
+            if not data.startswith(b"glTF"):  # JSON would become an empty scene
+                raise ValueError("it does not begin with glTF")
             return trimesh.load(io.BytesIO(data), file_type="glb")
         except Exception as error:  # its readers raise whatever damaged bytes lead to
             raise FormatError(f"this is no GLB: {error}", where=self.path, fix="restore a version") from error

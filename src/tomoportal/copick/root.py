@@ -232,7 +232,7 @@ class CopickRoot:
         """The run of this name, or None; always the same object, without listing the others (C18)."""
         if self._runs is not None:
             return next((each for each in self._runs if each.name == name), None)
-        if not isinstance(name, str) or not name or "/" in name or name.startswith("."):
+        if not isinstance(name, str) or not name or "/" in name or "\0" in name or name.startswith("."):
             return None
         if self.config.runs is not None and name not in self.config.runs:
             return None
@@ -365,7 +365,6 @@ class CopickRoot:
         found = self.get_object(name)
         if found is not None and not exist_ok:
             raise AnnotationError(f"Object name {name} already exists.", fix="choose another, or say exist_ok=True")
-        check_distinct(name, (each.name for each in self.pickable_objects), "object name")
         given = {
             "label": label,
             "color": color,

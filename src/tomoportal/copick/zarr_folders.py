@@ -81,7 +81,10 @@ class ZarrFolder:
 
     def _document(self, path: str) -> dict[str, Any] | None:
         folder = self._join(path)
-        found = read_document(self.store, f"{folder}/.zarray") or read_document(self.store, f"{folder}/zarr.json")
+        found = read_document(self.store, f"{folder}/.zarray")
+        if found is not None and "shape" not in found:  # not to be taken for missing: a coarser level would be read
+            raise FormatError("the metadata name no shape", where=f"{folder}/.zarray", fix="copy the file again")
+        found = found or read_document(self.store, f"{folder}/zarr.json")
         return found if found is not None and "shape" in found else None
 
     def _join(self, path: str) -> str:
