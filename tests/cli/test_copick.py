@@ -367,7 +367,8 @@ def test_a_panoptic_segmentation_comes_from_two_channels(run: Run, project: Path
     store = open_store(tmp_path / "out/TS_001/PanopticSegmentations")
     np.testing.assert_array_equal(open_mrc(store, "all_seg_0_instance.mrc").read(0, 1), both[1])
     np.testing.assert_array_equal(open_mrc(store, "all_seg_0_label.mrc").read(0, 1), both[0])
-    mrc = "out/TS_001/PanopticSegmentations/all_seg_0_label.mrc"
+    mrc = "out/TS_001/PanopticSegmentations/alone.mrc"
+    (tmp_path / mrc).write_bytes((tmp_path / mrc).with_name("all_seg_0_label.mrc").read_bytes())
     ran_as = ("--name", "all", "--segmentation-type", "panoptic")
     ran = run("add", "segmentation", mrc, *ran_as)
     assert (ran.code, "holds no channels" in ran.err) == (1, True)

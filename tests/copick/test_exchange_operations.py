@@ -225,6 +225,36 @@ def test_relion_particles(project: copick.CopickRoot, tmp_path: Path) -> None:
     )
     assert (tubes.filament, tubes.half_sets) == (True, {1: 1, 2: 1})
     assert (tubes.polarity["TS_001"].known, tubes.polarity["TS_001"].unknown) == (1, 1)
+    index = tmp_path / "none" / "index.star"
+    empty = exporting.export_relion_particles(project, "nobody", str(index), layout="import", allow_empty=True)
+    assert empty.files == {}
+    assert read_star(index.read_bytes(), "a").table("coordinate_files") is not None
+    for changes, words in (
+        ({"half_sets": "filament"}, "2 particles do not have: they are exported without filament columns"),
+        ({"half_sets": "filament", "filament_columns": "off"}, "cannot be combined with filament_columns='off'"),
+        ({"half_sets": "odd"}, "half_sets must be one of"),
+        ({"coordinates": "odd"}, "coordinates must be one of"),
+        ({"filament_angles": "odd"}, "filament_angles must be one of"),
+        ({"filament_columns": "on"}, "2 of 2 picks in TS_001 have no filament ID"),
+    ):
+        picks = run.get_picks("ribosome")[0]
+        with pytest.raises(ValueError, match=words):
+            exporting.export_picks(picks, str(tmp_path / "x.star"), "star", 10.0, **changes)
+    with pytest.raises(ValueError, match="polarity_from_filaments is False"):
+        exporting.export_relion_particles(
+            project, "microtubule", str(tmp_path / "t.star"), tomogram_centers=centres,
+            filaments_uri="microtubule", polarity_from_filaments=False,
+        )  # fmt: skip
+
+
+def test_a_panoptic_segmentation_in_two_files_is_counted_once(project: copick.CopickRoot, tmp_path: Path) -> None:
+    run = project.new_run("TS_pan")
+    both = np.ones((2, 2, 2, 2), np.uint16)
+    for session in ("1", "2"):
+        run.new_segmentation(10.0, "pan", session, user_id="ada", is_panoptic=True).from_numpy(both)
+    told = exporting.export_run(run, str(tmp_path), segmentation_uri="pan?panoptic=true", output_format="mrc")
+    assert (told["segmentations"], told["errors"]) == (2, [])
+    assert len(list(tmp_path.rglob("*.mrc"))) == 4
 
 
 @pytest.mark.parametrize("form", ["mrc", "tiff", "em"])

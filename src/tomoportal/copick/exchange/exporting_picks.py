@@ -315,7 +315,8 @@ def relion_filaments(
         if star.half_sets == "filament":
             count = sum(len(picks.scores()) for many in found.values() for picks in many)
             raise AnnotationError(
-                f"Half sets of filaments are keyed by rlnHelicalTubeID, which these {count} particles do not have.",
+                f"Half sets of filaments are keyed by rlnHelicalTubeID, which these {count} particles do not have: "
+                "they are exported without filament columns.",
                 where=", ".join(sorted(objects - declared)),
                 fix="give --filament-columns on if the instance ids are those of filaments",
             )

@@ -18,7 +18,7 @@ from tomoportal.copick.root import CopickRoot
 from tomoportal.copick.segmentations import CopickSegmentation
 from tomoportal.copick.tasks import Task
 from tomoportal.copick.tomograms import CopickTomogram
-from tomoportal.copick.uri import resolve_copick_objects
+from tomoportal.copick.uri import resolve_copick_objects, serialize_copick_uri
 from tomoportal.copick.zarr_copies import copy_folder
 from tomoportal.copick.zarr_folders import ZarrFolder
 from tomoportal.errors import AnnotationError, FormatError
@@ -128,7 +128,7 @@ def _segmentation_key(run: str, each: CopickSegmentation) -> str:
 
 def _task(entity: CopickTomogram | CopickSegmentation, key: str, run: str, export: VolumeExport, folder: Path) -> Task:
     path = key + _ending(export)
-    return Task("export", path, run, lambda: write_volume(entity, folder, path, export), export.uri)
+    return Task("export", path, run, lambda: write_volume(entity, folder, path, export), serialize_copick_uri(entity))
 
 
 def write_volume(entity: CopickTomogram | CopickSegmentation, folder: Path, key: str, export: VolumeExport) -> None:

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tomoportal.copick.exchange.files import RunFile, missing_runs, run_files
-from tomoportal.copick.exchange.panoptic_files import both_channels, panoptic_name, panoptic_spacing
+from tomoportal.copick.exchange.panoptic_files import both_channels, check_channels, panoptic_name, panoptic_spacing
 from tomoportal.copick.exchange.volume_files import (
     OrientedVolume,
     axes_of,
@@ -174,6 +174,8 @@ def plan_segmentations(
     user, session = (checked_name(user_id, "user_id", strict=strict), checked_name(session_id, "session_id"))
     name = checked_name(name, "name", strict=strict)
     axes_of(options.transpose, options.flip)
+    if kind == "panoptic":
+        check_channels(pattern, options.file_type)
     name_of = panoptic_name if kind == "panoptic" else None
     files, problems, tasks = run_files(
         pattern, run=run, run_regex=run_regex, run_name_prefix=run_name_prefix, name_of=name_of

@@ -22,7 +22,7 @@ from tomoportal.formats.tiff import is_tiff, open_tiff_channels
 from tomoportal.formats.volumes import Volume
 from tomoportal.storage import open_store
 
-__all__ = ["both_channels", "panoptic_name", "panoptic_spacing"]
+__all__ = ["both_channels", "check_channels", "panoptic_name", "panoptic_spacing"]
 
 _LABEL, _INSTANCE = (f"_{channel}" for channel in PANOPTIC_CHANNELS)
 
@@ -90,9 +90,20 @@ def _source(path: Path, file_type: str | None) -> ZarrFolder | tuple[Volume, Vol
         channels = open_tiff_channels(store, place.name)
         if len(channels) == 2:
             return channels[0], channels[1]
-    raise AnnotationError(
+    raise _no_channels(str(path))
+
+
+def check_channels(pattern: str, file_type: str | None) -> None:
+    """Raise :class:`AnnotationError` for one file of a type without channels, before it is looked for."""
+    is_pair = Path(pattern).stem.endswith((_LABEL, _INSTANCE)) or any(char in pattern for char in "*?[")
+    if file_type in ("mrc", "em") and not is_pair:
+        raise _no_channels(pattern)
+
+
+def _no_channels(place: str) -> AnnotationError:
+    return AnnotationError(
         "A panoptic segmentation has two channels; this holds no channels.",
-        where=str(path),
+        where=place,
         fix="give an OME-Zarr folder with the axes c, z, y, x, a TIFF file of two channels, or the file NAME_label of a"
         " pair NAME_label and NAME_instance",
     )

@@ -313,11 +313,12 @@ def export_run(
     except (OSError, ValueError) as error:
         return {**found, "errors": [f"Error exporting {run.name}: {error}"]}
     for what, tasks in plans.items():
+        done: dict[str, bool] = {}  # a panoptic segmentation is one, in however many files
         for task, problem in perform(tasks, workers=1):
-            if problem is None:
-                found[what] += 1
-            else:
+            done[task.source] = done.get(task.source, True) and problem is None
+            if problem is not None:
                 found["errors"].append(f"Error exporting {what}: {task.what}: {problem}")
+        found[what] = sum(done.values())
     return found
 
 
