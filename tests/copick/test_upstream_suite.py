@@ -49,7 +49,7 @@ SKIPPED: dict[str, dict[str, str]] = {
     "test_filesystem.py": {
         "test_filaments_uri_copy_and_move[mlcroissant_overlay_only]": "theirs has no filaments there (C90)",
         "test_filament_curves_round_trip_and_copy[mlcroissant_overlay_only]": "theirs has no filaments there (C90)",
-        "test_filament_stale_curve_is_dropped_on_store[mlcroissant_overlay_only]": "theirs has no filaments there (C90)",
+        "test_filament_stale_curve_is_dropped_on_store[mlcroissant_overlay_only]": "theirs has no filaments (C90)",
         "test_filaments_static_are_read_only[overlay_only]": "there is no static side",
         "test_segmentation_listing_skips_unparsable_stores[mlcroissant_overlay_only]": "a manifest lists, not a folder",
     },
