@@ -58,6 +58,7 @@ LIBRARY_ROOMS = {
     "fsspec": {"storage"},
     "trimesh": {"copick"},
     "zarr": {"copick"},
+    "pandas": {"copick"},
     "click": {"cli"},
     "rich": {"cli"},
     "textual": {"cli"},
