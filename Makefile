@@ -39,7 +39,7 @@ schema: $(VENV)/.dev  ## Generate classes, JSON Schema and pages from the LinkML
 	$(BIN)/python -m tomoportal.model.generate
 
 bench: $(VENV)/.dev  ## Compare the fast paths with their peers; writes benchmarks/results/
-	for script in convert annotations ingest graphql s3 copick; do $(BIN)/python benchmarks/$$script.py || exit 1; done
+	for script in convert annotations ingest index graphql s3 copick_files copick_s3 copick_portal; do $(BIN)/python benchmarks/$$script.py || exit 1; done
 
 lock: $(VENV)/.dev  ## Resolve the pinned requirements again (needs uv)
 	uv pip compile --universal --no-emit-index-url --no-annotate --no-header -q --python-version 3.11 pyproject.toml -o requirements/run.txt

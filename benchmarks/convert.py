@@ -9,25 +9,20 @@ writes a Markdown table. See README.md beside it for how to read the numbers.
 from __future__ import annotations
 
 import argparse
-import json
-import os
-import platform
 import shutil
-import subprocess
 import sys
 import tempfile
-import venv
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from comparison import CACHE, HERE, REQUIREMENTS, RESULTS, Found, machine, told
 
 from tomoportal.formats import MrcHeader
+from tomoportal.testing.environments import Environment
 
-HERE = Path(__file__).parent
-CACHE = HERE / ".cache"
 RUNS = HERE / "convert_runs.py"
 PEERS = {"copick": "bench-copick.txt", "ngff-zarr": "bench-ngff.txt"}
 PEER_RUNS = 1
@@ -102,36 +97,26 @@ def mask_planes(shape: tuple[int, int, int]) -> Iterator[np.ndarray[Any, Any]]:
         yield plane
 
 
-def interpreter(program: str) -> str:
+def interpreter(program: str) -> Path:
     """The Python of the environment that a program runs in; made on first use."""
     if program not in PEERS:
-        return sys.executable
-    folder = CACHE / f"venv-{program}"
-    python = folder / "bin" / "python"
-    if not (folder / "ready").exists():
-        venv.create(folder, with_pip=True, clear=True)
-        requirements = HERE.parent / "requirements" / PEERS[program]
-        subprocess.run([python, "-m", "pip", "install", "--quiet", "--requirement", requirements], check=True)
-        (folder / "ready").touch()
-    return str(python)
+        return Path(sys.executable)
+    return Environment(CACHE / f"venv-{program}", REQUIREMENTS / PEERS[program]).interpreter()
 
 
-def run(program: str, source: Path, kind: str, target: Path) -> dict[str, float | str]:
+def run(program: str, source: Path, kind: str, target: Path) -> Found:
     source.read_bytes()  # every program finds the source in the page cache
-    command = [interpreter(program), str(RUNS), program, str(source), str(target), kind]
-    done = subprocess.run(command, capture_output=True, text=True)
-    shutil.rmtree(target, ignore_errors=True)
-    if done.returncode:
-        raise SystemExit(f"{program} failed:\n{done.stdout}{done.stderr}")
-    found: dict[str, float | str] = json.loads(done.stdout.splitlines()[-1])
-    return found
+    try:
+        return told([interpreter(program), "-P", RUNS, program, source, target, kind])
+    finally:
+        shutil.rmtree(target, ignore_errors=True)
 
 
-def best(runs: list[dict[str, float | str]]) -> dict[str, float]:
+def best(runs: list[Found]) -> Found:
     """Least time, most memory."""
     return {
-        **{key: min(float(each[key]) for each in runs) for key in ("cpu", "wall")},
-        **{key: max(float(each[key]) for each in runs) for key in ("peak", "written")},
+        **{key: min(each[key] for each in runs) for key in ("cpu", "wall")},
+        **{key: max(each[key] for each in runs) for key in ("peak", "written")},
     }
 
 
@@ -151,25 +136,13 @@ def table(each: Input, results: dict[str, dict[str, float]]) -> list[str]:
     return [*lines, ""]
 
 
-def machine() -> list[str]:
-    with open("/proc/cpuinfo") as cpus:
-        model = next((line.partition(":")[2].strip() for line in cpus if line.startswith("model name")), "unknown CPU")
-    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
-    return [
-        f"Machine: {model}, {os.cpu_count()} cores, {memory:.0f} GB; Linux {platform.release().partition('-')[0]},"
-        f" Python {platform.python_version()}, NumPy {np.__version__}."
-        f" Load average before the first run: {os.getloadavg()[0]:.1f}.",
-        "",
-    ]
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--repeat", type=int, default=3, help="runs of each program; the best one counts")
     parser.add_argument("--quick", action="store_true", help="leave out the largest input")
     parser.add_argument("--without-peers", action="store_true", help="only ours and the limit")
     parser.add_argument("--target", type=Path, help="where to write volumes (default: memory, if /dev/shm is there)")
-    parser.add_argument("--output", type=Path, default=HERE / "results" / "convert.md")
+    parser.add_argument("--output", type=Path, default=RESULTS / "convert.md")
     arguments = parser.parse_args()
     CACHE.mkdir(exist_ok=True)
     memory = Path("/dev/shm")
@@ -182,13 +155,14 @@ def main() -> None:
         f"Written by `benchmarks/convert.py`; best of {arguments.repeat} runs"
         f" (peers {min(PEER_RUNS, arguments.repeat)}), output to {medium}.",
         "",
-        *machine(),
+        machine(),
+        "",
     ]
     programs = [name for name in NAMES if not (arguments.without_peers and name in PEERS)]
     try:
         for each in INPUTS[:2] if arguments.quick else INPUTS:
             source = each.make()
-            runs: dict[str, list[dict[str, float | str]]] = {program: [] for program in programs}
+            runs: dict[str, list[Found]] = {program: [] for program in programs}
             for turn in range(arguments.repeat):  # in turns, so that what else the machine does meets all alike
                 for program in programs:
                     if program in PEERS and turn >= PEER_RUNS:

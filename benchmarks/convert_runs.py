@@ -11,27 +11,18 @@ from __future__ import annotations
 import contextlib
 import functools
 import io
-import json
 import os
-import resource
 import shutil
 import sys
 import threading
-import time
 from collections.abc import Callable
+
+sys.path.append(os.path.dirname(__file__))  # last: it holds files that have the names of packages
+
+from measuring import Measure, printed
 
 SPACING = 10.0
 CHUNK = 128
-
-
-def anonymous_mb() -> float:
-    with open("/proc/self/status") as status:
-        return next(int(line.split()[1]) for line in status if line.startswith("RssAnon")) / 1024
-
-
-def cpu_seconds() -> float:
-    usages = (resource.getrusage(resource.RUSAGE_SELF), resource.getrusage(resource.RUSAGE_CHILDREN))
-    return sum(usage.ru_utime + usage.ru_stime for usage in usages)
 
 
 def ours(source: str, target: str, kind: str, jobs: int) -> Callable[[], dict[str, object]]:
@@ -160,28 +151,13 @@ def size_of(folder: str) -> int:
     return sum(os.path.getsize(os.path.join(path, name)) for path, _, names in os.walk(folder) for name in names)
 
 
-def measured(run: Callable[[], dict[str, object]], target: str) -> dict[str, object]:
-    peak, ended = [0.0], threading.Event()
-    before, cpu, wall = anonymous_mb(), cpu_seconds(), time.perf_counter()
-
-    def watch() -> None:
-        while not ended.wait(0.005):
-            peak[0] = max(peak[0], anonymous_mb())
-
-    watching = threading.Thread(target=watch)
-    watching.start()
-    try:
-        found = run()
-        cpu, wall = cpu_seconds() - cpu, time.perf_counter() - wall
-    finally:
-        ended.set()
-        watching.join()
-    if not size_of(target):
-        raise SystemExit("nothing was written")
-    return {**found, "cpu": cpu, "wall": wall, "peak": max(0.0, peak[0] - before), "written": size_of(target) / 1e6}
-
-
 if __name__ == "__main__":
     program, source, target, kind = sys.argv[1:]
     shutil.rmtree(target, ignore_errors=True)
-    print("\n" + json.dumps(measured(PROGRAMS[program](source, target, kind), target)))
+    run = PROGRAMS[program](source, target, kind)
+    measure = Measure()
+    told = run()
+    taken = measure.end()
+    if not (written := size_of(target)):
+        raise SystemExit("nothing was written")
+    printed({**told, **taken, "written": written / 1e6})

@@ -6,11 +6,13 @@ python -P benchmarks/copick_portal_runs.py ours|upstream OPERATION CONFIG PORTAL
 from __future__ import annotations
 
 import importlib
-import json
-import resource
+import os
 import sys
-import time
 from typing import Any
+
+sys.path.append(os.path.dirname(__file__))  # last: it holds files that have the names of packages
+
+from measuring import Measure, printed
 
 
 def package(name: str, portal: str) -> Any:
@@ -42,13 +44,11 @@ def main() -> None:
     copick = package(name, portal)
     if operation != "open and list":
         listed(copick.from_file(config))  # imports, answers and connections are there
-    before, start = resource.getrusage(resource.RUSAGE_SELF), time.perf_counter()
+    measure = Measure()
     root = copick.from_file(config)
     bulk = operation == "read points, many at a time" and name == "ours"
     count = listed(root) if "list" in operation else points(root, bulk)
-    wall, after = time.perf_counter() - start, resource.getrusage(resource.RUSAGE_SELF)
-    cpu = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
-    print(json.dumps({"cpu": cpu, "wall": wall, "peak": after.ru_maxrss / 1024, "count": count}))
+    printed({**measure.end(), "count": count})
 
 
 if __name__ == "__main__":

@@ -1,39 +1,54 @@
-"""One operation on a copick project, in a process of its own: `copick_runs.py PACKAGE OPERATION FOLDER`.
+"""One operation on a copick project, in a process of its own.
 
-PACKAGE is `ours` or `upstream`; the operations are the same calls for both. Prints CPU and wall seconds of the
-operation alone, and the process's peak memory, as JSON.
+    python -P copick_runs.py ours|upstream OPERATION CONFIG
+
+The operations are the same calls for both packages. Prints what the operation took (see measuring.py) and a count that
+must be the same for both; importing does not count where it is not the operation.
 """
 
 from __future__ import annotations
 
 import importlib
-import json
+import os
 import sys
-import time
 from collections.abc import Callable
 from typing import Any
 
-PACKAGE, OPERATION, FOLDER = sys.argv[1:4]
-START = time.perf_counter(), time.process_time()
+sys.path.append(os.path.dirname(__file__))  # last: it holds files that have the names of packages
 
-if PACKAGE == "ours":
-    import tomoportal.copick as copick
-else:
-    import copick  # type: ignore[no-redef]
+from measuring import Measure, printed
 
-CONFIG = f"{FOLDER}/copick_config.json"
+PACKAGE, OPERATION, CONFIG = sys.argv[1:4]
+MEASURE = Measure()
 
 
-def load() -> None:
-    getattr(copick, "from_file")  # noqa: B009 - names of ours are imported when they are first used
+def package() -> Any:
+    return importlib.import_module("tomoportal.copick" if PACKAGE == "ours" else "copick")
+
+
+def loaded() -> Any:
+    """The package with everything that it imports when it is first used."""
+    copick = package()
     if PACKAGE == "ours":
         for name in copick.__all__:
             getattr(copick, name)
     else:
         importlib.import_module("copick.models")
+        importlib.import_module("copick.impl.filesystem")
+    return copick
+
+
+def import_package() -> None:
+    package()
+
+
+def open_project() -> int:
+    return len(package().from_file(CONFIG).config.pickable_objects)
 
 
 def open_and_list() -> int:
+    copick = loaded()
+    MEASURE.begin()
     root = copick.from_file(CONFIG)
     count = 0
     for run in root.runs:
@@ -43,6 +58,8 @@ def open_and_list() -> int:
 
 
 def read_picks() -> int:
+    copick = loaded()
+    MEASURE.begin()
     count = 0
     for run in copick.from_file(CONFIG).runs:
         for picks in run.picks:
@@ -60,55 +77,46 @@ def write_points() -> int:
     transforms[:, :3, :3] = np.linalg.qr(generator.normal(size=(count, 3, 3)))[0]
     transforms[:, 0, :3] *= np.linalg.det(transforms[:, :3, :3])[:, None]
     positions, scores = generator.uniform(0, 5000, (count, 3)), generator.uniform(size=count)
-    run = copick.from_file(CONFIG).new_run("written", exist_ok=True)
+    run = loaded().from_file(CONFIG).new_run("TS_0000", exist_ok=True)
     picks = run.new_picks("ribosome", PACKAGE, "writer", exist_ok=True)
-    began()
+    MEASURE.begin()
     picks.from_numpy(positions, transforms, np.arange(count), scores)
     return count
 
 
 def tomogram() -> Any:
-    run = copick.from_file(CONFIG).new_run("written", exist_ok=True)
+    run = loaded().from_file(CONFIG).new_run("TS_0000", exist_ok=True)
     return run.new_voxel_spacing(10.0, exist_ok=True).new_tomogram(PACKAGE, exist_ok=True)
 
 
 def add_tomogram() -> int:
     import numpy as np
 
-    volume = np.load(f"{FOLDER}/volume.npy", mmap_mode="r")
+    volume = np.load(os.path.join(os.path.dirname(CONFIG), "..", "volume.npy"), mmap_mode="r")
     entity = tomogram()
-    began()
+    MEASURE.begin()
     entity.from_numpy(volume)
     return int(volume.size)
 
 
 def read_tomogram() -> int:
-    entity = tomogram()
-    warm_up(entity)
-    began()
-    return int(entity.numpy().size)
+    return read_part()
 
 
 def read_slice() -> int:
+    return read_part(z=slice(90, 91))
+
+
+def read_part(**box: slice) -> int:
     entity = tomogram()
-    warm_up(entity)
-    began()
-    return int(entity.numpy(z=slice(90, 91)).size)
-
-
-def warm_up(entity: Any) -> None:
-    """Load the codecs, which both packages import before their first chunk or with it."""
-    entity.numpy("2", x=slice(0, 1), y=slice(0, 1), z=slice(0, 1))
-
-
-def began() -> None:
-    """What was done so far is preparation and does not count."""
-    global START
-    START = time.perf_counter(), time.process_time()
+    entity.numpy("2", x=slice(0, 1), y=slice(0, 1), z=slice(0, 1))  # loads the codecs
+    MEASURE.begin()
+    return int(entity.numpy(**box).size)
 
 
 OPERATIONS: dict[str, Callable[[], int | None]] = {
-    "import": load,
+    "import": import_package,
+    "open": open_project,
     "list": open_and_list,
     "read picks": read_picks,
     "write points": write_points,
@@ -117,11 +125,6 @@ OPERATIONS: dict[str, Callable[[], int | None]] = {
     "read slice": read_slice,
 }
 
-if OPERATION != "import":
-    load()
-    began()
-count = OPERATIONS[OPERATION]()
-wall, cpu = time.perf_counter() - START[0], time.process_time() - START[1]
-with open("/proc/self/status") as file:  # getrusage would count what the parent held before this program began
-    peak = next(int(line.split()[1]) / 1024 for line in file if line.startswith("VmHWM:"))
-print(json.dumps({"cpu": cpu, "wall": wall, "peak": peak, "count": count}))
+if __name__ == "__main__":
+    count = OPERATIONS[OPERATION]()
+    printed({**MEASURE.end(), "count": count})

@@ -1,135 +1,113 @@
 """copick projects on S3 with latency: ours against the PyPI package copick 1.31.0, the same calls in one run.
 
-    python benchmarks/copick_s3.py [--runs N] [--upstream-runs N] [--latency MS] [--output FILE]
+    python benchmarks/copick_s3.py [--repeat N] [--runs N] [--upstream-runs N] [--latency MS] [--output FILE]
 
-Makes a project on a local S3 server (moto), puts a proxy in front of it that holds every request back for 20 ms, and
-runs every operation in a process of its own. Upstream gets fewer runs, for it takes minutes; its time per run counts.
+Serves the project of copick_files.py with an S3 server that holds every request back for 20 ms, and runs every
+operation in a process of its own. Upstream gets fewer runs, for it would take minutes; its time per run counts.
 """
 
 from __future__ import annotations
 
 import argparse
-import asyncio
+import functools
 import json
-import subprocess
 import sys
-import threading
+import urllib.request
 from pathlib import Path
 
-import numpy as np
+from comparison import HERE, RESULTS, UPSTREAM, Found, best, in_turns, machine, running, told
+from copick_project import FILES_PER_RUN, POINTS_PER_FILE, few_runs, project
 
-import tomoportal.copick as copick
-from tomoportal.testing.object_server import s3_server
-
-HERE = Path(__file__).parent
-RUNS = HERE / "copick_runs.py"
-PICKS, POINTS = 10, 50
+# Operation, what it is, at most how many seconds for all runs, how many times faster per run.
 OPERATIONS = (
-    ("list", "open, list runs, picks, tomograms, segmentations"),
-    ("read picks", "read all picks to arrays"),
+    ("list", "open, list runs, picks, tomograms, segmentations", 4, None),
+    ("read picks", "read all picks to arrays", None, 15),
 )
 
 
-class Proxy:
-    """Passes bytes on, each piece of a request after a while, in a thread of its own."""
-
-    def __init__(self, target: str, latency: float) -> None:
-        self._host, _, port = target.removeprefix("http://").partition(":")
-        self._port, self._latency = int(port), latency
-        self._ready = threading.Event()
-        threading.Thread(target=lambda: asyncio.run(self._serve()), daemon=True).start()
-        self._ready.wait()
-
-    async def _serve(self) -> None:
-        server = await asyncio.start_server(self._connected, "127.0.0.1", 0)
-        self.url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
-        self._ready.set()
-        await server.serve_forever()
-
-    async def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        back, forth = await asyncio.open_connection(self._host, self._port)
-
-        async def pipe(source: asyncio.StreamReader, sink: asyncio.StreamWriter, wait: float) -> None:
-            try:
-                while piece := await source.read(1 << 20):
-                    await asyncio.sleep(wait)
-                    sink.write(piece)
-                    await sink.drain()
-            except OSError:
-                pass  # the other side has gone
-            finally:
-                sink.close()
-
-        await asyncio.gather(pipe(reader, forth, self._latency), pipe(back, writer, 0.0))
+def configs(folder: Path, address: str) -> dict[str, Path]:
+    """For ours the whole project, for upstream its first runs, both as they are on the server."""
+    found = {}
+    for package, prefix in (("ours", "overlay"), ("upstream", "few")):
+        config = json.loads((folder / "copick_config.json").read_text())
+        config["overlay_root"] = f"s3://bucket/{prefix}"
+        config["overlay_fs_args"] = {"anon": True, "endpoint_url": f"{address}/s3"}
+        found[package] = folder / f"s3-{package}.json"
+        found[package].write_text(json.dumps(config))
+    return found
 
 
-def make_project(url: str, endpoint: str, runs: int, folder: Path) -> None:
-    objects = [{"name": f"object{n}", "is_particle": True, "label": n + 1} for n in range(PICKS)]
-    objects += [{"name": "membrane", "is_particle": False, "label": 51}]
-    config = {
-        "config_type": "filesystem",
-        "pickable_objects": objects,
-        "overlay_root": url,
-        "overlay_fs_args": {"endpoint_url": endpoint},
-    }
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / "copick_config.json").write_text(json.dumps(config))
-    root = copick.from_file(folder / "copick_config.json")
-    generator = np.random.default_rng(0)
-    for number in range(runs):
-        run = root.new_run(f"TS_{number:04d}")
-        run.new_voxel_spacing(10.0).new_tomogram("wbp").from_numpy(np.ones((4, 4, 4)), levels=1)
-        run.new_segmentation(10.0, "membrane", "0", user_id="tool").from_numpy(np.ones((4, 4, 4), np.uint8))
-        run.new_segmentation(10.0, "all", "0", True, user_id="tool").from_numpy(np.ones((4, 4, 4), np.uint8))
-        for name in range(PICKS):
-            run.new_picks(f"object{name}", "0", "tool").from_numpy(generator.uniform(size=(POINTS, 3)))
-
-
-def run(package: str, operation: str, folder: Path) -> dict[str, float]:
-    upstream = HERE.parent / ".venv-copick" / "bin" / "python"
-    python = sys.executable if package == "ours" else str(upstream)
-    command = [python, "-P", "-W", "ignore", str(RUNS), package, operation, str(folder)]
-    done = subprocess.run(command, capture_output=True, text=True)
-    if done.returncode:
-        raise SystemExit(f"{package} {operation} failed:\n{done.stderr[-2000:]}")
-    found: dict[str, float] = json.loads(done.stdout.splitlines()[-1])
+def requests(address: str) -> dict[str, int]:
+    with urllib.request.urlopen(f"{address}/requests") as answer:
+        found: dict[str, int] = json.load(answer)
     return found
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--runs", type=int, default=500)
-    parser.add_argument("--upstream-runs", type=int, default=50)
+    parser.add_argument("--repeat", type=int, default=3, help="runs of each operation; the best one counts")
+    parser.add_argument("--runs", type=int, default=500, help="runs of the project")
+    parser.add_argument("--upstream-runs", type=int, default=20)
     parser.add_argument("--latency", type=float, default=20.0, help="milliseconds per request")
-    parser.add_argument("--output", type=Path, default=HERE / "results" / "copick-s3.md")
+    parser.add_argument("--output", type=Path, default=RESULTS / "copick_s3.md")
     arguments = parser.parse_args()
+    counts = {"ours": arguments.runs, "upstream": arguments.upstream_runs}
+    files = arguments.runs * FILES_PER_RUN
     lines = [
         "# copick projects on S3 with latency: ours against copick 1.31.0",
         "",
-        f"Written by `benchmarks/copick_s3.py`: moto behind a proxy with {arguments.latency:g} ms per request;"
-        f" {PICKS} picks files, 1 tomogram, 2 segmentations per run. Wall seconds; upstream had"
-        f" {arguments.upstream_runs} runs, scaled by the number of runs.",
+        f"Written by `benchmarks/copick_s3.py`: {arguments.runs} runs with {files:,} picks files of {POINTS_PER_FILE}"
+        f" points, {arguments.runs} tomograms and {2 * arguments.runs:,} segmentations, on our S3 endpoint in a process"
+        f" of its own that holds every request back for {arguments.latency:g} ms; unsigned requests. Upstream had"
+        f" {arguments.upstream_runs} of the runs; ratios are per run. Best of {arguments.repeat} runs in turns. Server"
+        " and client share the machine.",
         "",
-        f"| operation | ours, {arguments.runs} runs | upstream, {arguments.upstream_runs} runs | ratio per run |",
-        "|---|---|---|---|",
+        machine(),
+        "",
+        f"| operation | ours, {arguments.runs} runs | goal | upstream, {arguments.upstream_runs} runs | ratio per run"
+        " | goal | ours CPU s | ratio per run | ours requests | upstream requests |",
+        "|---|---|---|---|---|---|---|---|---|---|",
     ]
-    cache = HERE / ".cache"
-    with s3_server("bucket") as server:
-        endpoint = server.partition("=")[2]
-        proxy = Proxy(endpoint, arguments.latency / 1000)
-        counts = {"ours": arguments.runs, "upstream": arguments.upstream_runs}
-        for package, count in counts.items():
-            folder = cache / f"copick-s3-{package}"
-            make_project(f"s3://bucket/{package}", endpoint, count, folder)
-            place = folder / "copick_config.json"
-            place.write_text(place.read_text().replace(endpoint, proxy.url))
-        for operation, title in OPERATIONS:
-            found = {package: run(package, operation, cache / f"copick-s3-{package}") for package in counts}
-            print(operation, found, flush=True)
-            ratio = (found["upstream"]["wall"] / counts["upstream"]) / (found["ours"]["wall"] / counts["ours"])
-            cells = (f"{found['ours']['wall']:.2f} s", f"{found['upstream']['wall']:.2f} s", f"{ratio:.1f}×")
-            lines.append(f"| {title} | {' | '.join(cells)} |")
-    arguments.output.write_text("\n".join([*lines, ""]))
+    folder = project(arguments.runs)
+    few_runs(folder, arguments.upstream_runs)
+    pythons = {"ours": sys.executable, "upstream": UPSTREAM.interpreter()}
+    with running([sys.executable, "-P", HERE / "slow_s3.py", folder, arguments.latency]) as line:
+        address = line.strip()
+        places = configs(folder, address)
+        seen: dict[tuple[str, str], dict[str, int]] = {}
+
+        def measured(package: str, operation: str) -> Found:
+            script = HERE / "copick_runs.py"
+            found = told([pythons[package], "-P", "-W", "ignore", script, package, operation, places[package]])
+            seen[package, operation] = requests(address)
+            return {**found, "count": found["count"] / counts[package]}
+
+        for operation, title, most, faster in OPERATIONS:
+            programs = {name: functools.partial(measured, name, operation) for name in counts}
+            runs = {name: best(done) for name, done in in_turns(operation, programs, arguments.repeat).items()}
+            per_run = {
+                kind: (runs["upstream"][kind] / counts["upstream"]) / (runs["ours"][kind] / counts["ours"])
+                for kind in ("wall", "cpu")
+            }
+            asked = [
+                ", ".join(f"{number:,} {kind}" for kind, number in sorted(seen[name, operation].items()))
+                for name in counts
+            ]
+            cells = [
+                title,
+                f"{runs['ours']['wall']:.2f} s",
+                f"≤ {most} s" if most else "",
+                f"{runs['upstream']['wall']:.2f} s",
+                f"{per_run['wall']:.1f}×",
+                f"{faster}×" if faster else "",
+                f"{runs['ours']['cpu']:.2f}",
+                f"{per_run['cpu']:.1f}×",
+                *asked,
+            ]
+            lines.append(f"| {' | '.join(cells)} |")
+    text = "\n".join([*lines, ""])
+    print(text)
+    arguments.output.write_text(text)
 
 
 if __name__ == "__main__":
