@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from tomoportal.copick.documents import RunDocument
 from tomoportal.copick.meshes import CopickMesh, CopickMeshMeta
 from tomoportal.copick.names import (
-    DocumentName,
     parse_document,
     parse_segmentation,
     voxel_key,
@@ -16,15 +15,14 @@ from tomoportal.copick.names import (
 from tomoportal.copick.picks import CopickPicks
 from tomoportal.copick.points import CopickPicksFile
 from tomoportal.copick.segmentations import CopickSegmentation, CopickSegmentationMeta
-from tomoportal.copick.sources import Source, shadowed
+from tomoportal.copick.sources import shadowed
 from tomoportal.errors import AnnotationError, Problem
-from tomoportal.storage import Stat
 
 if TYPE_CHECKING:
     from tomoportal.copick.filaments import CopickFilaments, CopickFilamentsFile
     from tomoportal.copick.root import CopickRoot
 
-__all__ = ["AnnotationLists", "query_filament_files", "segmentation_identity"]
+__all__ = ["AnnotationLists", "document_identity", "query_filament_files", "segmentation_identity"]
 
 _Document = TypeVar("_Document", bound=RunDocument)
 _Names = str | Iterable[str] | None
@@ -57,10 +55,10 @@ class AnnotationLists:
 
     # --- listing
 
-    def _listed(
-        self, clazz: type[_Document], make: Callable[[DocumentName, Source, Stat], _Document], include_shadowed: bool
-    ) -> list[_Document]:
-        found = []
+    def _listed(self, factory: tuple[type[_Document], type[Any]], include_shadowed: bool) -> list[_Document]:
+        clazz, meta = factory
+        make: Any = clazz
+        found: list[_Document] = []
         for source in self.root._sources:
             place = f"{self._key}/{clazz.FOLDER}"
             for file, stat in source.listing.folder(place).files.items():
@@ -70,36 +68,19 @@ class AnnotationLists:
                 if isinstance(name, str):
                     self.root._note(Problem(source.where(f"{place}/{file}"), name, "rename it, or move it elsewhere"))
                     continue
-                found.append(make(name, source, stat))
-        return found if include_shadowed else shadowed(found, lambda each: _identity(each))
+                told = meta(pickable_object_name=name.object_name, user_id=name.user_id, session_id=name.session_id)
+                found.append(make(self._run, told, read_only=source.read_only, source=source, etag=stat.etag))
+        return found if include_shadowed else shadowed(found, document_identity)
 
     def query_picks(self, *, include_shadowed: bool = False) -> list[CopickPicks]:
         """The picks that the stores hold now; the overlay's shadow static ones unless both are asked for (C27)."""
-        clazz, file = self._picks_factory()
-
-        def make(name: DocumentName, source: Source, stat: Stat) -> CopickPicks:
-            described = file(pickable_object_name=name.object_name, user_id=name.user_id, session_id=name.session_id)
-            return clazz(self._run, described, source.read_only, source=source, etag=stat.etag)
-
-        return self._listed(clazz, make, include_shadowed)
+        return self._listed(self._picks_factory(), include_shadowed)
 
     def query_meshes(self, *, include_shadowed: bool = False) -> list[CopickMesh]:
-        clazz, meta = self._mesh_factory()
-
-        def make(name: DocumentName, source: Source, stat: Stat) -> CopickMesh:
-            described = meta(pickable_object_name=name.object_name, user_id=name.user_id, session_id=name.session_id)
-            return clazz(self._run, described, None, source.read_only, source=source, etag=stat.etag)
-
-        return self._listed(clazz, make, include_shadowed)
+        return self._listed(self._mesh_factory(), include_shadowed)
 
     def query_filaments(self, *, include_shadowed: bool = False) -> list[CopickFilaments]:
-        clazz, file = self._filaments_factory()
-
-        def make(name: DocumentName, source: Source, stat: Stat) -> CopickFilaments:
-            described = file(pickable_object_name=name.object_name, user_id=name.user_id, session_id=name.session_id)
-            return clazz(self._run, described, source.read_only, source=source, etag=stat.etag)
-
-        return self._listed(clazz, make, include_shadowed)
+        return self._listed(self._filaments_factory(), include_shadowed)
 
     def query_segmentations(self, *, include_shadowed: bool = False) -> list[CopickSegmentation]:
         clazz, meta = self._segmentation_factory()
@@ -338,7 +319,7 @@ class AnnotationLists:
                 setattr(self, field, [each for each in known if each is not entity])
 
 
-def _identity(each: RunDocument) -> tuple[str, str, str]:
+def document_identity(each: RunDocument) -> tuple[str, str, str]:
     return each.user_id, each.session_id, each.pickable_object_name
 
 

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from tomoportal.copick.annotation_lists import AnnotationLists, segmentation_identity
+from tomoportal.copick.annotation_lists import AnnotationLists, document_identity, segmentation_identity
 from tomoportal.copick.config import RESERVED_NAME_SUFFIXES
 from tomoportal.copick.documents import RunDocument
-from tomoportal.copick.meshes import CopickMesh, empty_mesh
+from tomoportal.copick.meshes import CopickMesh
 from tomoportal.copick.names import (
-    DocumentName,
     SegmentationType,
     check_distinct,
     checked_name,
@@ -36,23 +34,24 @@ class RunAnnotations(AnnotationLists):
 
     def _new_document(
         self,
-        known: Callable[[str, str, str], list[_Document]],
+        factory: tuple[type[_Document], type[Any]],
         kept: list[_Document],
-        make: Callable[[DocumentName], _Document],
-        content: Callable[[_Document], bytes],
         names: tuple[str, str, str | None],
-        noun: str,
         exist_ok: bool,
+        **told: Any,
     ) -> _Document:
-        what = {"Picks": "new_picks", "Mesh": "new_mesh", "Filaments": "new_filaments"}[noun]
-        user = self._user(names[2], what)
+        make: Any
+        make, meta = factory
+        noun = make.WHAT.capitalize()
+        user = self._user(names[2], f"new_{make.WHAT}")
         strict = bool(self.root.config.strict)
         object_name = checked_name(names[0], "object name", strict=strict)
         session = checked_name(names[1], "session_id", strict=strict)
         user = checked_name(user, "user_id", strict=strict)
         if self.root.get_object(object_name) is None:
             raise _unknown(object_name)
-        found = next(iter(known(object_name, user, session)), None)
+        wanted = (user, session, object_name)
+        found = next((each for each in kept if document_identity(each) == wanted), None)
         if found is not None and not exist_ok:
             raise AnnotationError(
                 f"{noun} for {object_name} by user/tool {user} already exist in session {session}.",
@@ -61,10 +60,11 @@ class RunAnnotations(AnnotationLists):
             )
         if found is not None and not found.read_only:
             return found
-        made = make(DocumentName(user, session, object_name))
+        described = meta(pickable_object_name=object_name, user_id=user, session_id=session, **told)
+        made: _Document = make(self._run, described)
         check_distinct(made._key, (each._key for each in kept), made.WHAT)
         self._run.ensure(create=True)
-        if not made._create(content(made)):
+        if not made._create(made._empty()):
             if not exist_ok:
                 raise AnnotationError(
                     f"{noun} for {object_name} by user/tool {user} already exist in session {session}.",
@@ -87,42 +87,15 @@ class RunAnnotations(AnnotationLists):
         self, object_name: str, session_id: str, user_id: str | None = None, exist_ok: bool = False
     ) -> CopickPicks:
         """Make an empty list of picks in the overlay."""
-        clazz, file = self._picks_factory()
-        return self._new_document(
-            lambda *names: self.get_picks(names[0], names[1], names[2]),
-            self.picks,
-            lambda name: clazz(
-                self._run,
-                file(
-                    pickable_object_name=name.object_name,
-                    user_id=name.user_id,
-                    session_id=name.session_id,
-                    run_name=self.name,
-                ),
-            ),
-            lambda made: made._empty(),
-            (object_name, session_id, user_id),
-            "Picks",
-            exist_ok,
-        )
+        names = (object_name, session_id, user_id)
+        return self._new_document(self._picks_factory(), self.picks, names, exist_ok, run_name=self.name)
 
     def new_mesh(
         self, object_name: str, session_id: str, user_id: str | None = None, exist_ok: bool = False, **kwargs: Any
     ) -> CopickMesh:
         """Make an empty mesh in the overlay."""
-        clazz, meta = self._mesh_factory()
-        return self._new_document(
-            lambda *names: self.get_meshes(names[0], names[1], names[2]),
-            self.meshes,
-            lambda name: clazz(
-                self._run,
-                meta(pickable_object_name=name.object_name, user_id=name.user_id, session_id=name.session_id, **kwargs),
-            ),
-            lambda made: empty_mesh(),
-            (object_name, session_id, user_id),
-            "Mesh",
-            exist_ok,
-        )
+        names = (object_name, session_id, user_id)
+        return self._new_document(self._mesh_factory(), self.meshes, names, exist_ok, **kwargs)
 
     def new_filaments(
         self, object_name: str, session_id: str, user_id: str | None = None, exist_ok: bool = False
@@ -131,24 +104,8 @@ class RunAnnotations(AnnotationLists):
         found = self.root.get_object(object_name)
         if found is not None and not found.is_filament:
             warnings.warn(f"The object '{object_name}' is not declared a filament in the config.", stacklevel=2)
-        clazz, file = self._filaments_factory()
-        return self._new_document(
-            lambda *names: self.get_filaments(names[0], names[1], names[2]),
-            self.filaments,
-            lambda name: clazz(
-                self._run,
-                file(
-                    pickable_object_name=name.object_name,
-                    user_id=name.user_id,
-                    session_id=name.session_id,
-                    run_name=self.name,
-                ),
-            ),
-            lambda made: made._empty(),
-            (object_name, session_id, user_id),
-            "Filaments",
-            exist_ok,
-        )
+        names = (object_name, session_id, user_id)
+        return self._new_document(self._filaments_factory(), self.filaments, names, exist_ok, run_name=self.name)
 
     def new_segmentation(
         self,

@@ -145,6 +145,10 @@ class RunDocument:
         )
         self._checksum = crc32(data)
 
+    def _empty(self) -> bytes:
+        """The content of a new document, which this object then holds."""
+        raise AnnotationError(f"{type(self).__name__} has no content of its own")
+
     def _create(self, data: bytes) -> bool:
         """Store a new document; false if somebody else has just made it."""
         from tomoportal.errors import ConflictError

@@ -328,13 +328,7 @@ class CopickFilaments(RunDocument):
         """Replace all filaments by these ``(m, 3)`` lines in Å and store them; ids are 1, 2, … unless given."""
         self._replace(
             [{"points": np.asarray(line).tolist()} for line in polylines],
-            {
-                "instance_id": instance_ids,
-                "polarity_known": polarity_known,
-                "score": scores,
-                "radius": radii,
-                "metadata": metadata,
-            },
+            (instance_ids, polarity_known, scores, radii, metadata),
             voxel_spacing,
             overwrite=overwrite,
         )
@@ -355,13 +349,7 @@ class CopickFilaments(RunDocument):
         checked = [CopickFilamentCurve.model_validate(curve) for curve in curves]
         self._replace(
             [{"points": _lines(curve.evaluate()), "curve": curve} for curve in checked],
-            {
-                "instance_id": instance_ids,
-                "polarity_known": polarity_known,
-                "score": scores,
-                "radius": radii,
-                "metadata": metadata,
-            },
+            (instance_ids, polarity_known, scores, radii, metadata),
             voxel_spacing,
             overwrite=overwrite,
         )
@@ -400,12 +388,14 @@ class CopickFilaments(RunDocument):
     def _replace(
         self,
         lines: list[dict[str, Any]],
-        columns: dict[str, Sequence[Any] | None],
+        columns: tuple[Sequence[Any] | None, ...],
         voxel_spacing: float | None,
         *,
         overwrite: bool,
     ) -> None:
-        given = {name: column for name, column in columns.items() if column is not None}
+        """``columns`` as in :meth:`from_numpy`, one value per line."""
+        names = ("instance_id", "polarity_known", "score", "radius", "metadata")
+        given = {name: column for name, column in zip(names, columns, strict=True) if column is not None}
         given.setdefault("instance_id", range(1, len(lines) + 1))
         for name, column in given.items():
             if len(column) != len(lines):

@@ -59,6 +59,9 @@ class CopickMesh(RunDocument):
     def mesh(self, value: Any) -> None:
         self._mesh = value
 
+    def _empty(self) -> bytes:
+        return empty_mesh()
+
     def _decoded(self, data: bytes) -> Any:
         trimesh = _trimesh()
         try:
