@@ -73,18 +73,21 @@ def test_c3_merging_nothing_takes_nothing_away(picks: copick.CopickPicks, config
 
 
 def test_c3_a_merge_tells_points_by_location_and_orientation(picks: copick.CopickPicks, config: Path) -> None:
-    turned = np.tile(np.eye(4), (2, 1, 1))
-    turned[1, :2, :2] = [[0, -1], [1, 0]]
-    picks.from_numpy(place(1), turned[:1])
+    """Both turned the same point, each in another way: both orientations are there, and neither is overwritten."""
+
+    def turned(*rows: list[float]) -> np.ndarray:
+        matrix = np.eye(4)[None].copy()
+        matrix[0, :2, :2] = rows
+        return matrix
+
+    picks.from_numpy(place(1))
     theirs, mine = again(config), again(config)
-    for each in (theirs, mine):
-        assert len(each.points) == 1
-    theirs.from_numpy(place(1, 1), turned)  # the same place, another orientation
-    mine.points = [*mine.points, *points(9)]
+    assert xs(theirs) == xs(mine) == [1]
+    theirs.from_numpy(place(1), turned([0, -1], [1, 0]))
+    mine.points[0].transformation = turned([0, 1], [-1, 0])[0]
     mine.store(merge=True)
-    assert xs(again(config)) == [1, 1, 9]
-    both = again(config)
-    assert sorted(both.numpy()[1][:, 0, 0].tolist()) == [0, 1, 1]
+    assert xs(again(config)) == [1, 1]
+    assert sorted(again(config).numpy()[1][:, 1, 0].tolist()) == [-1, 1]
 
 
 def test_c3_c10_keys_of_documents_and_points_are_merged_three_way(picks: copick.CopickPicks, config: Path) -> None:
