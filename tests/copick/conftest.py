@@ -3,7 +3,8 @@
 Upstream pins zarr 2, so it lives in ``.venv-copick`` beside the repository's ``.venv``, made on first use from
 ``requirements/copick.txt``. That takes a minute and is left to the slow tests; once the environment is there, the
 comparisons run by default. ``TOMOPORTAL_COPICK_PYTHON`` names the interpreter of another environment with copick 1.31.
-Released plug-ins live in ``.venv-copick-plugins`` (``requirements/copick-plugins.txt``), which holds our package too.
+Released plug-ins live in ``.venv-copick-plugins`` (``requirements/copick-plugins.txt``), which holds our package too,
+copick-torch with torch in ``.venv-copick-torch`` where a CPU build of torch can be had.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import json
 import os
 import re
 import subprocess
+import sys
 import urllib.request
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -64,10 +66,40 @@ PLUGINS = Oracle(
         REPOSITORY / ".venv-copick-plugins",
         LISTS / "copick-plugins.txt",
         "TOMOPORTAL_COPICK_PLUGINS_PYTHON",
-        # copick-torch would bring several GB of CUDA: what it imports without is tested.
+        # copick-torch would bring several GB of CUDA: what it imports without is tested here, the rest in TORCH.
         ("copick-torch==1.2.1", "-e", str(REPOSITORY)),
     ),
 )
+TORCH = Oracle(
+    "torch_plugins",
+    Environment(
+        REPOSITORY / ".venv-copick-torch",
+        LISTS / "copick-torch.txt",
+        "TOMOPORTAL_COPICK_TORCH_PYTHON",
+        # Their lists name torchvision and timm, which bring CUDA and which nothing that runs here imports.
+        (
+            "copick-torch==1.2.1",
+            "nnunetv2==2.8.1",
+            "dynamic-network-architectures==0.4.4",
+            "batchgeneratorsv2==0.3.6",
+            "fft-conv-pytorch==1.2.0",
+            "membrain-seg==0.0.10",
+            "-e",
+            str(REPOSITORY),
+        ),
+    ),
+)
+
+
+def cuda_of_torch() -> list[str]:
+    """The packages of CUDA that pip would install with torch; nothing is downloaded to know."""
+    known = (LISTS / "copick-torch.txt").read_text()
+    wanted = next(line for line in known.splitlines() if line.startswith("torch=="))
+    command = [sys.executable, "-m", "pip", "install", "--dry-run", "--ignore-installed", "--quiet", "--report", "-"]
+    done = subprocess.run([*command, wanted], capture_output=True, text=True, check=True)
+    named = [each["metadata"]["name"] for each in json.loads(done.stdout)["install"]]
+    return [name for name in named if name.startswith(("nvidia", "cuda", "triton"))]
+
 
 OBJECTS = [
     {"name": "ribosome", "is_particle": True, "label": 1, "color": [255, 0, 0, 255], "radius": 120},
@@ -131,7 +163,7 @@ Upstream = Callable[..., Any]
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Comparisons with other packages are slow as long as their environment has to be made first."""
-    for environment in (UPSTREAM, NEXT, PLUGINS):
+    for environment in (UPSTREAM, NEXT, PLUGINS, TORCH):
         if not environment.is_ready:
             for item in items:
                 if environment.fixture in getattr(item, "fixturenames", ()):
@@ -173,6 +205,14 @@ def plugins() -> Upstream:
 def plugin_programs(plugins: Upstream) -> Path:
     """The folder of the plug-ins' programs."""
     return PLUGINS.interpreter().parent
+
+
+@pytest.fixture(scope="session")
+def torch_plugins() -> Upstream:
+    """The same where copick-torch is installed with torch."""
+    if not TORCH.is_ready and (cuda := cuda_of_torch()):
+        pytest.skip(f"pip finds no CPU build of torch here: it would install {', '.join(cuda[:3])}, … with it")
+    return _runner(TORCH)
 
 
 # --- a portal
