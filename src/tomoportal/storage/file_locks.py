@@ -10,6 +10,7 @@ from contextlib import contextmanager, suppress
 
 from tomoportal.errors import LockedError, StorageError
 from tomoportal.storage.base import Lock
+from tomoportal.storage.os_errors import explain
 
 __all__ = ["file_lock"]
 
@@ -65,8 +66,12 @@ def file_lock(path: str, name: str, timeout: float) -> Iterator[Lock]:
 
 def _open(path: str) -> int:
     for _ in range(100):
-        with suppress(FileNotFoundError):
+        try:
             return os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+        except FileNotFoundError:
+            pass
+        except OSError as error:
+            raise explain(error, path) from error
         try:
             os.makedirs(os.path.dirname(path), exist_ok=True)
         except FileNotFoundError:
@@ -74,7 +79,7 @@ def _open(path: str) -> int:
         except OSError as error:
             if isinstance(error, FileExistsError) and not os.path.isfile(os.path.dirname(path)):
                 continue  # it was there and is gone again
-            raise StorageError(f"no lock file can be made: {error.strerror}", where=path) from error
+            raise explain(error, path) from error
     raise StorageError("no lock file can be made: its folder vanishes again and again", where=path)
 
 
