@@ -38,8 +38,13 @@ class Suite(NamedTuple):
     tests: Path
     corpus: Path
 
-    def run(self, name: str, *arguments: str, ours: bool, backend: str = "local", show: bool = False) -> list[Outcome]:
-        """Run a file of theirs. Raises :class:`RuntimeError` when pytest breaks or the other package was tested."""
+    def run(
+        self, name: str, *arguments: str, ours: bool, backend: str = "local", portal: str = "", show: bool = False
+    ) -> list[Outcome]:
+        """Run a file of theirs; ``portal`` takes the place of the public one.
+
+        Raises :class:`RuntimeError` when pytest breaks or the other package was tested.
+        """
         with tempfile.TemporaryDirectory() as folder:
             record = Path(folder, "record")
             command = [self.python, "-W", "ignore", "-m", "pytest", "-q", "--tb=short", "--show-capture=no"]
@@ -58,6 +63,7 @@ class Suite(NamedTuple):
             variables = {
                 **corpus_variables(self.corpus),
                 "BACKEND": backend,
+                "COPICK_PORTAL_URL": portal,
                 "COPICK_SUITE_RECORD": str(record),
                 "HOME": folder,
                 "PYTHONPATH": os.pathsep.join([str(HERE), str(REPOSITORY / "src")]),
