@@ -64,6 +64,10 @@ class _Document(msgspec.Struct, gc=False, forbid_unknown_fields=True):
 
 DOCUMENT_KEYS: Final = _Document.__struct_fields__
 _DECODER = msgspec.json.Decoder(_Document)
+_POINTS: Final = msgspec.json.Decoder(list[_Point])
+_LARGE: Final = 32 * 1024 * 1024  # bytes: objects for all points of smaller documents are no burden, and faster
+_BLOCK: Final = 20_000
+"""Points that are decoded at a time in large documents."""
 
 
 def read_picks(data: bytes, where: str) -> PicksDocument:
@@ -71,6 +75,9 @@ def read_picks(data: bytes, where: str) -> PicksDocument:
 
     A unit other than Å is converted; what is no length is refused (C42).
     """
+    large = _read_large(data, where) if len(data) > _LARGE else None
+    if large is not None:
+        return large
     try:
         found = _DECODER.decode(data)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
@@ -120,16 +127,66 @@ def _read_any(data: bytes, where: str) -> PicksDocument:
     try:
         found = json.loads(data)
     except (ValueError, RecursionError) as error:
-        fix = "restore an earlier version from .history beside it, or copy the file again"
-        raise FormatError(f"this is no JSON: {error}", where=where, fix=fix) from error
+        raise _no_json(error, where) from error
     if not isinstance(found, dict):
         raise FormatError("this is no JSON object", where=where, fix="remove it, or write it again")
     points = found.get("points") or []
     if not isinstance(points, list):
         raise _bad("points", "is no list", where)
-    for name in ("pickable_object_name", "user_id", "session_id"):
-        if not isinstance(found.get(name), str):
-            raise _bad(name, "is missing" if found.get(name) is None else "is not text", where)
+    fields = _checked_fields({key: value for key, value in found.items() if key != "points"}, where)
+    return _scaled(PicksDocument(_table_of_any(points, where), fields), where)
+
+
+def _read_large(data: bytes, where: str) -> PicksDocument | None:
+    """Decode some points at a time: as objects, all of them would take ten times the memory of the document.
+
+    None for documents that are no objects with a list of points, and for literals that are no JSON (NaN).
+    """
+    try:
+        outer = msgspec.json.decode(data, type=dict[str, msgspec.Raw])
+        points = msgspec.json.decode(outer.pop("points", b"null"), type=list[msgspec.Raw] | None) or []
+        fields = {key: json.loads(bytes(value)) for key, value in outer.items()}
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, ValueError):
+        return None
+    blocks = []
+    for start in range(0, len(points), _BLOCK):
+        text = b"[%b]" % b",".join(points[start : start + _BLOCK])
+        try:
+            blocks.append(_packed(_POINTS.decode(text)))
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, TypeError, struct.error):
+            try:
+                some = json.loads(text)
+            except (ValueError, RecursionError) as error:
+                raise _no_json(error, where) from error
+            blocks.append(_table_of_any(some, where, start))
+    return _scaled(PicksDocument(_stacked(blocks), _checked_fields(fields, where)), where)
+
+
+def _stacked(blocks: list[PickTable]) -> PickTable:
+    """One table of several, in their order."""
+    if len(blocks) < 2:
+        return blocks[0] if blocks else PickTable(np.zeros((0, 3)))
+
+    def column(name: str, whole: str) -> NDArray[Any] | None:
+        if all(getattr(block, name) is None for block in blocks):
+            return None
+        return np.concatenate([getattr(block, whole)() for block in blocks])
+
+    extras = None
+    if any(block.extras for block in blocks):
+        extras = tuple(chain.from_iterable(block.extras or ({},) * block.count for block in blocks))
+    return PickTable(
+        np.concatenate([block.positions for block in blocks]),
+        column("rotations", "all_rotations"),
+        column("translations", "all_translations"),
+        column("instance_ids", "all_ids"),
+        column("scores", "all_scores"),
+        extras,
+    )
+
+
+def _table_of_any(points: list[Any], where: str, first: int = 0) -> PickTable:
+    """Points as they stand; ``first`` is the number of the first one in the document."""
     count = len(points)
     positions, transforms = np.zeros((count, 3)), np.tile(np.eye(4), (count, 1, 1))
     ids, scores = np.zeros(count, np.int64), np.ones(count)
@@ -147,21 +204,33 @@ def _read_any(data: bytes, where: str) -> PicksDocument:
                 extra["location"] = more
             extras.append(extra)
         except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
-            raise _bad(f"points[{row}]", f"is no point: {type(error).__name__}: {error}", where) from error
-    fields = {key: value for key, value in found.items() if key != "points"}
-    table = compact(positions, _affine(transforms, where), ids, scores, tuple(extras))
-    return _scaled(PicksDocument(table, fields), where)
+            what = f"is no point: {type(error).__name__}: {error}"
+            raise _bad(f"points[{first + row}]", what, where) from error
+    return compact(positions, _affine(transforms, where, first), ids, scores, tuple(extras))
+
+
+def _checked_fields(fields: dict[str, Any], where: str) -> dict[str, Any]:
+    for name in ("pickable_object_name", "user_id", "session_id"):
+        if not isinstance(fields.get(name), str):
+            raise _bad(name, "is missing" if fields.get(name) is None else "is not text", where)
+    return fields
+
+
+def _no_json(error: Exception, where: str) -> FormatError:
+    what = "nested too deeply" if isinstance(error, RecursionError) else str(error)
+    fix = "restore an earlier version from .history beside it, or copy the file again"
+    return FormatError(f"this is no JSON: {what}", where=where, fix=fix)
 
 
 def _bad(place: str, what: str, where: str) -> FormatError:
     return FormatError(f"{place} {what}", where=where, fix="correct it, or restore an earlier version from .history")
 
 
-def _affine(transforms: Floats, where: str) -> Floats:
+def _affine(transforms: Floats, where: str, first: int = 0) -> Floats:
     rows = np.flatnonzero(~np.isclose(transforms[:, 3], _BOTTOM).all(axis=1))
     if len(rows):
         what = "is not affine: Last row of transformation matrix must be [0, 0, 0, 1]."
-        raise _bad(f"points[{rows[0]}].transformation_", what, where)
+        raise _bad(f"points[{first + rows[0]}].transformation_", what, where)
     return transforms
 
 
