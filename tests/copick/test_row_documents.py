@@ -47,6 +47,31 @@ def test_portals_do_not_share_rows() -> None:
     assert documents.fingerprint_for_config(config) != documents.compute_fingerprint([1], [])
 
 
+BOTH = """
+import fsspec, json, sys
+import copick.util.portal_cache as theirs
+import tomoportal.copick.portal.row_documents as ours
+fs, folder = fsspec.filesystem("file", auto_mkdir=True), sys.argv[1]
+checked = 0
+for writer, reader in ((ours, theirs), (theirs, ours)):
+    rows = {key: [{"id": 1, "of": writer.__name__}] for key in writer.DATA_KEYS}
+    print_ = writer.compute_fingerprint([3, 1], ["GO:1"])
+    assert print_ == reader.compute_fingerprint([1, 3], ["GO:1"])
+    root = f"{folder}/{writer.__name__}"
+    for module, fetch in ((writer, lambda: rows), (reader, lambda: 1 / 0)):
+        assert module.get_or_fetch(print_, [1, 3], module.CacheSettings(), fetch, fs, root) == rows
+        checked += 1
+assert theirs.SHAPE_TYPES == ours.SHAPE_TYPES and theirs.SCHEMA_VERSION == ours.SCHEMA_VERSION
+documents = [json.loads(fs.cat(path)) for path in fs.glob(f"{folder}/*/.copick_cache/portal_*.json")]
+assert len(documents) == 2 and set(documents[0]) == set(documents[1])
+print(checked)
+"""
+
+
+def test_upstream_reads_what_we_keep_and_we_what_it_keeps(plugins: Callable[..., Any], tmp_path: Path) -> None:
+    assert plugins(BOTH, tmp_path / "project", XDG_CACHE_HOME=str(tmp_path / "users")) == 4
+
+
 def test_a_failure_to_fetch_is_told_and_not_tried_again(tmp_path: Path) -> None:
     calls = []
 

@@ -123,21 +123,24 @@ def compute_fingerprint(
 
     Of the public portal it is upstream's, if the same version of the public client is installed.
     """
-    try:
-        version = metadata.version("cryoet-data-portal")
-    except metadata.PackageNotFoundError:
-        version = "unknown"
     about = {
         "dataset_ids": sorted(map(int, dataset_ids)),
         "identifiers": sorted(identifiers),
         "shape_types": SHAPE_TYPES,
-        "cdp_version": version,
+        "cdp_version": _client_version(),
         "schema_version": SCHEMA_VERSION,
     }
     endpoint = Endpoint(portal_url).url if portal_url else PUBLIC_PORTAL
     if endpoint != PUBLIC_PORTAL:
         about["portal_url"] = endpoint
     return sha256(json.dumps(about, sort_keys=True).encode()).hexdigest()
+
+
+def _client_version() -> str:
+    try:
+        return metadata.version("cryoet-data-portal")
+    except metadata.PackageNotFoundError:
+        return "unknown"
 
 
 def fingerprint_for_config(config: Any) -> str:
@@ -264,6 +267,7 @@ def _keep(location: CacheLocation, fingerprint: str, dataset_ids: Iterable[int],
     document = {
         "schema_version": SCHEMA_VERSION,
         "created": datetime.now(UTC).isoformat(),
+        "cdp_version": _client_version(),
         "dataset_ids": sorted(map(int, dataset_ids)),
         "fingerprint": fingerprint,
         "data": data,
