@@ -175,7 +175,7 @@ def _runner(environment: Oracle) -> Upstream:
 
     def run_script(script: str, *arguments: object, **variables: str) -> Any:
         command = [str(python), "-W", "ignore", "-c", script, *map(str, arguments)]
-        known = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"}
+        known = {key: value for key, value in os.environ.items() if key not in ("PYTHONPATH", "TOMOPORTAL_AS_COPICK")}
         done = subprocess.run(command, capture_output=True, text=True, env={**known, **variables})
         assert done.returncode == 0, done.stderr[-3000:]
         return json.loads(done.stdout.splitlines()[-1]) if done.stdout.strip() else None

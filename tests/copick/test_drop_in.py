@@ -13,8 +13,9 @@ from tomoportal.copick.drop_in_names import MODULES
 
 
 def python(code: str, **environment: str) -> str:
+    known = {key: value for key, value in os.environ.items() if key != "TOMOPORTAL_AS_COPICK"}
     done = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, env={**os.environ, **environment}, check=False
+        [sys.executable, "-c", code], capture_output=True, text=True, env={**known, **environment}, check=False
     )
     assert done.returncode == 0, done.stderr
     return done.stdout.strip()

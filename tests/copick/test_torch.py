@@ -28,7 +28,7 @@ COMMANDS = {
     "convert seg2slab": "-i membrane:ada/1@10.0 --label 1 --method parallel -o membrane:fitted/1",
     "process downsample": "-i wbp@10.0 --target-resolution 20 -o small@20.0",
     "process bandpass": "-i wbp@10.0 --lp-freq 60 --hp-freq 200 -o filtered@10.0",
-    "inference membrain-seg": "--tomo-alg wbp --voxel-size 10 --user-id membrain --session-id 1 --threshold 0.1 -r TS_001",
+    "inference membrain-seg": "-ta wbp -vs 10 --user-id membrain --session-id 1 --threshold 0.1 -r TS_001",
     "convert nnunet": "-c FOLDER/copick_config.json -uri wbp@10.0 -sinfo targets,ada,1 -n all -o FOLDER/raw -j 2",
     # It trains on a GPU only: everything before that is done, then nnU-Net ends with an error.
     "training nnunet": "-n all -r FOLDER/raw -pre FOLDER/preprocessed -o FOLDER/results",

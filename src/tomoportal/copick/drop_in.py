@@ -8,16 +8,21 @@ from __future__ import annotations
 
 import importlib
 import importlib.machinery
+import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from types import ModuleType
-from typing import Any, Final, cast
+from typing import TYPE_CHECKING, Any, Final, cast
 
 from tomoportal.copick.drop_in_names import MODULES, SAME
+
+if TYPE_CHECKING:
+    from importlib.metadata import Distribution, DistributionFinder
 
 __all__ = ["install", "is_installed"]
 
 _ROOM: Final = "tomoportal.copick"
+_VARIABLE: Final = "TOMOPORTAL_AS_COPICK"
 
 
 class _Alias(ModuleType):
@@ -69,6 +74,15 @@ class _Finder:
         if module.__name__ in SAME:
             sys.modules[module.__name__] = importlib.import_module(_home(SAME[module.__name__]))
 
+    def find_distributions(self, context: DistributionFinder.Context) -> Iterator[Distribution]:
+        """A stand-in that tells the version of the names, where the PyPI package itself is not installed."""
+        if context.name == "copick":
+            others = [each for each in sys.meta_path if each is not self and hasattr(each, "find_distributions")]
+            if not any(True for each in others for _ in each.find_distributions(context)):
+                from tomoportal.copick.drop_in_distribution import StandIn
+
+                yield StandIn()
+
 
 def is_installed() -> bool:
     """Whether ``import copick`` means this room."""
@@ -76,7 +90,7 @@ def is_installed() -> bool:
 
 
 def install() -> None:
-    """Make ``import copick`` mean this room, in this process.
+    """Make ``import copick`` mean this room, in this process and, by the environment, in those that it starts.
 
     Raises :class:`SettingsError` if the other package has been imported already.
     """
@@ -92,3 +106,5 @@ def install() -> None:
             fix="call install() before the first import of copick, or set TOMOPORTAL_AS_COPICK=1",
         )
     sys.meta_path.insert(0, cast(Any, _Finder()))
+    # Workers of a pool import a plug-in before anything of this program runs there.
+    os.environ[_VARIABLE] = "1"

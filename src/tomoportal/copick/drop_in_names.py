@@ -7,7 +7,10 @@ from __future__ import annotations
 
 from typing import Final
 
-__all__ = ["MODULES", "SAME"]
+__all__ = ["API_VERSION", "MODULES", "SAME"]
+
+API_VERSION: Final = "1.31.0"
+"""The release of the PyPI package whose names these are; plug-ins compare it with the one that they need."""
 
 Names = dict[str, tuple[str, str]]
 
@@ -277,7 +280,7 @@ for _verb, _subcommands in _VERBS.items():
 _CLI["copick.cli.config"] |= _names("tomoportal.cli.copick.config", "parse_object")
 _CLI["copick.cli.info"] |= _names(f"{_CLI_HOME}.loading", "PLUGIN_GROUPS", "get_installed_plugin_packages")
 MODULES: Final[dict[str, Names]] = {
-    "copick": {**_OPENING, "COPICK_TYPES": ("", "COPICK_TYPES"), "__version__": ("", "__version__")},
+    "copick": {**_OPENING, "COPICK_TYPES": ("", "COPICK_TYPES"), "__version__": ("drop_in_names", "API_VERSION")},
     "copick.models": _MODELS,
     "copick.impl": {},
     "copick.impl.filesystem": {

@@ -10,7 +10,6 @@ import sys
 import time
 from pathlib import Path
 
-import copick
 import numpy as np
 from copick_shared_ui.core.click_schema import discover_commands
 from copick_shared_ui.util.filament_session import FilamentEditSession
@@ -18,6 +17,8 @@ from napari.components import ViewerModel
 from napari_copick import CopickPlugin
 from napari_copick.save_utils import save_picks_to_copick
 from qtpy.QtWidgets import QApplication
+
+import copick
 
 folder = Path(sys.argv[1])
 application = QApplication.instance() or QApplication([])
@@ -116,7 +117,7 @@ for kind, more in (
 # A point more in the layer of picks that were loaded, saved under a session of one's own.
 points = next(layer for layer in viewer.layers if layer.metadata.get("copick_kind") == "picks")
 points.add([[300.0, 310.0, 320.0]])
-assert save_picks_to_copick({"layer": points, "object_name": "ribosome", **where, "layer": points})
+assert save_picks_to_copick({"object_name": "ribosome", **where, "layer": points})
 assert not save_picks_to_copick({"object_name": "ribosome", **where, "layer": points})  # it is there now
 assert save_picks_to_copick({"object_name": "ribosome", **where, "layer": points, "exist_ok": True})
 problems.clear()  # the refusal was meant

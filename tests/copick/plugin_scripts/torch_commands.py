@@ -15,10 +15,11 @@ import sys
 import traceback
 from pathlib import Path
 
-import copick
 import numpy as np
 import torch
 from copick.cli.cli import cli
+
+import copick
 
 folder = sys.argv[1]
 commands = json.loads(sys.argv[2])
@@ -78,7 +79,7 @@ for name, arguments in commands.items():
         told[name] = "failed" if "❌" in said.getvalue() else None
     except SystemExit as error:
         told[name] = f"exit {error.code}"
-    except BaseException as error:
+    except Exception as error:  # noqa: BLE001 whatever a command raises is told
         told[name] = "".join(traceback.format_exception(error))[-1500:]
     if told[name] == "failed":
         told[name] = said.getvalue()[-1500:]

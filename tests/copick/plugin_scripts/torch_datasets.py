@@ -11,7 +11,6 @@ import random
 import sys
 from pathlib import Path
 
-import copick
 import numpy as np
 import torch
 from copick_torch.augmentations import FourierAugment3D, MixupTransform
@@ -20,6 +19,8 @@ from copick_torch.dataset import SimpleCopickDataset, SplicedMixupDataset
 from copick_torch.minimal_dataset import MinimalCopickDataset
 from copick_torch.samplers import ClassBalancedSampler
 from torch.utils.data import DataLoader
+
+import copick
 
 folder = Path(sys.argv[1])
 config = str(folder / "copick_config.json")

@@ -1,0 +1,127 @@
+"""``import copick`` in processes that a program starts, versions that plug-ins ask for, what is pickled."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import tomoportal.copick as copick
+from tomoportal.copick.drop_in_names import API_VERSION
+
+SOURCES = str(Path(__file__).parents[2] / "src")
+
+POOL = """
+import concurrent.futures, json, multiprocessing, sys
+sys.path.insert(0, {folder!r})
+
+if __name__ == "__main__":
+    import tomoportal.copick
+    tomoportal.copick.install()
+    import copick
+    import work
+    run = copick.from_file({config!r}).get_run("TS_001")
+    context = multiprocessing.get_context({method!r})
+    with concurrent.futures.ProcessPoolExecutor(1, mp_context=context) as pool:
+        print(json.dumps(pool.submit(work.count, run).result()))
+    with concurrent.futures.ThreadPoolExecutor(2) as pool:
+        print(json.dumps(list(pool.map(work.count, [run, run]))))
+"""
+
+WORK = """
+import copick
+from copick.models import CopickRun
+
+def count(run):
+    assert isinstance(run, CopickRun)
+    return [copick.from_file.__module__, len(run.get_picks("ribosome")[0].points)]
+"""
+
+
+def _program(code: str, folder: Path, **variables: str) -> str:
+    """What a program prints that has nothing of ours on but the folder of packages where our wheel is."""
+    script = folder / "program.py"
+    script.write_text(code)
+    known = {key: value for key, value in os.environ.items() if key != "TOMOPORTAL_AS_COPICK"}
+    # A file that Python runs when it starts, as it does with the line that our wheel puts beside the packages.
+    (folder / "site").mkdir(exist_ok=True)
+    (folder / "site" / "sitecustomize.py").write_text((Path(SOURCES) / "tomoportal_copick.pth").read_text())
+    path = os.pathsep.join([str(folder / "site"), SOURCES])
+    done = subprocess.run(
+        [sys.executable, script], capture_output=True, text=True, env={**known, "PYTHONPATH": path, **variables}
+    )
+    assert done.returncode == 0, done.stderr[-2000:]
+    return done.stdout
+
+
+@pytest.mark.parametrize("method", ["spawn", "fork", "forkserver"])
+def test_workers_of_a_pool_import_ours_too(
+    method: str, tmp_path: Path, picks: copick.CopickPicks, config: Path
+) -> None:
+    """Their own modules import copick before anything of the program runs there."""
+    if sys.platform == "win32" and method != "spawn":
+        pytest.skip("this system has no fork")
+    picks.from_numpy([[1.0, 2.0, 3.0]] * 4)
+    (tmp_path / "work.py").write_text(WORK)
+    code = POOL.format(folder=str(tmp_path), config=str(config), method=method)
+    first, second = map(json.loads, _program(code, tmp_path).splitlines())
+    assert first == ["tomoportal.copick.opening", 4]
+    assert second == [first, first]
+
+
+VERSIONS = """
+import importlib.metadata, json
+import tomoportal, tomoportal.copick
+tomoportal.copick.install()
+import copick
+print(json.dumps([copick.__version__, importlib.metadata.version("copick"), tomoportal.copick.__version__,
+    tomoportal.__version__, importlib.metadata.version("tomoportal"), importlib.metadata.version("numpy")]))
+print(len({each.metadata["Name"] for each in importlib.metadata.distributions()}) > 10)
+"""
+
+
+def test_plug_ins_that_ask_for_a_version_are_told_whose_names_they_find(tmp_path: Path) -> None:
+    """They compare it with the release they need; ours counts by itself and says so under its own name."""
+    told, many = _program(VERSIONS, tmp_path).splitlines()
+    api, installed, ours, package, *_ = json.loads(told)
+    assert api == installed == API_VERSION
+    assert ours == package != api
+    assert many == "True"
+
+
+def test_an_installed_copick_keeps_its_version(plugins: Any) -> None:
+    script = """
+import importlib.metadata, json
+import copick
+print(json.dumps([copick.from_file.__module__, importlib.metadata.version("copick"), copick.__version__]))
+"""
+    assert plugins(script, TOMOPORTAL_AS_COPICK="1") == ["tomoportal.copick.opening", "1.31.0", API_VERSION]
+
+
+POINTS = """
+import pickle, sys
+import copick
+from copick.models import CopickConfig, CopickLocation, CopickPoint
+path, action = sys.argv[1:]
+points = [CopickPoint(location=CopickLocation(x=1, y=2, z=3), instance_id=4, score=0.5), CopickPoint]
+if action == "write":
+    with open(path, "wb") as file:
+        pickle.dump(points, file)
+else:
+    with open(path, "rb") as file:
+        found, kind = pickle.load(file)
+    print("[%s]" % ",".join(map(str, [found.location.z, found.instance_id, found.score, int(isinstance(found, kind))])))
+"""
+
+
+@pytest.mark.parametrize(("writer", "reader"), [("", "1"), ("1", ""), ("1", "1")])
+def test_points_that_one_package_pickled_are_read_by_the_other(
+    writer: str, reader: str, tmp_path: Path, plugins: Any
+) -> None:
+    plugins(POINTS, tmp_path / "points", "write", TOMOPORTAL_AS_COPICK=writer)
+    assert plugins(POINTS, tmp_path / "points", "read", TOMOPORTAL_AS_COPICK=reader) == [3.0, 4, 0.5, 1]
