@@ -113,7 +113,7 @@ def test_c67_a_slab_touches_only_its_chunks(config: Path, tmp_path: Path) -> Non
     store.counts.clear()
     assert tomogram.numpy(z=slice(130, 131)).shape == (1, 140, 130)
     chunks = store.counts["get_range"]
-    assert chunks <= 4 + 6  # four chunks, and the documents
+    assert chunks <= 2 * 4 + 6  # offsets and blocks of four chunks, and the documents
 
 
 def test_what_does_not_fit_into_memory_is_refused(

@@ -69,30 +69,46 @@ class ZarrArray:
                 low, high = max(first, start), min(first + chunk, stop)
                 inside.append(slice(low - first, high - first))
                 target.append(slice(low - start, high - start))
-            found = self._chunk(index)
-            out[tuple(target)] = self.description.fill if found is None else found[tuple(inside)]
+            found = self._part(index, inside)
+            out[tuple(target)] = self.description.fill if found is None else found
         return out
 
     def _object_key(self, index: tuple[int, ...]) -> str:
         name = self.description.object_key(index)
         return f"{self._key}/{name}" if self._key else name
 
-    def _chunk(self, index: tuple[int, ...]) -> Voxels | None:
-        """The voxels of a chunk, None if it is not stored."""
-        decoder, sharding = self.description.decoder, self.description.sharding
-        if sharding is not None:
-            return self._inner_chunk(index, sharding)
-        key = self._object_key(index)
+    def _part(self, index: tuple[int, ...], inside: Sequence[slice]) -> Voxels | None:
+        """The voxels of a part of a chunk, None if it is not stored."""
+        decoder = self.description.decoder
+        place = self._place(index)
+        if place is None:
+            return None
+        key, offset, length = place
+
+        def read(start: int, size: int) -> bytes:
+            end = size if length is None else min(size, length - start)
+            return self._store.get_range(key, offset + start, end) if offset < 2**63 else b""
+
         try:
-            data = self._store.get_range(key, 0, decoder.longest + 1)
+            part = decoder.decode_part(inside, read, key)
+            if part is not None:
+                return part
+            data = read(0, decoder.longest + 1)
         except NotFoundError:
             return None
         if len(data) > decoder.longest:
             raise _too_long(key)
-        return decoder.decode(data, key)
+        if length is not None and len(data) != length:
+            raise FormatError(
+                "its index points beyond its end", where=key, fix="copy the file again; it is cut off or damaged"
+            )
+        return decoder.decode(data, key)[tuple(inside)]
 
-    def _inner_chunk(self, index: tuple[int, ...], sharding: Sharding) -> Voxels | None:
-        decoder = self.description.decoder
+    def _place(self, index: tuple[int, ...]) -> tuple[str, int, int | None] | None:
+        """The object that holds a chunk, its offset, and its length if that is known; None if it is not stored."""
+        decoder, sharding = self.description.decoder, self.description.sharding
+        if sharding is None:
+            return self._object_key(index), 0, None
         counts = [shard // chunk for shard, chunk in zip(sharding.shape, self.chunks, strict=True)]
         shard = tuple(number // count for number, count in zip(index, counts, strict=True))
         key = self._object_key(shard)
@@ -107,12 +123,7 @@ class ZarrArray:
             return None
         if length > decoder.longest:
             raise _too_long(key)
-        data = self._store.get_range(key, offset, length) if offset < 2**63 else b""
-        if len(data) != length:
-            raise FormatError(
-                "its index points beyond its end", where=key, fix="copy the file again; it is cut off or damaged"
-            )
-        return decoder.decode(data, key)
+        return key, offset, length
 
     def _index(self, key: str, count: int, sharding: Sharding) -> NDArray[np.uint64] | None:
         """The ``(chunks, 2)`` offsets and lengths of a shard, None if there is no such shard."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 import bz2
 import lzma
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
@@ -17,6 +17,7 @@ import numpy as np
 from numcodecs import blosc, lz4, zstd
 
 from tomoportal.errors import FormatError
+from tomoportal.formats.omezarr.blosc_blocks import HEAD, BloscBlocks
 from tomoportal.formats.omezarr.crc32c import crc32c
 from tomoportal.formats.volumes import Voxels
 
@@ -24,10 +25,13 @@ __all__ = ["ChunkDecoder", "compressor_names", "inflate"]
 
 _BLOSC_HEADER = 16
 _CHECKSUM = 4
+_LARGE = 1024 * 1024  # decoded bytes; smaller chunks are read by one request
 _LZMA_MEMORY = 72 * 1024 * 1024  # the largest preset needs 65 MB
 
 _Octets: TypeAlias = bytes | memoryview
 _Inflate: TypeAlias = Callable[[_Octets, int], _Octets]
+_Read: TypeAlias = Callable[[int, int], bytes]
+"""Bytes of a chunk, by offset and length; fewer at its end."""
 
 
 @dataclass(frozen=True)
@@ -70,6 +74,41 @@ class ChunkDecoder:
             data = np.frombuffer(data, np.uint8).reshape(self.shuffled, -1).T.tobytes()
         stored = np.frombuffer(data, self.dtype).reshape([self.shape[axis] for axis in self.order])
         return stored.transpose(np.argsort(self.order))
+
+    def decode_part(self, inside: Sequence[slice], read: _Read, where: str) -> Voxels | None:
+        """The voxels of a part of a chunk, of which no more is read and decompressed than the blocks that hold them.
+
+        None if the chunk has to be decoded as a whole, or most of it is asked for. Raises :class:`FormatError`.
+        """
+        is_plain = self.order == tuple(range(len(self.shape))) and not self.shuffled
+        if (
+            self.compressor != "blosc"
+            or self.size < _LARGE
+            or not is_plain
+            or self.inner_checksum
+            or self.outer_checksum
+        ):
+            return None
+        axis = next(axis for axis, length in enumerate(self.shape) if length > 1)
+        rows = inside[axis]
+        if 2 * (rows.stop - rows.start) > self.shape[axis]:
+            return None
+        row = self.size // self.shape[axis]
+        start, stop = rows.start * row, rows.stop * row
+        try:
+            found = BloscBlocks.of(read(0, HEAD), self.size)
+            if found is None:
+                return None
+            blocks = found.blocks(start, stop)
+            data = found.decoded(blocks, read(*found.place(blocks)))
+        except ValueError as error:
+            raise FormatError(
+                f"blosc cannot decompress it: {error}", where=where, fix="copy the file again; this one is damaged"
+            ) from error
+        first = start - blocks.start * found.block
+        shape = [*self.shape[:axis], rows.stop - rows.start, *self.shape[axis + 1 :]]
+        stored = np.frombuffer(data[first : first + stop - start], self.dtype).reshape(shape)
+        return stored[(*inside[:axis], slice(None), *inside[axis + 1 :])]
 
 
 def inflate(compressor: str | None, data: _Octets, size: int, where: str) -> _Octets:
