@@ -183,7 +183,7 @@ IMPORTS = """
 import importlib, json, pkgutil
 import copick
 told = {}
-for package in ("copick_utils", "copick_shared_ui", "copick_torch", "napari_copick"):
+for package in ("copick_utils", "copick_shared_ui", "copick_torch", "napari_copick", "copick_mcp"):
     found = importlib.import_module(package)
     for each in pkgutil.walk_packages(found.__path__, package + "."):
         try:
