@@ -29,7 +29,7 @@ from tomoportal.archive.verification.acquisition import parse_angles, parse_mdoc
 from tomoportal.archive.verification.alignments import parse_alignment_file
 from tomoportal.archive.verification.pictures import picture_size
 from tomoportal.copick.pick_input import read_picks
-from tomoportal.copick.portal.points import read_portal_points
+from tomoportal.copick.portal.points import read_any_portal_points, read_portal_points
 from tomoportal.errors import TomoportalError
 from tomoportal.formats.captions import read_captions
 from tomoportal.formats.copick_csv import copick_csv_poses
@@ -117,6 +117,10 @@ TARGETS: dict[str, tuple[Callable[[bytes, str], object], tuple[bytes, ...]]] = {
         (CAPTIONS,),
     ),
     "copick/pick_input.read_picks": (read_picks, (PICKS,)),
+    "copick/portal/points.read_any_portal_points": (
+        lambda data, name: read_any_portal_points(data, 10.0, name),
+        (b'{"location": {"x": 1.5, "y": 2, "z": 3}, "xyz_rotation_matrix": [[1, 0, 0], [0, 1, 0], [0, 0, 1]]}\n',),
+    ),
     "copick/portal/points.read_portal_points": (
         lambda data, name: [read_portal_points(data, 10.0, name, oriented=oriented) for oriented in (False, True)],
         (
@@ -244,7 +248,7 @@ def _parsers() -> set[str]:
             for node in ast.parse(path.read_text()).body:
                 if (
                     not isinstance(node, ast.FunctionDef)
-                    or node.name.startswith(("_", "is_", "has_"))
+                    or node.name.startswith(("_", "is_", "has_", "digest"))
                     or not node.args.args
                 ):
                     continue
