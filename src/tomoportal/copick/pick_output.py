@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import io
 import json
+from collections.abc import Iterator
 from itertools import chain
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 import orjson
@@ -14,6 +16,8 @@ from tomoportal.copick.pick_input import DOCUMENT_KEYS
 
 __all__ = ["write_picks"]
 
+_BLOCK: Final = 20_000
+"""Points that are turned into text at a time."""
 _MATRIX = "                [\n" + ",\n".join(["                    %s"] * 4) + "\n                ]"
 _POINT = (
     '        {\n            "location": {\n'
@@ -31,14 +35,17 @@ def write_picks(table: PickTable, fields: dict[str, Any], *, compact: bool = Fal
         return _written_compactly(table, fields)
     keys = [key for key in DOCUMENT_KEYS if key == "points" or key in fields]
     keys += [key for key in fields if key not in DOCUMENT_KEYS]
-    parts = []
-    for key in keys:
+    written = io.BytesIO()  # gives its bytes away without a copy
+    for number, key in enumerate(keys):
+        written.write(b",\n    " if number else b"{\n    ")
         if key == "points":
-            parts.append('    "points": ' + _points_text(table))
+            written.write(b'"points": ')
+            written.writelines(_points_text(table))
         else:
             text = json.dumps(fields[key], indent=4).replace("\n", "\n    ")
-            parts.append(f"    {json.dumps(key)}: {text}")
-    return ("{\n" + ",\n".join(parts) + "\n}").encode()
+            written.write(f"{json.dumps(key)}: {text}".encode())
+    written.write(b"\n}")
+    return written.getvalue()
 
 
 def _written_compactly(table: PickTable, fields: dict[str, Any]) -> bytes:
@@ -61,9 +68,30 @@ def _written_compactly(table: PickTable, fields: dict[str, Any]) -> bytes:
     return json.dumps({key: document[key] for key in dict.fromkeys([*keys, *fields])}, separators=(",", ":")).encode()
 
 
-def _points_text(table: PickTable) -> str:
+def _points_text(table: PickTable) -> Iterator[bytes]:
+    """The list of points, some at a time: their texts together take several times the memory of the document."""
     if table.count == 0:
-        return "[]"
+        yield b"[]"
+        return
+    for start in range(0, table.count, _BLOCK):
+        points = _point_texts(_part(table, slice(start, start + _BLOCK)))
+        yield b",\n" if start else b"[\n"
+        yield ",\n".join(points).encode()
+    yield b"\n    ]"
+
+
+def _part(table: PickTable, rows: slice) -> PickTable:
+    return PickTable(
+        table.positions[rows],
+        None if table.rotations is None else table.rotations[rows],
+        None if table.translations is None else table.translations[rows],
+        None if table.instance_ids is None else table.instance_ids[rows],
+        None if table.scores is None else table.scores[rows],
+        None if table.extras is None else table.extras[rows],
+    )
+
+
+def _point_texts(table: PickTable) -> list[str]:
     ids = table.all_ids().tolist()
     scores = _texts(table.all_scores())
     places = _texts(table.positions)
@@ -93,7 +121,7 @@ def _points_text(table: PickTable) -> str:
     else:
         rows = zip(places[0::3], places[1::3], places[2::3], ids, scores, strict=True)
         points = [_PLAIN_POINT % row for row in rows]
-    return "[\n" + ",\n".join(points) + "\n    ]"
+    return points
 
 
 def _more(fields: dict[str, Any], depth: int) -> str:
