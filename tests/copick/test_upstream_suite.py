@@ -64,9 +64,6 @@ ALLOWED: dict[str, dict[str, str]] = {
     "test_sync_ops.py": {
         "TestSyncMeshes::test_sync_meshes_basic": "wants the geometry that is left in memory; a file read is a scene",
     },
-    "test_object_models.py": {
-        "TestCopickRootNewObject::test_new_object_valid_name_characters": "C33: VALIDNAME beside validname is refused",
-    },
 }
 """What fails on ours: file → a test, a function of several, or its ``[overlay_only]`` ones → why."""
 
