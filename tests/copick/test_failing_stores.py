@@ -18,6 +18,7 @@ import pytest
 import tomoportal.copick as copick
 from tomoportal.errors import ConflictError, StorageError
 from tomoportal.storage import Store, open_store
+from tomoportal.storage.filesystem_spec import open_fsspec
 from tomoportal.testing.failing_proxy import FailingProxy, Fault
 from tomoportal.testing.object_server import s3_server
 
@@ -247,6 +248,8 @@ def web_server(folder: Path, handler: type[Quiet] = Quiet) -> Iterator[str]:
 
 def test_c96_a_project_on_a_web_server_with_an_overlay_here(static: Path, tmp_path: Path, make_config: Any) -> None:
     with web_server(static) as url:
+        store, key = open_fsspec(url), "ExperimentRuns/TS#2%20/Picks/ada_1_ribosome.json"
+        assert store.get_range(key, 5, 20) == store.get(key)[5:25]  # this server knows no ranges
         root = copick.from_file(make_config(tmp_path, static_root=url))
         assert [run.name for run in root.runs] == ["TS 1", "TS#2%20", "TS[3]"]
         for run in root.runs:

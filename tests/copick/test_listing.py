@@ -441,6 +441,26 @@ def test_c60_refresh_asks_the_store_and_not_the_listing(config: Path) -> None:
     assert len(copick.CopickRoot(settings(config), overlay=store).picks()) == 6
 
 
+def test_c60_a_refreshed_project_shows_what_others_did_in_runs_that_are_held(config: Path) -> None:
+    root, other = copick.from_file(config), copick.from_file(config)
+    held = root.new_run("TS_001")
+    held.new_picks("ribosome", "1").from_numpy([[1.0, 0.0, 0.0]])
+    tomogram = held.new_voxel_spacing(10).new_tomogram("wbp")
+    tomogram.from_numpy(np.ones((4, 4, 4), np.float32))
+    assert len(held.picks) == len(held.voxel_spacings) == 1
+    run = other.runs[0]
+    run.picks[0].from_numpy([[2.0, 0.0, 0.0]])
+    run.new_picks("ribosome", "2")
+    run.new_voxel_spacing(20)
+    run.voxel_spacings[0].new_tomogram("denoised")
+    root.refresh()
+    assert root.runs[0] is held  # C18
+    assert [each.session_id for each in held.picks] == ["1", "2"]
+    assert held.picks[0].numpy()[0].tolist() == [[2, 0, 0]]
+    assert [each.voxel_size for each in held.voxel_spacings] == [10, 20]
+    assert len(held.get_voxel_spacing(10).tomograms) == 2
+
+
 def test_a_listing_is_never_old_for_what_is_asked_again(config: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     store = Remote(open_store("memory://"))
     many(store, settings(config), 3)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import pickle
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs
@@ -144,3 +145,34 @@ def test_static_and_overlay_on_different_stores(bucket: str, tmp_path: Path, mak
     run.new_picks("ribosome", "2").from_numpy(np.ones((1, 3)))
     assert [each.session_id for each in copick.from_file(tmp_path / "copick_config.json").runs[0].picks] == ["1", "2"]
     assert open_store(tmp_path / "overlay").exists("ExperimentRuns/a/Picks/ada_2_ribosome.json")
+
+
+ADD = """
+import json, sys
+import tomoportal.copick as copick
+root = copick.from_file(sys.argv[1])
+assert "s3fs" in type(root._overlay.store._protocol.fs).__module__
+picks = root.get_run("TS_001").picks[0]
+for number in range(15):
+    picks.points = [*picks.points, copick.CopickPoint(location={"x": int(sys.argv[2]), "y": number, "z": 0})]
+    picks.store(merge=True)
+print(json.dumps(len(picks.history())))
+"""
+
+
+@pytest.mark.slow
+def test_saves_by_several_processes_with_credentials_in_the_config_lose_nothing(
+    bucket: str, tmp_path: Path, make_config: Any, plugins: Any
+) -> None:
+    """Configs with ``key`` and ``secret`` go through s3fs; the server keeps the conditions there, too (C3)."""
+    place = s3_config(bucket)
+    root = copick.from_file(make_config(tmp_path, **place))
+    root.new_run("TS_001").new_picks("ribosome", "1")
+    arguments = {**place["overlay_fs_args"], "key": "test", "secret": "test"}
+    config = make_config(tmp_path, overlay_root=place["overlay_root"], overlay_fs_args=arguments)
+    with ThreadPoolExecutor(3) as pool:
+        for _ in pool.map(lambda worker: plugins(ADD, config, worker), range(3)):
+            pass
+    root.refresh()
+    found = {(x, y) for x, y, _ in root.runs[0].picks[0].numpy()[0].tolist()}
+    assert found == {(float(x), float(y)) for x in range(3) for y in range(15)}

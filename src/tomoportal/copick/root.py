@@ -278,9 +278,11 @@ class CopickRoot:
             self._runs = [each for each in self._runs if each is not run]
 
     def refresh(self) -> None:
-        """Ask the stores again: runs now, everything else when it is asked for."""
+        """Ask the stores again: runs now, everything else, also of runs that are held, when it is asked for (C60)."""
         for source in self._sources:
             source.listing.forget()
+        for run in self._known_runs.values():
+            run._invalidate_caches()
         self._objects = None
         self._runs = self.query()
 

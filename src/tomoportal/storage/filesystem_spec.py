@@ -1,8 +1,8 @@
 """Stores on any protocol that fsspec knows: SSH, SMB, HTTP, S3 with arguments of s3fs, …
 
-fsspec is not a dependency of the package; ``tomoportal[copick]`` brings it. A connection that broke is opened again.
-fsspec has no conditional writes. On SSH and SMB a write that has a condition holds a lock on its key: a hidden file
-that a new name is given to, which one of several processes can do. On other protocols a condition is looked at before
+fsspec is not a dependency of the package; ``tomoportal[copick]`` brings it. A connection that broke is opened again. On
+SSH and SMB a write that has a condition holds a lock on its key: a hidden file that a new name is given to, which one
+of several processes can do. S3 servers keep conditions themselves. On other protocols a condition is looked at before
 the write, which detects changes by others but not two writes in the same moment.
 """
 
@@ -242,11 +242,19 @@ class FsspecStore(Store):
         return found
 
     def _put_whole(self, key: str, path: str, content: bytes, if_match: str | None, if_absent: bool) -> str:
-        if if_absent or if_match is not None:
-            self._expect(key, if_match)
-
-        self._in_folder(key, path, lambda protocol: protocol.write(path, content))
-        return self.stat(key).etag
+        if not if_absent and if_match is None:
+            self._in_folder(key, path, lambda protocol: protocol.write(path, content))
+            return self.stat(key).etag
+        self._expect(key, if_match)
+        try:
+            written = self._in_folder(key, path, lambda protocol: protocol.write_if(path, content, if_match))
+        except StorageError as error:
+            if not isinstance(error.__cause__, FileExistsError):
+                raise
+            raise ConflictError(
+                "the object was changed by somebody else", where=key, fix="read it again, and retry"
+            ) from error
+        return written or self.stat(key).etag
 
     def _place(self, key: str, path: str, content: bytes, old: Stat | None, *, claim: bool) -> str:
         """Write a file beside the object and give it its name; return the version.

@@ -7,8 +7,7 @@ from __future__ import annotations
 
 import errno
 import os
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from typing import Any, ClassVar, Final, TypeAlias, TypeVar
@@ -17,14 +16,13 @@ from urllib.parse import quote, unquote
 from tomoportal.errors import StorageError
 from tomoportal.storage.keys import name_of
 
-__all__ = ["Info", "Protocol", "is_broken", "is_denied", "is_missing", "protocol_of"]
+__all__ = ["SMB_DENIED", "Info", "Protocol", "is_broken", "is_denied", "is_missing", "protocol_of"]
 
 Info: TypeAlias = dict[str, Any]
 _T = TypeVar("_T")
 
 _WHOLE_PUTS: Final = frozenset({"s3", "s3a", "gs", "gcs", "abfs", "az", "adl", "memory"})
 _AT_A_TIME: Final = 16
-_CLAIMS: Final = 5
 
 _BROKEN: Final = frozenset(
     {
@@ -40,8 +38,8 @@ _BROKEN: Final = frozenset(
 )
 _BROKEN_NUMBERS: Final = frozenset({errno.EPIPE, errno.ECONNRESET})
 _BUSY_ANSWERS: Final = frozenset({429, 500, 502, 503, 504})
-_SMB_DENIED: Final = 0xC0000022
-_SMB_REFUSALS: Final = frozenset({_SMB_DENIED, 0xC00000A2})  # media write protected
+SMB_DENIED: Final = 0xC0000022
+_SMB_REFUSALS: Final = frozenset({SMB_DENIED, 0xC00000A2})  # media write protected
 _MISSING: Final = frozenset({errno.ENOENT, errno.ENOTDIR, errno.EISDIR})
 
 
@@ -130,6 +128,14 @@ class Protocol:
     def write(self, path: str, data: bytes) -> None:
         self.fs.pipe_file(path, data)
 
+    def write_if(self, path: str, data: bytes, tag: str | None) -> str | None:
+        """Write an object that is still at the version ``tag`` (None: not there), and return the new one.
+
+        Here the condition is left to the caller, who is told nothing. Raises :class:`FileExistsError`.
+        """
+        self.write(path, data)
+        return None
+
     def make_folder(self, path: str) -> None:
         self.fs.makedirs(path, exist_ok=True)
 
@@ -197,209 +203,19 @@ class _Objects(Protocol):
                 pass
 
 
-class _Sftp(Protocol):
-    """SSH. Its times are whole seconds; plain renaming fails where the name is taken."""
+class _S3(_Objects):
+    """S3 by s3fs, which a config with ``key``, ``secret`` or ``profile`` asks for."""
 
-    is_exclusive = True
-    is_exact = False
-
-    def _channel(self, method: str, *arguments: Any) -> Any:
-        raise StorageError(f"no SFTP client offers {method}")
-
-    def replace(self, start: str, end: str) -> None:
-        self._channel("posix_rename", start, end)
-
-    def claim(self, start: str, end: str) -> None:
-        for attempt in range(_CLAIMS):
-            try:
-                self._channel("rename", start, end)
-                return
-            except Exception as error:  # a server says no more than that it failed
-                if is_broken(error) or is_missing(error) or is_denied(error):
-                    raise
-                if self.fs.exists(end):
-                    raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), end) from error
-                if attempt == _CLAIMS - 1:  # else it was there a moment ago
-                    raise
-
-    def set_time(self, path: str, seconds: int) -> None:
-        self._channel("utime", path, (seconds, seconds))
-
-    def remove_folder(self, path: str) -> None:
-        self._channel("rmdir", path)
-
-    def read(self, path: str, start: int | None = None, end: int | None = None) -> bytes:
-        if start is None or end is None:
-            return super().read(path)
-        with self.fs.open(path, "rb") as file:  # its ``cat_file`` knows no ranges
-            file.seek(start)
-            return bytes(file.read(end - start))
-
-
-class _AsyncSsh(_Sftp):
-    """The package sshfs."""
-
-    def _channel(self, method: str, *arguments: Any) -> Any:
-        from fsspec.asyn import sync
-
-        async def call() -> Any:
-            async with self.fs._pool.get() as channel:
-                return await getattr(channel, method)(*arguments)
-
+    def write_if(self, path: str, data: bytes, tag: str | None) -> str | None:
+        condition = {"IfNoneMatch": "*"} if tag is None else {"IfMatch": tag}
         try:
-            return sync(self.fs.loop, call)
-        except Exception as error:
-            if type(error).__name__ == "SFTPNoSuchFile":
-                raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), arguments[0]) from error
-            raise
-
-    def write(self, path: str, data: bytes) -> None:
-        from fsspec.asyn import sync
-
-        async def call() -> None:
-            async with self.fs._pool.get() as channel, channel.open(path, "wb") as file:
-                await file.write(data)
-
-        try:
-            sync(self.fs.loop, call)
-        except Exception as error:
-            if type(error).__name__ == "SFTPNoSuchFile":
-                raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), path) from error
-            raise
-
-
-class _Paramiko(_Sftp):
-    """fsspec's own SFTP."""
-
-    def _channel(self, method: str, *arguments: Any) -> Any:
-        return getattr(self.fs.ftp, method)(*arguments)
-
-
-_SMB_REFUSED: Final = frozenset('\\:*?"<>|')
-_SMB_BUSY: Final = frozenset({0xC0000043, 0xC0000056})  # sharing violation, delete pending
-_SMB_PAUSES: Final = (0.02, 0.05, 0.1, 0.2, 0.4, 0.8)
-
-
-class _Smb(Protocol):
-    """Windows shares: other names than elsewhere, and no replacing of a file while others have it open."""
-
-    is_exclusive = True
-
-    def forget(self) -> None:
-        from smbclient import _pool
-
-        _pool._SMB_CONNECTIONS.clear()  # closing them would end those of the parent
-
-    def path(self, key: str) -> str:
-        for name in key.split("/"):
-            if _SMB_REFUSED.intersection(name) or name[-1:] in (".", " ") or any(sign < " " for sign in name):
-                raise StorageError(
-                    f"an SMB share cannot hold the name {name!r}",
-                    where=key,
-                    fix='use names without \\ : * ? " < > |, control characters, and a dot or blank at the end',
-                )
-        return super().path(key)
-
-    def _call(self, name: str, *paths: str, **options: Any) -> Any:
-        """A function of the library on paths; patient with what others have open at this moment."""
-        import smbclient
-
-        places = [f"\\\\{self.fs.host}" + path.replace("/", "\\") for path in paths]
-        login = {  # a connection that broke is opened again by the library, which remembers nobody's password
-            "port": self.fs._port,
-            "username": self.fs.username,
-            "password": self.fs.password,
-            "encrypt": self.fs.encrypt,
-            "connection_timeout": self.fs.timeout,
-        }
-        return self._patient(lambda: getattr(smbclient, name)(*places, **login, **options))
-
-    def _patient(self, action: Callable[[], _T], busy: frozenset[int] = _SMB_BUSY) -> _T:
-        for pause in _SMB_PAUSES:
-            try:
-                return action()
-            except OSError as error:
-                if getattr(error, "ntstatus", None) not in busy:
-                    raise
-                time.sleep(pause)
-        return action()
-
-    def info(self, path: str) -> Info:
-        status = self._call("stat", path)
-        folder = status.st_file_attributes & 0x10
-        return {
-            "type": "directory" if folder else "file",
-            "size": status.st_size,
-            "mtime": status.st_mtime_ns // 1000 / 1e6,
-            "ino": status.st_ino,
-        }
-
-    def is_folder(self, path: str) -> bool:
-        try:
-            return bool(self.info(path)["type"] == "directory")
+            answer = self.fs.pipe_file(path, data, chunksize=len(data) + 1, **condition)
         except OSError as error:
-            if is_missing(error):
-                return False
+            code = (getattr(error.__cause__, "response", None) or {}).get("Error", {}).get("Code")
+            if code in ("PreconditionFailed", "ConditionalRequestConflict", "412"):
+                raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), path) from error
             raise
-
-    def ls(self, path: str) -> Iterator[tuple[str, Info]]:
-        for entry in self._patient(lambda: list(self._call("scandir", path))):
-            known = entry.smb_info
-            if known.file_attributes & 0x400:  # a link
-                with suppress(OSError):
-                    yield entry.name, self.info(f"{path}/{entry.name}")
-                continue
-            yield (
-                entry.name,
-                {
-                    "type": "directory" if known.file_attributes & 0x10 else "file",
-                    "size": known.end_of_file,
-                    "mtime": known.last_write_time.timestamp(),
-                    "ino": known.file_id,
-                },
-            )
-
-    def read(self, path: str, start: int | None = None, end: int | None = None) -> bytes:
-        def read() -> bytes:
-            with self._call("open_file", path, mode="rb", share_access="rwd", buffering=0) as file:
-                if start is not None:
-                    file.seek(start)
-                pieces = bytearray()
-                while end is None or len(pieces) < end - (start or 0):
-                    piece = file.read(-1 if end is None else end - (start or 0) - len(pieces))
-                    if not piece:
-                        break
-                    pieces += piece
-                return bytes(pieces)
-
-        return self._patient(read)
-
-    def write(self, path: str, data: bytes) -> None:
-        with self._call("open_file", path, mode="wb", share_access="r") as file:
-            file.write(data)
-
-    def make_folder(self, path: str) -> None:
-        if path.strip("/").count("/"):  # a share itself cannot be made
-            self._call("makedirs", path, exist_ok=True)
-
-    def replace(self, start: str, end: str) -> None:
-        """A file that is open in this moment cannot be replaced, which a server calls a denied access."""
-        self._patient(lambda: self._call("replace", start, end), _SMB_BUSY | {_SMB_DENIED})
-
-    def claim(self, start: str, end: str) -> None:
-        try:
-            self._call("rename", start, end)
-        except OSError as error:
-            if error.errno == errno.EEXIST:
-                raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), end) from error
-            raise
-
-    def remove(self, path: str) -> None:
-        self._call("remove", path)
-
-    def remove_folder(self, path: str) -> None:
-        if path.strip("/").count("/"):
-            self._call("rmdir", path)
+        return str(answer["ETag"]) if isinstance(answer, dict) and "ETag" in answer else None
 
 
 class _Http(Protocol):
@@ -437,6 +253,12 @@ class _Http(Protocol):
         self._makes_lists = True
         return iter(found)
 
+    def read(self, path: str, start: int | None = None, end: int | None = None) -> bytes:
+        data = super().read(path, start, end)
+        if start is not None and end is not None and len(data) > end - start:  # a server that knows no ranges
+            return data[start:end]
+        return data
+
     def write(self, path: str, data: bytes) -> None:
         raise NotImplementedError("a web server that takes files cannot take them whole")
 
@@ -467,15 +289,22 @@ class _Http(Protocol):
 def protocol_of(fs: Any, root: str) -> Protocol:
     """How a file system is to be talked to."""
     names = {fs.protocol} if isinstance(fs.protocol, str) else set(fs.protocol)
-    kind = Protocol
+    if type(fs).__module__.partition(".")[0] == "s3fs":
+        return _S3(fs, root)
     if names & _WHOLE_PUTS:
-        kind = _Objects
-    elif type(fs).__module__.partition(".")[0] == "sshfs":
-        kind = _AsyncSsh
-    elif names & {"sftp", "ssh"} and hasattr(fs, "ftp"):
-        kind = _Paramiko
-    elif "smb" in names:
-        kind = _Smb
-    elif names & {"http", "https"}:
-        kind = _Http
-    return kind(fs, root)
+        return _Objects(fs, root)
+    if type(fs).__module__.partition(".")[0] == "sshfs":
+        from tomoportal.storage.sftp import AsyncSsh
+
+        return AsyncSsh(fs, root)
+    if names & {"sftp", "ssh"} and hasattr(fs, "ftp"):
+        from tomoportal.storage.sftp import Paramiko
+
+        return Paramiko(fs, root)
+    if "smb" in names:
+        from tomoportal.storage.smb import Smb
+
+        return Smb(fs, root)
+    if names & {"http", "https"}:
+        return _Http(fs, root)
+    return Protocol(fs, root)
