@@ -5,6 +5,7 @@ Names of behaviours are those of docs/reference/copick-behaviours.md.
 
 from __future__ import annotations
 
+import asyncio
 import json
 import logging
 import warnings
@@ -479,3 +480,40 @@ def test_every_line_of_the_browser_can_be_opened_and_described(root: copick.Copi
         return 1 + sum(walk(each) for each in node.opened())
 
     assert walk(project_tree(root)) > 15
+
+
+# --- several at once
+
+
+def test_c88_threads_of_an_event_loop_read_at_the_same_time(run: copick.CopickRun, config: Path) -> None:
+    """The loop goes on while documents and volumes are read, and every run stays one object."""
+    data = np.random.default_rng(0).normal(size=(40, 100, 100)).astype(np.float32)
+    run.new_voxel_spacing(10).new_tomogram("wbp").from_numpy(data)
+    for session in range(8):
+        run.new_picks("ribosome", str(session)).from_numpy(np.full((500, 3), float(session)))
+    root = copick.from_file(config)
+
+    def read(session: int) -> tuple[copick.CopickRun | None, float, bool]:
+        found = root.get_run("TS_001")
+        assert found is not None
+        (picks,) = found.get_picks(session_id=str(session))
+        return found, picks.numpy()[0].max(), np.array_equal(found.voxel_spacings[0].tomograms[0].numpy(), data)
+
+    async def all_at_once() -> tuple[list[Any], int]:
+        ticks = 0
+
+        async def tick() -> None:
+            nonlocal ticks
+            while True:
+                ticks += 1
+                await asyncio.sleep(0)
+
+        ticking = asyncio.ensure_future(tick())
+        found = await asyncio.gather(*(asyncio.to_thread(read, session) for session in range(8)))
+        ticking.cancel()
+        return found, ticks
+
+    found, ticks = asyncio.run(all_at_once())
+    assert [(number, same) for _, number, same in found] == [(float(session), True) for session in range(8)]
+    assert {each for each, _, _ in found} == {root.get_run("TS_001")}
+    assert ticks > 8

@@ -260,7 +260,7 @@ def test_c1_c7_kill_9_at_any_moment(kind: str, config: Path, tmp_path: Path) -> 
     """The process really dies; whoever reads afterwards finds one state, and the next save removes the rest."""
     build(copick.from_file(config))
     save, state_of = KINDS[kind]
-    for delay in (0.0, 0.003, 0.01, 0.03, 0.07, 0.15):
+    for delay in (0.0, 0.004, 0.02, 0.1):
         process = subprocess.Popen(
             [sys.executable, "-c", FOREVER, str(config), kind, str(Path(__file__).parent)],
             stdout=subprocess.PIPE,
