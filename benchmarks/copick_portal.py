@@ -105,7 +105,7 @@ def main() -> None:
         " | ratio | ours wall s | upstream wall s | ours MB | upstream MB |",
         "|---|---|---|---|---|---|---|---|---|---|---|---|",
     ]
-    pythons = {"ours": sys.executable, "upstream": UPSTREAM.interpreter()}
+    pythons: dict[str, str | Path] = {"ours": sys.executable, "upstream": UPSTREAM.interpreter()}
     serve = [sys.executable, "-P", "-m", "tomoportal", "serve", "--archive", archive, "--port", "0"]
     with running(serve) as line:
         portal = re.findall(r"http://127\.0\.0\.1:\d+", line)[0]
