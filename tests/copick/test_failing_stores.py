@@ -111,7 +111,7 @@ def test_on_s3_with_requests_that_fail_nothing_is_lost(fault: Fault, bucket: Buc
 
 @pytest.mark.slow
 @pytest.mark.parametrize("every", [2, 5, 7])
-@pytest.mark.parametrize("fault", BREAKING)
+@pytest.mark.parametrize("fault", [*BREAKING, "hang"])
 def test_on_s3_with_more_requests_that_fail_nothing_is_lost(fault: Fault, every: int, bucket: Bucket) -> None:
     save_and_list(bucket, fault, every, 8)
 
