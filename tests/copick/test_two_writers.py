@@ -413,3 +413,26 @@ def test_c10_points_that_are_assigned_without_loading_keep_the_document_s_keys(
     found = json.loads(path.read_text())
     assert {**found, "points": []} == {**told, "points": []}
     assert xs(again(config)) == [1]
+
+
+def test_c5_without_a_history_saves_are_conditional_all_the_same(tmp_path: Path, make_config: Any) -> None:
+    config = make_config(tmp_path, history=0)
+    picks = copick.from_file(config).new_run("TS_001").new_picks("ribosome", "1")
+    mine = again(config)
+    picks.from_numpy(place(1))
+    picks.from_numpy(place(1, 2))
+    assert picks.history() == []
+    assert list((tmp_path / "overlay").rglob(".history")) == []
+    with pytest.raises(ConflictError):
+        mine.from_numpy(place(3))
+    mine.store(merge=True)
+    assert xs(again(config)) == [1, 2, 3]
+    assert [error["loc"] for error in _errors_of(tmp_path, make_config, history=-1)] == [("history",)]
+
+
+def _errors_of(folder: Path, make_config: Any, **changes: Any) -> list[Any]:
+    from pydantic import ValidationError
+
+    with pytest.raises(ValidationError) as caught:
+        copick.from_file(make_config(folder, **changes))
+    return list(caught.value.errors())
