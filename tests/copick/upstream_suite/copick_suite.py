@@ -48,15 +48,8 @@ class Suite(NamedTuple):
         with tempfile.TemporaryDirectory() as folder:
             record = Path(folder, "record")
             command = [self.python, "-W", "ignore", "-m", "pytest", "-q", "--tb=short", "--show-capture=no"]
-            command += [
-                "-p",
-                "copick_recorder",
-                "--rootdir",
-                self.tests,
-                self.tests / name,
-                "--basetemp",
-                folder + "/t",
-            ]
+            command += ["-p", "no:cacheprovider", "-p", "copick_recorder", "--basetemp", folder + "/t"]
+            command += ["--rootdir", self.tests, self.tests / name]
             known = {
                 key: value for key, value in os.environ.items() if not key.startswith(("COPICK", "PYTEST", "TOMO"))
             }
@@ -66,6 +59,7 @@ class Suite(NamedTuple):
                 "COPICK_PORTAL_URL": portal,
                 "COPICK_SUITE_RECORD": str(record),
                 "HOME": folder,
+                "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1",
                 "PYTHONPATH": os.pathsep.join([str(HERE), str(REPOSITORY / "src")]),
                 "PYTHONDONTWRITEBYTECODE": "1",
                 "TMPDIR": folder,
