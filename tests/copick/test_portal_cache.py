@@ -186,6 +186,15 @@ def test_damaged_and_foreign_documents_count_as_absent(portal_root: Any, tmp_pat
     assert all(json.loads(path.read_text())["endpoint"] for path in cache_files(tmp_path))
 
 
+def test_c73_an_answer_that_names_another_portal_is_a_miss(portal_root: Any, asked: Any, tmp_path: Path) -> None:
+    count = list_all(portal_root())
+    for path in cache_files(tmp_path):
+        path.write_text(json.dumps({**json.loads(path.read_text()), "endpoint": "http://elsewhere/graphql"}))
+    asked()
+    assert list_all(portal_root()) == count
+    assert asked() == {"200": 3}
+
+
 def test_the_cache_may_be_switched_off_or_lie_elsewhere(
     portal_root: Any, asked: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
