@@ -131,6 +131,22 @@ def test_every_way_to_list_a_project_finds_the_same(
     }[way]  # fmt: skip
 
 
+@pytest.mark.parametrize("page", [1000, 100])
+def test_servers_that_list_in_no_order_are_believed(page: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Shuffled(Remote):
+        def scan(self, prefix: str = "", *, after: str = "", by_folder: bool = False) -> Iterator[Stat | ListedFolder]:
+            found = list(super().scan(prefix, after=after, by_folder=by_folder))
+            return iter(random.Random(0).sample(found, len(found)))
+
+    monkeypatch.setattr(folders, "_PAGE", page)
+    store = Shuffled(open_store("memory://"))
+    fill(store.inner, 30, 3)
+    found = folders_of_runs(store)
+    plain = folders_by_folder(store, store.children(RUNS)[0])
+    assert {key: found[key] for key in plain} == plain
+    assert list(found[f"{RUNS}/TS_0000/Picks"].files) == [f"tool_0_object{n}.json" for n in range(3)]
+
+
 def test_a_store_that_knows_folders_only_is_never_looked_into_zarr_stores(tmp_path: Path) -> None:
     class Folders(Remote):
         lists_keys = False

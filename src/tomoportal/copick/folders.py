@@ -46,8 +46,11 @@ def folders_of_runs(store: Store) -> dict[str, Folder]:
     if not store.lists_keys:
         return folders_by_folder(store, store.children(RUNS)[0])
     head = _first(store.scan(f"{RUNS}/"), _PAGE)
+    in_order = sorted(head, key=lambda stat: stat.key)
     if len(head) < _PAGE:
-        return _tree(head)
+        return _tree(in_order)
+    if head != in_order:  # there are servers that list in no order, of which no range can be asked for
+        return folders_by_folder(store, store.children(RUNS)[0])
     end = _run_of(head[-1])
     names = sorted(f"{RUNS}/{name}/" for name in store.children(RUNS)[0])  # in the order of keys, not of names
     rest = [name for name in names if name >= end]
