@@ -18,6 +18,7 @@ import pytest
 from tomoportal.errors import ConflictError, NotFoundError, ReadOnlyError, StorageError
 from tomoportal.storage import Store
 from tomoportal.storage.filesystem_spec import FsspecStore, open_fsspec
+from tomoportal.storage.owners import new_token
 from tomoportal.testing.file_servers import FileServer, ServerIsMissing, smb_server, ssh_server
 from tomoportal.testing.stores import StoreTests
 
@@ -208,6 +209,21 @@ def test_kill_9_while_writing_leaves_the_old_or_the_new(place: tuple[str, FileSe
     store.put("a/b", b"after", if_match=store.stat("a/b").etag)
     assert store.get("a/b") == b"after"
     assert [each.name for each in path.parent.iterdir()] == ["b"]  # what the dead left is swept
+
+
+def test_a_lock_that_a_dead_writer_left_is_broken(
+    place: tuple[str, FileServer, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """At once if its process was of this machine, else when it has been the same for a while."""
+    store = opened(place)
+    etag = store.put("a/b", b"1")
+    for holder in ("another-1f-0", f"{new_token().partition('-')[0]}-7fffffff-0"):
+        (place[2] / "a/.tomoportal-tmp-lock-b").write_text(holder)
+        monkeypatch.setattr("tomoportal.storage.filesystem_spec._LOCK_ENDS", 0.5 if "another" in holder else 30.0)
+        started = time.monotonic()
+        etag = store.put("a/b", b"2", if_match=etag)
+        assert 0.5 * ("another" in holder) <= time.monotonic() - started < 20
+    assert [path.name for path in (place[2] / "a").iterdir()] == ["b"]
 
 
 def _read_in_a_fork(store: FsspecStore, answer: Any) -> None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import builtins
 import io
+import math
 import os
 import threading
 import time
@@ -227,9 +228,9 @@ class FsspecStore(Store):
                 return self._put_whole(key, path, content, if_match, if_absent)
             if if_match is None:
                 return self._place(key, path, content, None, claim=if_absent)
-            with self._only_writer(key):
+            with self._only_writer(key) as end:
                 found = self._expect(key, if_match)
-                return self._place(key, path, content, found, claim=False)
+                return self._place(key, path, content, found, claim=False, end=end)
 
     def _expect(self, key: str, tag: str | None) -> Stat | None:
         """What is there. Raises :class:`ConflictError` unless it is the version ``tag``."""
@@ -256,11 +257,13 @@ class FsspecStore(Store):
             ) from error
         return written or self.stat(key).etag
 
-    def _place(self, key: str, path: str, content: bytes, old: Stat | None, *, claim: bool) -> str:
+    def _place(
+        self, key: str, path: str, content: bytes, old: Stat | None, *, claim: bool, end: float = math.inf
+    ) -> str:
         """Write a file beside the object and give it its name; return the version.
 
         Where times are whole seconds, the new file gets a later one than the ``old`` object, so that every write
-        makes another version.
+        makes another version. Nothing is replaced after ``end``, when the lock on the key is no longer ours.
         """
         beside = f"{parent_of(path)}/{_TEMPORARY}{new_token()}"
         tried = False
@@ -279,6 +282,8 @@ class FsspecStore(Store):
                 again, tried = tried, True
                 if claim:
                     self._claim(protocol, beside, path, content, again)
+                elif time.monotonic() > end:
+                    raise LockedError("the server took too long", where=key, fix="try again")
                 else:
                     protocol.replace(beside, path)
             except BaseException as error:
@@ -316,45 +321,55 @@ class FsspecStore(Store):
         return self._do(key, write)
 
     @contextmanager
-    def _only_writer(self, key: str) -> Iterator[None]:
-        """Hold the lock on a key, among all processes where the protocol can do that.
+    def _only_writer(self, key: str) -> Iterator[float]:
+        """Hold the lock on a key, among all processes where the protocol can do that, until the time that is given.
 
         Raises :class:`LockedError` if others hold it all the time.
         """
         if not self._protocol.is_exclusive:
-            yield
+            yield math.inf
             return
         lock = join(parent_of(key), f"{_LOCK}{name_of(key)}")
-        path, token = self._path(lock), new_token()
-        self._acquire(lock, path, token)
+        self._acquire(lock)
+        end = time.monotonic() + _LOCK_ENDS / 2
         try:
-            yield
+            yield end
         finally:
-            with suppress(StorageError):  # whoever comes next removes it
-                self._remove(lock)
+            if time.monotonic() < end:  # else it may be another's already
+                with suppress(StorageError):  # whoever comes next removes it
+                    self._remove(lock)
 
-    def _acquire(self, lock: str, path: str, token: str) -> None:
-        end, pause = time.monotonic() + LOCK_TIMEOUT, 0.005
+    def _acquire(self, lock: str) -> None:
+        path, token = self._path(lock), new_token().encode()
+        end, pause, seen = time.monotonic() + LOCK_TIMEOUT, 0.005, (b"", 0.0)
         while True:
             try:
-                self._place(lock, path, token.encode(), None, claim=True)
+                self._place(lock, path, token, None, claim=True)
                 return
             except ConflictError:
-                self._break(lock, path)
+                seen = self._look_at_lock(lock, path, seen)
             if time.monotonic() > end:
                 raise LockedError("other processes save this document all the time", where=lock, fix="try again")
             time.sleep(pause)
             pause = min(2 * pause, 0.2)
 
-    def _break(self, lock: str, path: str) -> None:
-        """Take away a lock whose holder is dead; of several who see that, one can rename it."""
+    def _look_at_lock(self, lock: str, path: str, seen: tuple[bytes, float]) -> tuple[bytes, float]:
+        """Who holds a lock, and since when we know; one that is left behind is taken away.
+
+        Of several who see that, one can rename it. Clocks of two machines are not compared.
+        """
         with suppress(NotFoundError):
-            holder, since = self.get(lock).decode(errors="replace"), self.stat(lock).modified
-            if not is_abandoned(holder, since) and time.time() - since < _LOCK_ENDS:
-                return
-            aside = f"{parent_of(path)}/{_TEMPORARY}{new_token()}"
-            self._do(lock, lambda protocol: protocol.claim(path, aside))
-            self._do(lock, lambda protocol: protocol.remove(aside))
+            holder, now = self.get(lock), time.monotonic()
+            since = seen[1] if holder == seen[0] else now
+            if not is_abandoned(holder.decode(errors="replace"), math.inf) and now - since < _LOCK_ENDS:
+                return holder, since
+            aside = join(parent_of(lock), f"{_TEMPORARY}{new_token()}")
+            self._do(lock, lambda protocol: protocol.claim(path, self._path(aside)))
+            if self.get(aside) == holder:
+                self._remove(aside)
+            else:  # it was released and taken meanwhile
+                self._do(lock, lambda protocol: protocol.claim(self._path(aside), path))
+        return b"", 0.0
 
     def _sweep(self, folder: str) -> None:
         """Remove temporary files of dead processes, once per folder."""
