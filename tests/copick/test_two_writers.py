@@ -16,7 +16,8 @@ import pytest
 
 import tomoportal.copick as copick
 from tomoportal.errors import AnnotationError, ConflictError, FormatError
-from tomoportal.storage import open_store
+from tomoportal.storage import Stat, open_store
+from tomoportal.testing.faulty import FaultyStore
 
 SIZE = (8, 8, 260)
 
@@ -219,6 +220,50 @@ def test_c3_a_change_in_the_same_tick_of_the_clock_is_seen(picks: copick.CopickP
             stale.from_numpy(place(1, 3))
     mine.store(merge=True)
     assert xs(again(config)) == [2, 3]
+
+
+class CoarseStore(FaultyStore):
+    """A server whose clock stands still: documents of one size have one version tag."""
+
+    def _coarse(self, stat: Stat) -> Stat:
+        return Stat(stat.key, stat.size, 0.0, f"{stat.size:x}")
+
+    def local_path(self, key: str) -> None:
+        return None
+
+    def stat(self, key: str) -> Stat:
+        return self._coarse(super().stat(key))
+
+    def children(self, prefix: str = "") -> tuple[list[str], list[Stat]]:
+        folders, files = super().children(prefix)
+        return folders, [self._coarse(stat) for stat in files]
+
+    def get_version(self, key: str) -> tuple[bytes, str]:
+        return self.get(key), self.stat(key).etag
+
+    def put(self, key: str, data: Any, *, if_match: str | None = None, **options: Any) -> str:
+        if if_match is not None and self.stat(key).etag != if_match:
+            raise ConflictError("changed", where=key)
+        super().put(key, data, **options)
+        return self.stat(key).etag
+
+
+def test_c3_a_server_with_a_coarse_clock_loses_nothing_that_was_loaded(config: Path) -> None:
+    settings = copick.CopickConfigFSSpec.model_validate_json(config.read_text())
+    store = CoarseStore(open_store("memory://"))
+
+    def opened() -> copick.CopickPicks:
+        (picks,) = copick.CopickRoot(settings, overlay=store).picks()
+        return picks
+
+    copick.CopickRoot(settings, overlay=store).new_run("TS_001").new_picks("ribosome", "1").from_numpy(place(1))
+    mine, theirs = opened(), opened()
+    assert xs(mine) == xs(theirs) == [1]
+    theirs.from_numpy(place(2))
+    with pytest.raises(ConflictError):
+        mine.from_numpy(place(3))
+    mine.store(merge=True)
+    assert xs(opened()) == [2, 3]
 
 
 def test_c3_a_clock_that_is_behind_makes_no_version_come_again(tmp_path: Path) -> None:
