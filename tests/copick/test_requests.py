@@ -15,6 +15,7 @@ import tomoportal.copick as copick
 from tomoportal.copick import folders
 from tomoportal.copick.folders import RUNS, Folder, folders_by_folder, folders_of_runs
 from tomoportal.copick.read_ahead import ReadAhead
+from tomoportal.server import LiveServer, Settings
 from tomoportal.storage import Stat, Store, open_store
 from tomoportal.storage.base import Folder as ListedFolder
 from tomoportal.testing.faulty import FaultyStore
@@ -73,15 +74,15 @@ class Crowded(Remote):
 def fill(store: Store, runs: int, objects: int, chunks: int = 1) -> None:
     for number in range(runs):
         place = f"{RUNS}/TS_{number:04d}"
-        store.put(f"{place}/.meta", b"meta")
+        store.put(f"{place}/.meta", b"meta", durable=False)
         for each in range(objects):
             name = f"object{each}"
             data = json.dumps({**DOCUMENT, "pickable_object_name": name, "run_name": f"TS_{number:04d}"}).encode()
-            store.put(f"{place}/Picks/tool_0_{name}.json", data)
+            store.put(f"{place}/Picks/tool_0_{name}.json", data, durable=False)
         for kind in ("VoxelSpacing10.000/wbp", "Segmentations/10.000_tool_0_membrane"):
-            store.put(f"{place}/{kind}.zarr/.zgroup", b"{}")
+            store.put(f"{place}/{kind}.zarr/.zgroup", b"{}", durable=False)
             for chunk in range(chunks):
-                store.put(f"{place}/{kind}.zarr/0/0/0/{chunk}", b"")
+                store.put(f"{place}/{kind}.zarr/0/0/0/{chunk}", b"", durable=False)
 
 
 def root_on(store: Store, config: Path) -> copick.CopickRoot:
@@ -156,6 +157,17 @@ def test_a_store_that_knows_folders_only_is_never_looked_into_zarr_stores(tmp_pa
     found = folders_of_runs(store)
     assert store.counts == {"children": 1 + 3 + 3 * 3}
     assert found[f"{RUNS}/TS_0001/Segmentations"] == Folder(["10.000_tool_0_membrane.zarr"])
+
+
+def test_a_real_server_is_listed_in_ranges(tmp_path: Path) -> None:
+    fill(open_store(tmp_path / "archive" / "project", create=True), 60, 20)
+    with LiveServer(Settings(archive=str(tmp_path / "archive"), bucket="bucket")) as server:
+        remote = open_store(f"s3://bucket/project?endpoint={server.url}/s3&anonymous=true")
+        found = folders_of_runs(remote)
+        assert found[f"{RUNS}/TS_0059/Picks"].files.keys() == {f"tool_0_object{n}.json" for n in range(20)}
+        plain = folders_by_folder(remote, remote.children(RUNS)[0])
+        assert len(plain) == 60 * 4
+        assert {key: found[key] for key in plain} == plain
 
 
 # --- reading ahead
