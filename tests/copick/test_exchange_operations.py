@@ -13,7 +13,9 @@ import tomoportal.copick as copick
 from tomoportal.copick.exchange.exporting_volumes import VolumeExport, plan_segmentations_export
 from tomoportal.copick.exchange.importing_volumes import VolumeOptions, plan_segmentations
 from tomoportal.copick.operations import counting, depositing, exporting, file_imports, managing, synchronising
+from tomoportal.copick.removed import removed_documents
 from tomoportal.copick.tasks import perform
+from tomoportal.copick.transfer import plan_restore
 from tomoportal.errors import AnnotationError
 from tomoportal.formats import ArrayVolume, Poses, open_mrc, read_star, write_copick_csv, write_dynamo
 from tomoportal.formats.volume_output import write_mrc
@@ -293,3 +295,29 @@ def test_a_panoptic_segmentation_comes_back_from_the_pair_of_files_that_its_expo
     if form == "mrc":
         with pytest.raises(AnnotationError, match="the instances"):
             plan_segmentations(project, str(odd), "pan", **names)
+
+
+@pytest.mark.parametrize("kind", ["picks", "mesh", "filaments"])
+def test_c5_what_was_removed_is_listed_and_comes_back(kind: str, root: copick.CopickRoot, tmp_path: Path) -> None:
+    run = root.new_run("TS_001")
+    run.new_picks("ribosome", "1", "ada").from_numpy(np.ones((2, 3)))
+    mesh = run.new_mesh("ribosome", "1", "ada")
+    mesh.mesh = trimesh.creation.box()
+    mesh.store()
+    run.new_filaments("microtubule", "1", "ada").from_numpy([np.arange(6.0).reshape(2, 3)])
+    name = "microtubule" if kind == "filaments" else "ribosome"
+    uri = f"{name}:ada/1"
+    assert removed_documents(uri, root, kind) == []
+    getattr(run, {"picks": "picks", "mesh": "meshes", "filaments": "filaments"}[kind])[0].delete()
+    fresh = copick.from_file(tmp_path / "copick_config.json")
+    for wanted in (uri, f"{name}:*/*", name):
+        (found,) = removed_documents(wanted, fresh, kind)
+        assert (found.run.name, found.pickable_object_name, found.user_id) == ("TS_001", name, "ada")
+    assert removed_documents(f"{name}:eve/1", fresh, kind) == []
+    version = found.history()[-1].number
+    (task,) = plan_restore(fresh, kind, uri, "TS_001", version)
+    assert task.action == "create"
+    assert [error for _, error in perform([task])] == [None]
+    again = copick.from_file(tmp_path / "copick_config.json")
+    assert copick.resolve_copick_objects(uri, again, kind)
+    assert removed_documents(uri, again, kind) == []

@@ -22,6 +22,7 @@ from tomoportal.copick.copies import (
 from tomoportal.copick.documents import RunDocument
 from tomoportal.copick.names import checked_name, voxel_key
 from tomoportal.copick.picks import PicksDifference
+from tomoportal.copick.removed import removed_documents
 from tomoportal.copick.root import CopickRoot
 from tomoportal.copick.runs import CopickRun
 from tomoportal.copick.segmentations import CopickSegmentation
@@ -274,16 +275,19 @@ def _segmentation(
 def plan_restore(root: CopickRoot, object_type: str, uri: str, run_name: str, version: int) -> list[Task]:
     """A previous version of one document becomes the current one; its present state goes to the history.
 
-    Raises :class:`AnnotationError` if the URI names none or several, and :class:`NotFoundError` for a version that is
-    not kept.
+    What was removed comes back as well. Raises :class:`AnnotationError` if the URI names none or several, and
+    :class:`NotFoundError` for a version that is not kept.
     """
     found = resolve_copick_objects(uri, root, object_type, run_name)
+    is_there = bool(found)
+    found = found or removed_documents(uri, root, object_type, run_name)
     if len(found) != 1:
         raise AnnotationError(f"The URI names {len(found)} {object_type} of {run_name}.", where=uri, fix="name one")
     document = found[0]
     document._previous(version)
     what = f"{run_name} {serialize_copick_uri(document)} version {version}"
-    return [Task("replace", what, run_name, lambda: document.restore(version), document.path)]
+    action: Action = "replace" if is_there else "create"
+    return [Task(action, what, run_name, lambda: document.restore(version), document.path)]
 
 
 def picks_differences(

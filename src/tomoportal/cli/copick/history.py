@@ -16,12 +16,19 @@ __all__ = ["command"]
 @config_option
 @json_option
 def command(object_type: str, uri: str, run_name: str | None, config: str, as_json: bool) -> int:
-    """List the previous versions of picks, meshes or filaments; `tomoportal copick restore` brings one back."""
+    """List the previous versions of picks, meshes or filaments; `tomoportal copick restore` brings one back.
+
+    Those of what was removed are listed as well.
+    """
     from datetime import UTC, datetime
 
-    from tomoportal.cli.console import print_json, table
+    from tomoportal.cli.console import console, print_json, table
     from tomoportal.copick import resolve_copick_objects, serialize_copick_uri
+    from tomoportal.copick.removed import removed_documents
 
+    root = open_project(config)
+    there = resolve_copick_objects(uri, root, object_type, run_name)
+    removed = removed_documents(uri, root, object_type, run_name)
     rows = [
         (
             each.run.name,
@@ -29,13 +36,17 @@ def command(object_type: str, uri: str, run_name: str | None, config: str, as_js
             version.number,
             version.size,
             datetime.fromtimestamp(version.replaced, UTC).isoformat(timespec="seconds"),
+            is_removed,
         )
-        for each in resolve_copick_objects(uri, open_project(config), object_type, run_name)
+        for documents, is_removed in ((there, False), (removed, True))
+        for each in documents
         for version in each.history()
     ]
-    names = ("run", "uri", "version", "bytes", "replaced")
+    names = ("run", "uri", "version", "bytes", "replaced", "removed")
     if as_json:
         print_json([dict(zip(names, row, strict=True)) for row in rows])
+    elif rows:
+        table(names, [(*row[:-1], "yes" if row[-1] else "") for row in rows])
     else:
-        table(names, rows)
+        console().print("no previous versions")
     return 0

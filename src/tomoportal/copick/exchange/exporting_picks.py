@@ -251,7 +251,8 @@ def _combined(root: CopickRoot, export: PicksExport, found: Mapping[str, list[Co
             path.name, _WRITERS[kind]({numbers[run]: each for run, each in by_run.items()}, export.voxel_size or 0)
         )
 
-    return [Task("export", f"{path.name}: {count} points of {len(found)} runs", "", write, export.uri)]
+    runs = f"{len(found)} run{'' if len(found) == 1 else 's'}"
+    return [Task("export", f"{path.name}: {count} points of {runs}", "", write, export.uri)]
 
 
 # --- RELION

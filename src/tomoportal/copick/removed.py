@@ -1,0 +1,57 @@
+"""Documents that were removed, but whose last state is kept in ``.history/``: a removal can be taken back (C5)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from tomoportal.copick.documents import RunDocument
+from tomoportal.copick.names import parse_document
+from tomoportal.copick.root import CopickRoot
+from tomoportal.copick.runs import CopickRun
+from tomoportal.copick.uri import matches_pattern, parse_copick_uri, resolve_copick_objects
+from tomoportal.errors import NotFoundError, StorageError
+
+__all__ = ["removed_documents"]
+
+
+def removed_documents(uri: str, root: CopickRoot, object_type: str, run_name: str | None = None) -> list[Any]:
+    """Picks, meshes or filaments that a URI names, that are not there any more, and that have a history.
+
+    Each can be restored. Raises :class:`AnnotationError` for a URI or a run that cannot be.
+    """
+    there = {(each.run.name, each._key) for each in resolve_copick_objects(uri, root, object_type, run_name)}
+    wanted = parse_copick_uri(uri, object_type)
+    runs = root.runs if run_name is None else [run for run in [root.get_run(run_name)] if run is not None]
+    return [
+        each
+        for run in runs
+        for each in _kept(run, object_type)
+        if (run.name, each._key) not in there and _fits(each, wanted)
+    ]
+
+
+def _fits(each: Any, wanted: dict[str, Any]) -> bool:
+    parts = {"object_name": each.pickable_object_name, "user_id": each.user_id, "session_id": each.session_id}
+    return all(matches_pattern(value, str(wanted[name]), wanted["pattern_type"]) for name, value in parts.items())
+
+
+def _kept(run: CopickRun, object_type: str) -> list[RunDocument]:
+    """Every document of a type that has a history in the overlay."""
+    factories: dict[str, Any] = {
+        "picks": run._picks_factory,
+        "mesh": run._mesh_factory,
+        "filaments": run._filaments_factory,
+    }
+    clazz, meta = factories[object_type]()
+    source = run.root._overlay
+    try:
+        folders, _ = source.store.children(f"{run._key}/{clazz.FOLDER}/.history")
+    except (NotFoundError, StorageError):  # no history, or a store without folders
+        return []
+    found = []
+    for folder in folders:
+        name = parse_document(folder, "", object_may_hold_underscores=clazz.LOOSE_OBJECT)
+        if not isinstance(name, str):
+            told = meta(pickable_object_name=name.object_name, user_id=name.user_id, session_id=name.session_id)
+            found.append(clazz(run, told, source=source))
+    return found
