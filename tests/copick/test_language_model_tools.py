@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+sys.path.insert(0, str(Path(__file__).with_name("plugin_scripts")))
+
+from plugin_project import make_project
+
 SCRIPT = Path(__file__).with_name("plugin_scripts") / "language_model_tools.py"
-spec = importlib.util.spec_from_file_location("plugin_project", Path(__file__).with_name("test_plugins.py"))
-assert spec is not None
-assert spec.loader is not None
-plugin_project = importlib.util.module_from_spec(spec)
-spec.loader.exec_module(plugin_project)
 
 
 def calls(config: str) -> list[tuple[str, dict[str, Any]]]:
@@ -56,10 +55,15 @@ def calls(config: str) -> list[tuple[str, dict[str, Any]]]:
 
 @pytest.mark.slow
 def test_tools_answer_what_they_answer_on_upstream(tmp_path: Path, make_config: Any, plugins: Any) -> None:
-    plugin_project.make_project(tmp_path, make_config)
+    make_project(tmp_path, make_config)
     asked = calls(str(tmp_path / "copick_config.json"))
     ours, theirs = (
-        plugins(SCRIPT.read_text(), json.dumps(asked), TOMOPORTAL_AS_COPICK=flag, HOME=str(tmp_path))
+        plugins(
+            SCRIPT.read_text(),
+            json.dumps(asked),
+            TOMOPORTAL_AS_COPICK=flag,
+            HOME=str(tmp_path),
+        )
         for flag in ("1", "")
     )
     assert ours[0].startswith("tomoportal")
