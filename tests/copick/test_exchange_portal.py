@@ -83,6 +83,7 @@ def test_what_is_the_portals_stays(portal_root: Roots, tmp_path: Path) -> None:
 def test_a_portal_can_be_browsed(portal_root: Roots) -> None:
     tree = project_tree(portal_root())
     lines = list(tree.lines(5))
+    assert any("1 · TS_1" in line for line in lines), "runs are told by the portal's names, too"
     assert any("Picks" in line for line in lines)
     for run in tree.opened()[1:]:
         for group in run.opened():

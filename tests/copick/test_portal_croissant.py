@@ -245,6 +245,12 @@ def test_the_command_exports_a_portal_with_its_filters(
         *("--picks-portal-meta", "ground_truth_status=true,object_count=4", "--tomograms-author", "Clara Curator"),
         *("--segmentations-portal-meta", "is_curator_recommended=yes", "--session-id-template", "{id}"),
     ]
+    assert (
+        call("export-croissant", "-c", str(config), "--project-root", str(place), *filters, "--dry-run", "--json") == 0
+    )
+    told = json.loads(capsys.readouterr().out)
+    assert (told["rows"]["picks"], told["rows"]["tomograms"], told["rows"]["segmentations"]) == (2, 1, 3)
+    assert not place.exists()
     assert call("export-croissant", "-c", str(config), "--project-root", str(place), *filters) == 0
     manifest = str(place / "Croissant" / "metadata.json")
     assert [row["session_id"] for row in rows_of(manifest, "picks")] == ["4", "5"]

@@ -113,6 +113,7 @@ def _run(run: CopickRun) -> Node:
     def details() -> Details:
         return [
             ("run", run.name),
+            *([("on the portal", f"{named} of DS-{dataset}")] if named else []),
             ("voxel spacings", ", ".join(f"{each.voxel_size:g} Å" for each in run.voxel_spacings)),
             ("picks", str(len(run.picks))),
             ("meshes", str(len(run.meshes))),
@@ -120,7 +121,8 @@ def _run(run: CopickRun) -> Node:
             ("filaments", str(len(run.filaments))),
         ]
 
-    return Node(run.name, details, children)
+    named, dataset = getattr(run, "portal_run_name", None), getattr(run, "portal_dataset_id", None)
+    return Node(f"{run.name} · {named}" if named else run.name, details, children)
 
 
 def _spacing(spacing: Any) -> Node:

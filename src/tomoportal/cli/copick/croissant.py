@@ -10,7 +10,7 @@ from typing import Any
 
 import click
 
-from tomoportal.cli.copick.options import debug_option
+from tomoportal.cli.copick.options import debug_option, dry_run_option, json_option
 from tomoportal.cli.copick.sync import listed, mapped, source_project
 
 __all__ = ["append_croissant", "export_croissant", "mlcroissant", "set_splits"]
@@ -154,12 +154,16 @@ def mlcroissant(
 @click.option("--config-static-fs-args", metavar="JSON", help="[default: overlay_fs_args of a project on files]")
 @click.option("--config-croissant-fs-args", metavar="JSON")
 @_filters
+@dry_run_option
+@json_option
 @debug_option
 def export_croissant(
     config: str | None,
     source_dataset_ids: str | None,
     project_root: str,
     force: bool,
+    dry_run: bool,
+    as_json: bool,
     base_url: str | None,
     emit_config: str | None,
     config_overlay: str | None,
@@ -171,13 +175,15 @@ def export_croissant(
     """Describe a project, or a part of it, by a Croissant manifest."""
     from tomoportal.copick.config import dump_config
     from tomoportal.copick.croissant.exporting import export_croissant as export
+    from tomoportal.copick.croissant.exporting import manifest_counts
     from tomoportal.copick.opening import croissant_config, write_config
 
     about = {name: given[name] for name in ("dataset_name", "description", "license", "cite_as", "date_published")}
     with source_project(config, source_dataset_ids) as root:
+        if dry_run:
+            return _would_write(manifest_counts(root, **_selected(given)), as_json)
         written = export(root, project_root, base_url=base_url, force=force, **about, **_selected(given))
         arguments_of_files = getattr(root.config, "overlay_fs_args", None) if base_url else None
-    click.echo(written)
     if emit_config:
         place, arguments = _overlay(config_overlay, _object(config_overlay_fs_args, "--config-overlay-fs-args"))
         if config_static_fs_args is None:
@@ -188,8 +194,29 @@ def export_croissant(
         # Not opened: the overlay may be out of reach from here.
         made = croissant_config(written, place, None, arguments, manifest, static)
         write_config(emit_config, dump_config(made))
-        click.echo(emit_config)
+    _say_written({"manifest": written, **({"config": emit_config} if emit_config else {})}, as_json)
     return 0
+
+
+def _would_write(counts: dict[str, int], as_json: bool) -> int:
+    """How many rows the tables would get."""
+    from tomoportal.cli.console import console, print_json, table
+
+    if as_json:
+        print_json({"dry_run": True, "rows": counts})
+    else:
+        table(("table", "rows"), list(counts.items()))
+        console().print("nothing was written")
+    return 0
+
+
+def _say_written(files: dict[str, str], as_json: bool) -> None:
+    from tomoportal.cli.console import print_json
+
+    if as_json:
+        print_json(files)
+    else:
+        click.echo("\n".join(files.values()))
 
 
 @click.command(name="append-croissant")
@@ -197,13 +224,25 @@ def export_croissant(
 @click.option("--source-config", metavar="FILE", help="The config of the project whose parts are added.")
 @click.option("--source-dataset-ids", metavar="IDS", help="Datasets of the public portal instead.")
 @_filters
+@dry_run_option
+@json_option
 @debug_option
-def append_croissant(croissant: str, source_config: str | None, source_dataset_ids: str | None, **given: Any) -> int:
+def append_croissant(
+    croissant: str,
+    source_config: str | None,
+    source_dataset_ids: str | None,
+    dry_run: bool,
+    as_json: bool,
+    **given: Any,
+) -> int:
     """Add another project, or a part of it, to a Croissant manifest."""
     from tomoportal.copick.croissant.exporting import append_croissant as append
+    from tomoportal.copick.croissant.exporting import manifest_counts
 
     with source_project(source_config, source_dataset_ids) as root:
-        click.echo(append(croissant, root, **_selected(given)))
+        if dry_run:
+            return _would_write(manifest_counts(root, **_selected(given)), as_json)
+        _say_written({"manifest": append(croissant, root, **_selected(given))}, as_json)
     return 0
 
 

@@ -18,7 +18,7 @@ from tomoportal.errors import AnnotationError, ConflictError
 if TYPE_CHECKING:
     from tomoportal.copick.root import CopickRoot
 
-__all__ = ["append_croissant", "export_croissant"]
+__all__ = ["append_croissant", "export_croissant", "manifest_counts"]
 
 Names = Iterable[str] | None
 Values = Mapping[str, Any] | None
@@ -131,6 +131,23 @@ def export_croissant(
         if {id: len(found.rows(id)) for id in TABLES} != {id: len(rows) for id, rows in tables.items()}:
             raise AnnotationError("The manifest does not read back as it was written.", where=written)
     return written
+
+
+def manifest_counts(
+    root: CopickRoot, *, splits: Values = None, compute_file_sha256: bool = True, **filters: Any
+) -> dict[str, int]:
+    """How many rows each table of a manifest would get with these filters of :func:`export_croissant`.
+
+    Nothing is written. Raises :class:`AnnotationError` as the export would.
+    """
+    selection = Selection(**filters, digests=False)
+    counts, runs = {table.name: 0 for table in TABLES.values()}, set()
+    for id, row in project_rows(root, selection):
+        counts[TABLES[id].name] += 1
+        if id == "copick/runs":
+            runs.add(row["name"])
+    _assignments(splits, runs)
+    return counts
 
 
 def _assignments(splits: Values, known: set[str]) -> dict[str, str]:
