@@ -9,12 +9,14 @@ import numpy as np
 from tomoportal.copick.features import CopickFeatures, CopickFeaturesMeta
 from tomoportal.copick.lazy_models import LazyModel
 from tomoportal.copick.names import FEATURES_ENDING, check_distinct, checked_name
+from tomoportal.copick.sides import TwoSided
 from tomoportal.copick.sources import Source, shadowed
 from tomoportal.copick.volumes import ALL, StoredVolume
 from tomoportal.errors import AnnotationError
 
 if TYPE_CHECKING:
     from tomoportal.copick.pyramids import Array
+    from tomoportal.copick.root import CopickRoot
     from tomoportal.copick.spacings import CopickVoxelSpacing
 
 __all__ = ["CopickTomogram", "CopickTomogramMeta"]
@@ -26,7 +28,7 @@ class CopickTomogramMeta(LazyModel):
     tomo_type: str
 
 
-class CopickTomogram(StoredVolume):
+class CopickTomogram(TwoSided, StoredVolume):
     """A volume ``(z, y, x)`` with a pyramid of means."""
 
     WHAT = "tomogram"
@@ -57,30 +59,12 @@ class CopickTomogram(StoredVolume):
     def _key(self) -> str:
         return f"{self._place}/{self._name}"
 
-    def _path_in(self, source: Source | None) -> str:
-        if source is None:
-            return ""
-        return source.where(f"{self.voxel_spacing._folder_in(source)}/{self._name}")
-
     @property
-    def static_path(self) -> str:
-        return self._path_in(self.voxel_spacing.run.root._static)
+    def _project(self) -> CopickRoot:
+        return self.voxel_spacing.run.root
 
-    @property
-    def overlay_path(self) -> str:
-        return self._path_in(self.voxel_spacing.run.root._overlay)
-
-    @property
-    def fs_static(self) -> Any:
-        return self.voxel_spacing.fs_static
-
-    @property
-    def fs_overlay(self) -> Any:
-        return self.voxel_spacing.fs_overlay
-
-    @property
-    def static_is_overlay(self) -> bool:
-        return self.voxel_spacing.static_is_overlay
+    def _key_in(self, source: Source) -> str:
+        return f"{self.voxel_spacing._folder_in(source)}/{self._name}"
 
     @property
     def static_stem(self) -> str:
