@@ -13,6 +13,7 @@ import pytest
 from tomoportal.errors import MissingPartError, NotFoundError, StorageError
 from tomoportal.storage import Store
 from tomoportal.storage.filesystem_spec import FsspecStore, open_fsspec
+from tomoportal.storage.protocols import protocol_of
 from tomoportal.testing.stores import StoreTests
 
 _serial = itertools.count()
@@ -99,6 +100,16 @@ def test_the_extra_that_is_missing_is_named(monkeypatch: pytest.MonkeyPatch) -> 
     for protocol, extra in (("smb", "smb"), ("ssh", "ssh"), ("sftp", "ssh"), ("https", "http")):
         with pytest.raises(MissingPartError, match=rf"tomoportal\[{extra}\]"):
             open_fsspec(f"{protocol}://host/x")
+
+
+def test_ssh_without_its_package_is_refused() -> None:
+    """fsspec's own client, which may be there instead, cannot replace a file and is not tested."""
+
+    class Sftp:
+        protocol = ("sftp", "ssh")
+
+    with pytest.raises(MissingPartError, match=r"tomoportal\[ssh\]"):
+        protocol_of(Sftp(), "/x")
 
 
 def test_what_cannot_be_opened_says_why(tmp_path: Path) -> None:

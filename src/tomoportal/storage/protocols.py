@@ -13,7 +13,7 @@ from contextlib import suppress
 from typing import Any, ClassVar, Final, TypeAlias, TypeVar
 from urllib.parse import quote, unquote
 
-from tomoportal.errors import StorageError
+from tomoportal.errors import MissingPartError, StorageError
 from tomoportal.storage.keys import name_of
 
 __all__ = ["SMB_DENIED", "Info", "Protocol", "is_broken", "is_denied", "is_missing", "protocol_of"]
@@ -294,13 +294,11 @@ def protocol_of(fs: Any, root: str) -> Protocol:
     if names & _WHOLE_PUTS:
         return _Objects(fs, root)
     if type(fs).__module__.partition(".")[0] == "sshfs":
-        from tomoportal.storage.sftp import AsyncSsh
+        from tomoportal.storage.sftp import Sftp
 
-        return AsyncSsh(fs, root)
-    if names & {"sftp", "ssh"} and hasattr(fs, "ftp"):
-        from tomoportal.storage.sftp import Paramiko
-
-        return Paramiko(fs, root)
+        return Sftp(fs, root)
+    if names & {"sftp", "ssh"}:
+        raise MissingPartError("the package sshfs is not installed", where=root, fix="pip install 'tomoportal[ssh]'")
     if "smb" in names:
         from tomoportal.storage.smb import Smb
 
