@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+import tomoportal.copick as copick
 from tomoportal.cli import main
 from tomoportal.copick.portal.config import CopickConfigCDP
 from tomoportal.server import LiveServer
@@ -37,6 +38,14 @@ def test_the_examples_work(
     assert len(names["reviewed"]) == 6
     assert len(names["shown"]) == 1
     assert names["run"].get_picks(user_id="ada")
+    for command in blocks("sh")[1].replace("\\\n", " ").splitlines():
+        with pytest.raises(SystemExit) as ended:
+            main(shlex.split(command)[1:])
+        assert ended.value.code == 0
+    training = copick.from_file("training.json")
+    assert training.splits == {"train": ["1", "2"]}  # type: ignore[attr-defined]
+    assert "ribosome" in {each.pickable_object_name for each in training.picks()}
+    assert len(training.tomograms()) == 2
 
 
 def test_every_key_of_ours_is_told() -> None:
@@ -55,5 +64,5 @@ def test_the_knobs_are_those_that_the_tests_turn() -> None:
     source = Path(__file__).with_name("test_portal_upstream.py").read_text()
     assert "cryoet_data_portal._client.DEFAULT_URL = " in blocks("python")[2]
     assert "cryoet_data_portal._client.DEFAULT_URL = " in source
-    assert "FSSPEC_S3_ENDPOINT_URL" in blocks("sh")[1]
+    assert "FSSPEC_S3_ENDPOINT_URL" in blocks("sh")[-1]
     assert "FSSPEC_S3_ENDPOINT_URL" in source
