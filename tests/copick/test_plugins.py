@@ -100,6 +100,23 @@ def test_options_that_people_use_give_what_they_give_on_upstream(
     assert sum("ribosome:two/1" in key for key in made) == 2
 
 
+@pytest.mark.slow
+def test_what_programs_do_that_do_not_install_gives_what_it_gives_on_upstream(
+    tmp_path: Path, make_config: Any, plugins: Any
+) -> None:
+    """C89 and reference copick-faults, 15: ChimeraX's plug-in, copick-easymode, copick-server."""
+    script = Path(__file__).with_name("plugin_scripts") / "programs_that_do_not_install.py"
+    ours, theirs = twins(tmp_path, make_config, ("TS_001", "TS_002"))
+    package, told = plugins(script.read_text(), ours, TOMOPORTAL_AS_COPICK="1")
+    assert package.startswith("tomoportal")
+    package, known = plugins(script.read_text(), theirs, TOMOPORTAL_AS_COPICK="")
+    assert package.startswith("copick")
+    known["config"][2] = known["config"][2].replace(str(theirs), str(ours))
+    for what, seen in known.items():
+        assert told[what] == seen, what
+    check_equal(ours, theirs)
+
+
 def test_the_program_shows_what_plug_ins_bring(plugin_programs: Path) -> None:
     """C70: the groups are listed without loading a plug-in that is not asked for."""
     program = [str(plugin_programs / "copick"), "convert", "--help"]
