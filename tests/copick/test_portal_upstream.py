@@ -204,6 +204,35 @@ print(json.dumps([found, root.config.user_id, root.config.dataset_ids]))
     assert json.loads((tmp_path / "b.json").read_text()).keys() == {*keys, "portal_url"}
 
 
+def test_every_argument_of_from_czcdp_datasets_means_the_same(
+    upstream: Any, portal: LiveServer, tmp_path: Path
+) -> None:
+    """By place, as upstream has them, for one dataset and for several; the files hold the same but for the objects."""
+    script = """
+import copick
+for number, (ids, arguments) in enumerate(calls):
+    copick.from_czcdp_datasets(ids, *arguments, f"{folder}/{number}.json")
+print("null")
+"""
+    place = f"{tmp_path}/overlay"
+    calls = [
+        ([10001], (place, None, None, None)),
+        ([10002, 10001], (place, {"auto_mkdir": True}, "ada", "7")),
+        ([10002], (f"local://{place}", {"auto_mkdir": False}, "ada", None)),
+    ]
+    (tmp_path / "theirs").mkdir()
+    on_upstream(upstream, portal, script, calls=calls, folder=str(tmp_path / "theirs"))
+    for number, (ids, arguments) in enumerate(calls):
+        path = tmp_path / f"{number}.json"
+        root = copick.from_czcdp_datasets(ids, *arguments, path, portal_url=portal.url)  # type: ignore[arg-type]
+        mine, theirs = (json.loads(each.read_text()) for each in (path, tmp_path / "theirs" / f"{number}.json"))
+        for told in ("name", "description", "version", "pickable_objects"):
+            mine.pop(told), theirs.pop(told)
+        assert mine == {**theirs, "portal_url": f"{portal.url}/graphql"}
+        assert (root.user_id, root.session_id) == arguments[2:]
+        assert {each.portal_dataset_id for each in root.runs} == set(ids)  # type: ignore[attr-defined]
+
+
 def test_upstream_opens_the_config_of_the_command(upstream: Any, portal: LiveServer, tmp_path: Path) -> None:
     from tomoportal.cli import main
 
