@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 import tomoportal.copick as copick
@@ -125,3 +126,37 @@ def test_points_that_one_package_pickled_are_read_by_the_other(
 ) -> None:
     plugins(POINTS, tmp_path / "points", "write", TOMOPORTAL_AS_COPICK=writer)
     assert plugins(POINTS, tmp_path / "points", "read", TOMOPORTAL_AS_COPICK=reader) == [3.0, 4, 0.5, 1]
+
+
+@pytest.mark.slow
+def test_plug_ins_run_where_only_ours_is_installed(
+    tmp_path: Path, plugin_programs: Path, picks: copick.CopickPicks, config: Path
+) -> None:
+    """``pip install --no-deps copick-utils`` is enough: the program shows its commands, pools of workers run them."""
+    picks.from_numpy([[100.0, 120.0, 140.0], [200.0, 150.0, 180.0]])
+    spacing = picks.run.new_voxel_spacing(10.0)
+    spacing.new_tomogram("wbp").from_numpy(np.zeros((32, 32, 32), np.float32))
+    packages = plugin_programs.parent / "lib" / f"python{sys.version_info[0]}.{sys.version_info[1]}" / "site-packages"
+    alone = tmp_path / "packages"
+    alone.mkdir()
+    for path in packages.iterdir():
+        if path.name != "copick" and not path.name.startswith("copick-"):
+            (alone / path.name).symlink_to(path)
+    known = {key: value for key, value in os.environ.items() if key != "TOMOPORTAL_AS_COPICK"}
+
+    def program(*arguments: object) -> str:
+        code = "import sys; from tomoportal.cli import main; sys.argv[0] = 'tomoportal'; main()"
+        command = [plugin_programs / "python", "-S", "-W", "ignore", "-c", code, "copick", *map(str, arguments)]
+        variables = {**known, "PYTHONPATH": os.pathsep.join([str(alone), SOURCES])}
+        done = subprocess.run(command, capture_output=True, text=True, env=variables)
+        assert done.returncode == 0, done.stderr[-2000:]
+        return done.stdout
+
+    assert "picks2seg" in program("--help")
+    assert "copick-utils" in program("info")
+    assert "--radius" in program("convert", "picks2seg", "--help")
+    output = ["-i", "ribosome:ada/1", "-o", "ribosome:alone/1@10.0", "--radius", 40, "-w", 2]
+    program("convert", "picks2seg", "-c", config, *output)
+    run = copick.from_file(config).get_run("TS_001")
+    assert run is not None
+    assert run.get_segmentations(user_id="alone")[0].numpy().sum() > 100
