@@ -26,7 +26,7 @@ from tomoportal.testing.file_servers import ServerIsMissing, smb_server, ssh_ser
 from tomoportal.testing.object_server import s3_server
 
 _serial = itertools.count()
-KINDS = ["local", "memory", "s3", "ssh", "smb"]
+KINDS = ["local", "memory", "s3", *(pytest.param(kind, marks=pytest.mark.slow) for kind in ("ssh", "smb"))]
 Places = Callable[[], dict[str, Any]]
 
 
