@@ -45,6 +45,21 @@ def test_a_config_is_written_that_opens(command: Any, portal: LiveServer, tmp_pa
     assert {each["identifier"] for each in json.loads(out)["objects"]} == set(root.go_map) - {"GO:0005840"}
 
 
+def test_a_dry_run_shows_the_objects_and_writes_nothing(command: Any, portal: LiveServer, tmp_path: Path) -> None:
+    path = tmp_path / "project.json"
+    given = ["DS-10001", "--output", str(path), "--endpoint", portal.url, "--dry-run"]
+    code, out, err = command(*given)
+    assert code == 0
+    assert [line.split()[1:] for line in out.splitlines() if line.startswith("cytosolic-ribosome ")] == [
+        ["GO:0022626", "points"]
+    ]
+    assert "4 objects annotated in 1 dataset of" in " ".join(err.split())
+    code, out, _ = command(*given, "--json")
+    assert (code, json.loads(out)["dry_run"], len(json.loads(out)["objects"])) == (0, True, 4)
+    assert not path.exists()
+    assert not (tmp_path / "overlay").exists()
+
+
 def test_how_files_are_read_is_kept(command: Any, portal: LiveServer, tmp_path: Path) -> None:
     path = tmp_path / "project.json"
     given = ["--s3-endpoint", f"{portal.url}/s3", "--access", "s3"]

@@ -28,6 +28,7 @@ __all__ = ["command"]
 @click.option("--user-id", metavar="TEXT", help="Who annotates.")
 @click.option("--session-id", metavar="TEXT", help="The session of new annotations.")
 @click.option("--force", is_flag=True, help="Replace a config that is there already.")
+@click.option("--dry-run", is_flag=True, help="Show the objects that the project would have, and write nothing.")
 @click.option("--json", "as_json", is_flag=True, help="Print what was found as JSON.")
 @reporting
 def command(
@@ -41,6 +42,7 @@ def command(
     user_id: str | None,
     session_id: str | None,
     force: bool,
+    dry_run: bool,
     as_json: bool,
 ) -> int:
     """Write the config of a project on datasets of a portal: DS-10000 DS-10001.
@@ -51,31 +53,40 @@ def command(
     from pathlib import Path
     from typing import Any, cast
 
-    from tomoportal.cli.console import console, counted, print_json
+    from tomoportal.cli.console import console, counted, print_json, table
+    from tomoportal.client import Endpoint
     from tomoportal.copick import from_czcdp_datasets
+    from tomoportal.copick.portal.config import settings_of
+    from tomoportal.copick.portal.opening import portal_config
     from tomoportal.errors import SettingsError
 
     if not force and "://" not in output and Path(output).exists():
         raise SettingsError("the config exists already", where=output, fix="give another --output, or --force")
-    root = from_czcdp_datasets(
-        datasets,
-        overlay,
-        user_id=user_id,
-        session_id=session_id,
-        output_path=output,
-        portal_url=endpoint,
-        portal_access=cast(Any, access),  # one of the choices
-        portal_s3_endpoint_url=s3_endpoint,
-        portal_files_root=files_root,
-    )
-    objects = root.config.pickable_objects
+    given: dict[str, Any] = {
+        "user_id": user_id,
+        "session_id": session_id,
+        "portal_url": endpoint,
+        "portal_access": cast(Any, access),  # one of the choices
+        "portal_s3_endpoint_url": s3_endpoint,
+        "portal_files_root": files_root,
+    }
+    if dry_run:
+        made = portal_config(datasets, overlay, **given)
+    else:
+        made = from_czcdp_datasets(datasets, overlay, output_path=output, **given).config
+    objects, portal = made.pickable_objects, Endpoint(settings_of(made).url).url
     if as_json:
         found = [
             {"name": each.name, "identifier": each.identifier, "is_particle": each.is_particle} for each in objects
         ]
-        print_json({"config": output, "portal": root.portal_url, "datasets": root.dataset_ids, "objects": found})
+        told = {"config": output, "portal": portal, "datasets": made.dataset_ids, "objects": found}
+        print_json({**told, "dry_run": True} if dry_run else told)
         return 0
-    click.echo(output)
-    found_in = f"{counted(len(root.dataset_ids), 'dataset')} of {root.portal_url}"
+    if dry_run:
+        kinds = [(each.name, each.identifier, "points" if each.is_particle else "") for each in objects]
+        table(("object", "identifier", "annotated by"), kinds)
+    else:
+        click.echo(output)
+    found_in = f"{counted(len(made.dataset_ids), 'dataset')} of {portal}"
     console().print(f"{counted(len(objects), 'object')} annotated in {found_in}")
     return 0
