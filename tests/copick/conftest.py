@@ -3,7 +3,8 @@
 Upstream pins zarr 2, so it lives in ``.venv-copick`` beside the repository's ``.venv``, made on first use from
 ``requirements/copick.txt``. That takes a minute and is left to the slow tests; once the environment is there, the
 comparisons run by default. ``TOMOPORTAL_COPICK_PYTHON`` names the interpreter of another environment with copick 1.31.
-Released plug-ins live in ``.venv-copick-plugins`` (``requirements/copick-plugins.txt``), which holds our package too,
+Released plug-ins live in ``.venv-copick-plugins`` (``requirements/copick-plugins.txt``), which holds our package too and
+what upstream's own tests need (``test_upstream_suite.py``),
 copick-torch with torch in ``.venv-copick-torch`` where a CPU build of torch can be had.
 """
 
@@ -210,8 +211,13 @@ def plugin_programs(plugins: Upstream) -> Path:
 @pytest.fixture(scope="session")
 def torch_plugins() -> Upstream:
     """The same where copick-torch is installed with torch."""
-    if not TORCH.is_ready and (cuda := cuda_of_torch()):
-        pytest.skip(f"pip finds no CPU build of torch here: it would install {', '.join(cuda[:3])}, … with it")
+    if not TORCH.is_ready:
+        try:
+            cuda = cuda_of_torch()
+        except subprocess.CalledProcessError as error:
+            pytest.skip(f"pip cannot tell what it would install with torch: {error.stderr[-500:]}")
+        if cuda:
+            pytest.skip(f"pip finds no CPU build of torch here: it would install {', '.join(cuda[:3])}, … with it")
     return _runner(TORCH)
 
 
