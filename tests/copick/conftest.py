@@ -3,9 +3,9 @@
 Upstream pins zarr 2, so it lives in ``.venv-copick`` beside the repository's ``.venv``, made on first use from
 ``requirements/copick.txt``. That takes a minute and is left to the slow tests; once the environment is there, the
 comparisons run by default. ``TOMOPORTAL_COPICK_PYTHON`` names the interpreter of another environment with copick 1.31.
-Released plug-ins live in ``.venv-copick-plugins`` (``requirements/copick-plugins.txt``), which holds our package too and
-what upstream's own tests need (``test_upstream_suite.py``),
-copick-torch with torch in ``.venv-copick-torch`` where a CPU build of torch can be had.
+Released plug-ins live in ``.venv-copick-plugins`` (``requirements/copick-plugins.txt``), which holds our package, too,
+and what upstream's own tests need (``test_upstream_suite.py``); copick-torch lives with torch in ``.venv-copick-torch``
+(``requirements/copick-torch.txt``), where a CPU build of torch can be had.
 """
 
 from __future__ import annotations

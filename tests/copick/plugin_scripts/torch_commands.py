@@ -25,6 +25,7 @@ folder = sys.argv[1]
 commands = json.loads(sys.argv[2])
 os.environ["COPICK_CONFIG"] = folder + "/copick_config.json"
 os.environ["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])  # programs of nnU-Net
+os.chdir(folder)  # one of them leaves a picture where it stands
 cpu = torch.device("cpu")
 torch.set_num_threads(2)
 
