@@ -956,7 +956,14 @@ def test_a_project_as_a_manifest(run: Run, project: Path, tmp_path: Path) -> Non
     assert run(*export, *base).code == 1  # is there already
     assert run("config", "set-splits", "--croissant", manifest).code == 2
     (tmp_path / "splits.csv").write_text("split,run\nval,TS_002\n")
-    assert run("config", "set-splits", "--croissant", manifest, "--splits-file", "splits.csv").code == 0
+    given = ("config", "set-splits", "--croissant", manifest, "--splits-file", "splits.csv")
+    before = Path(manifest).read_bytes()
+    planned = json.loads(run(*given, "--dry-run", "--json").out)
+    assert planned["dry_run"]
+    assert Path(manifest).read_bytes() == before
+    assert run(*given).code == 0
+    told = json.loads(run(*given, "--json").out)
+    assert told["splits"] == planned["splits"]
     assert run("config", "set-splits", "--croissant", manifest, "--unassign", "TS_001").code == 0
     assert run("config", "mlcroissant", "--croissant-url", manifest, "--output", "n.json").code == 0
     assert [each.split for each in opened(tmp_path / "n.json").runs] == [None, "val"]

@@ -252,15 +252,38 @@ def append_croissant(
 @click.option("--splits-file", type=click.Path(exists=True, dir_okay=False), help="Columns split and run.")
 @click.option("--clear-all", is_flag=True, help="First take every run out of its split.")
 @click.option("--unassign", metavar="A,B", help="Take these runs out of their splits.")
+@dry_run_option
+@json_option
 @debug_option
 def set_splits(
-    croissant: str, split: tuple[str, ...], splits_file: str | None, clear_all: bool, unassign: str | None
+    croissant: str,
+    split: tuple[str, ...],
+    splits_file: str | None,
+    clear_all: bool,
+    unassign: str | None,
+    dry_run: bool,
+    as_json: bool,
 ) -> int:
     """Say which runs of a manifest are for training, validation and testing."""
+    from tomoportal.cli.console import console, print_json, table
+    from tomoportal.copick.croissant.index import CroissantIndex
+    from tomoportal.copick.croissant.splits import planned_splits
     from tomoportal.copick.croissant.splits import set_splits as assign
 
     wanted, gone = _splits(split, splits_file), listed(unassign)
     if not (wanted or gone or clear_all):
         raise click.UsageError("Nothing to do: give --split, --splits-file, --unassign or --clear-all")
-    click.echo(assign(croissant, wanted, clear_existing=clear_all, unassign=gone))
+    if not dry_run:
+        written = assign(croissant, wanted, clear_existing=clear_all, unassign=gone)
+    index = CroissantIndex.from_url(croissant)
+    splits: dict[str, str | None] = {run: index.get_split(run) for run in index.runs_by_name}
+    if dry_run:
+        splits |= planned_splits(index, wanted, clear_existing=clear_all, unassign=gone)
+    if as_json:
+        print_json({"manifest": croissant, "splits": splits, **({"dry_run": True} if dry_run else {})})
+    elif dry_run:
+        table(("run", "split"), [(run, found or "") for run, found in splits.items()])
+        console().print("nothing was written")
+    else:
+        click.echo(written)
     return 0

@@ -9,7 +9,7 @@ from tomoportal.copick.croissant.index import CroissantIndex
 from tomoportal.copick.croissant.schema import SPLITS_RECORDSET_ID, STANDARD_SPLIT_URIS
 from tomoportal.errors import AnnotationError
 
-__all__ = ["checked_splits", "set_splits", "split_records"]
+__all__ = ["checked_splits", "planned_splits", "set_splits", "split_records"]
 
 
 def checked_splits(known: Iterable[str], mapping: Mapping[str, str | Iterable[str]]) -> dict[str, str]:
@@ -56,6 +56,25 @@ def set_splits(
 ) -> str:
     """Set, clear or take away splits of runs in a manifest: split → runs. Returns its path."""
     index = CroissantIndex.from_url(dest_metadata_path)
+    wanted = planned_splits(index, mapping, clear_existing=clear_existing, unassign=unassign)
+    index.defer_commit()
+    for run, split in wanted.items():
+        index.set_split(run, split)
+    index.resume_commit()
+    return dest_metadata_path
+
+
+def planned_splits(
+    index: CroissantIndex,
+    mapping: Mapping[str, str | Iterable[str]] | None = None,
+    *,
+    clear_existing: bool = False,
+    unassign: Iterable[str] | None = None,
+) -> dict[str, str | None]:
+    """The new split, or None for none, of every run that :func:`set_splits` would change.
+
+    Raises :class:`AnnotationError` for unknown runs, and for runs that are named twice.
+    """
     wanted: dict[str, str | None] = dict(checked_splits(index.runs_by_name, mapping or {}))
     gone = [unassign] if isinstance(unassign, str) else list(unassign or ())
     checked_splits(index.runs_by_name, {"": gone})
@@ -64,9 +83,4 @@ def set_splits(
         raise AnnotationError(f"Runs are given a split and unassigned: {', '.join(both)}.", fix="choose one")
     if clear_existing:
         wanted = {**dict.fromkeys(index.runs_by_name), **wanted}
-    wanted |= dict.fromkeys(gone)
-    index.defer_commit()
-    for run, split in wanted.items():
-        index.set_split(run, split)
-    index.resume_commit()
-    return dest_metadata_path
+    return wanted | dict.fromkeys(gone)
