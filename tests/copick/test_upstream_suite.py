@@ -32,14 +32,14 @@ BACKENDS = {
     "test_mlcroissant.py": ("local",),
     "test_object_models.py": ("local", "mlcroissant"),
     "test_ontology.py": ("local",),
-    "test_ops_add.py": ("local",),
+    "test_ops_add.py": ("local", "mlcroissant"),
     "test_ops_export.py": ("local",),
     "test_portal_cache.py": ("local",),
     "test_reconnecting_fs.py": ("local",),
     "test_run_names_option.py": ("local",),
     "test_segmentation_util.py": ("local",),
     "test_sync_cli.py": ("local",),
-    "test_sync_ops.py": ("local",),
+    "test_sync_ops.py": ("local", "mlcroissant"),
     "test_uri.py": ("local",),
 }
 """Their files, and on which stores each is run: folders, an S3 server in the process, Croissant manifests."""
