@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 import tomoportal.copick as copick
-from tomoportal.errors import AnnotationError, ConflictError, FormatError
+from tomoportal.errors import AnnotationError, ConflictError, FormatError, NotFoundError
 from tomoportal.storage import Stat, open_store
 from tomoportal.testing.faulty import FaultyStore
 
@@ -481,3 +481,29 @@ def _errors_of(folder: Path, make_config: Any, **changes: Any) -> list[Any]:
     with pytest.raises(ValidationError) as caught:
         copick.from_file(make_config(folder, **changes))
     return list(caught.value.errors())
+
+
+def test_c3_two_who_bring_back_what_was_deleted_keep_both(
+    picks: copick.CopickPicks, config: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Between the look that finds nothing and the write somebody else has written."""
+    from tomoportal.copick import versions
+
+    mine, theirs = again(config), again(config)
+    mine.points, theirs.points = [*mine.points, *points(1)], [*theirs.points, *points(2)]
+    again(config).delete()
+    load, calls = versions.load, []
+
+    def meanwhile(*arguments: Any) -> tuple[bytes, str]:
+        try:
+            return load(*arguments)
+        except NotFoundError:
+            calls.append(1)
+            if len(calls) == 2:  # the first look told that it was deleted, the second comes before the write
+                theirs.store(merge=True)
+            raise
+
+    monkeypatch.setattr(versions, "load", meanwhile)
+    mine.store(merge=True)
+    assert len(calls) > 2
+    assert xs(again(config)) == [1, 2]
