@@ -19,6 +19,8 @@ from tomoportal.cli import main
 from tomoportal.copick.croissant.exporting import append_croissant, export_croissant
 from tomoportal.server import LiveServer
 
+pytestmark = pytest.mark.filterwarnings("ignore:.*is in voxels")
+
 EXPORTS: dict[str, dict[str, Any]] = {
     "all": {},
     "filtered": {
@@ -141,7 +143,7 @@ def test_the_tables_are_those_of_upstream(
     assert [len(theirs[name]["picks.csv"]) for name in EXPORTS] == [6, 1, 1, 3]
 
 
-@pytest.mark.parametrize("access", ["https", pytest.param("base", marks=pytest.mark.slow), "s3"])
+@pytest.mark.parametrize("access", ["https", *(pytest.param(each, marks=pytest.mark.slow) for each in ("base", "s3"))])
 def test_both_read_the_portals_data_by_a_manifest(
     access: str, upstream: Any, wide_portal: LiveServer, config: Path, tmp_path: Path, manifest_config: Any,
     monkeypatch: pytest.MonkeyPatch,

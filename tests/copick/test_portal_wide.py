@@ -273,6 +273,7 @@ print(json.dumps(found))
 """
 
 
+@pytest.mark.slow
 def test_queries_and_filters_choose_the_same(both: Both, config: Path) -> None:
     """By columns of the annotation or tomogram, by authors, by every filter of the getters, alone and together.
 
