@@ -29,7 +29,7 @@ COMMANDS = {
     "rm": "Remove picks, meshes, segmentations, tomograms or feature maps by URI.",
     "diff": "Show how picks differ from other picks of the same run, or from a previous version of themselves.",
     "history": "List the previous versions of picks, meshes or filaments.",
-    "restore": "Bring a previous version of picks or a mesh back.",
+    "restore": "Bring a previous version of picks, a mesh or filaments back, also of what was removed.",
     "validate": "Report what is wrong with a project.",
     "sync": "Synchronize data between Copick projects: picks, meshes, volumes.",
     "deposit": "Put links to chosen parts of a project into a folder, in copick's layout.",
