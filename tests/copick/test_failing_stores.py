@@ -74,7 +74,7 @@ def save_and_list(bucket: Bucket, fault: Fault, every: int, times: int) -> None:
     """What was said to be saved is there; what failed is as before or as wanted; nothing that is there is missed."""
     bucket.root().new_run("TS_001").new_picks("ribosome", "0").from_numpy(at(0))
     saved = [0.0]
-    with FailingProxy(bucket.endpoint, every=every, fault=fault) as proxy:
+    with FailingProxy(bucket.endpoint, every=every, fault=fault, hang=0.1) as proxy:
         root = bucket.root(proxy.url)
         for number in range(1, times):
             wanted = [float(each) for each in range(number + 1)]

@@ -16,7 +16,12 @@ __all__ = ["Smb"]
 
 _T = TypeVar("_T")
 _SMB_REFUSED: Final = frozenset('\\:*?"<>|')
-_SMB_BUSY: Final = frozenset({0xC0000043, 0xC0000056})  # sharing violation, delete pending
+_SMB_BUSY: Final = frozenset(
+    {
+        *(0xC0000043, 0xC0000056),  # sharing violation, delete pending
+        *(0xC0000017, 0xC000009A),  # no memory, no resources: of a server that starts or has much to do
+    }
+)
 _SMB_PAUSES: Final = (0.02, 0.05, 0.1, 0.2, 0.4, 0.8)
 
 
