@@ -193,7 +193,7 @@ def test_c68_c69_memory_is_bounded(run: copick.CopickRun, tmp_path: Path) -> Non
     tracemalloc.start()
     try:
         tomogram.from_numpy(volume)
-        assert tracemalloc.get_traced_memory()[1] < 0.9 * volume.nbytes
+        assert tracemalloc.get_traced_memory()[1] < volume.nbytes / 7 + 9 * 128**3 * 4  # levels, and some chunks
         tracemalloc.reset_peak()
         found = tomogram.numpy()
         assert tracemalloc.get_traced_memory()[1] < volume.nbytes + 48e6  # chunks of 8 MB, packed and unpacked

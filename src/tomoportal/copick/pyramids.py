@@ -49,6 +49,7 @@ Array: TypeAlias = NDArray[Any]
 Reduction: TypeAlias = Literal["mean", "nearest"]
 _AXES: Final = ("z", "y", "x")
 _SLAB: Final = 16  # planes; an even number, so that the means of a slab are those of the volume
+_BESIDE: Final = 3  # chunks of a mapped file that are read together, since rows of x share pages
 _EXACT_SUMS: Final = 2  # bytes of the whole numbers whose sums of eight the kernel holds exactly
 
 
@@ -229,16 +230,25 @@ def _write_array(
     little = array.dtype.newbyteorder("<")
     pages = MappedPages(array)
 
-    def write(index: tuple[int, ...]) -> None:
-        box = tuple(slice(n * size, (n + 1) * size) for n, size in zip(index, chunks, strict=True))
-        block = pages.copied(array[box])
-        if block[..., 0, :].any() or block.any():
-            data = codec.encode(pad_chunk(block, chunks, little))
-            store.put(f"{key}/{'/'.join(map(str, index))}", data, durable=False)
+    def write(indices: tuple[tuple[int, ...], ...]) -> None:
+        boxes = [tuple(slice(n * size, (n + 1) * size) for n, size in zip(at, chunks, strict=True)) for at in indices]
+        blocks = [array[box] for box in boxes]
+        padded = [np.zeros(chunks, little) for _ in blocks]  # pages that nobody writes cost nothing
+        pages.copy(blocks, [out[tuple(map(slice, block.shape))] for out, block in zip(padded, blocks, strict=True)])
+        del blocks
+        for index in indices:
+            block = padded.pop(0)
+            if block[..., 0, :].any() or block.any():
+                store.put(f"{key}/{'/'.join(map(str, index))}", codec.encode(block), durable=False)
 
-    grid = itertools.product(*(range(-(-size // edge)) for size, edge in zip(shape, chunks, strict=True)))
+    *others, last = (range(-(-size // edge)) for size, edge in zip(shape, chunks, strict=True))
+    beside = _BESIDE if pages.is_mapped else 1
     # A window of tasks, so that a failure ends the work soon.
-    waiting = [pool.submit(write, index) for index in grid]
+    waiting = [
+        pool.submit(write, tuple((*place, n) for n in last[start : start + beside]))
+        for place in itertools.product(*others)
+        for start in range(0, len(last), beside)
+    ]
     try:
         for task in waiting:
             task.result()

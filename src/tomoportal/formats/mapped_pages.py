@@ -7,6 +7,7 @@ the limit of a container or a cluster's job is near, that kills it.
 from __future__ import annotations
 
 import mmap
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -38,13 +39,23 @@ class MappedPages:
         if self._map is not None:
             self._map.madvise(mmap.MADV_DONTNEED)
 
+    @property
+    def is_mapped(self) -> bool:
+        """Whether pages are given back at all."""
+        return self._map is not None
+
     def copied(self, block: Voxels) -> Voxels:
         """A block ``(…, y, x)`` of the mapped array, copied plane by plane; of other arrays the block itself."""
         if self._map is None:
             return block
         copy = np.empty(block.shape, block.dtype)
-        for number, plane in enumerate(np.ndindex(block.shape[:-2]), start=1):
-            copy[plane] = block[plane]
+        self.copy([block], [copy])
+        return copy
+
+    def copy(self, blocks: Sequence[Voxels], copies: Sequence[Voxels]) -> None:
+        """Copy blocks ``(…, y, x)`` that lie beside each other along x, so that a page they share comes in once."""
+        for number, plane in enumerate(np.ndindex(blocks[0].shape[:-2]), start=1):
+            for block, copy in zip(blocks, copies, strict=True):
+                copy[plane] = block[plane]
             if number % _PLANES == 0:
                 self.drop()
-        return copy
