@@ -37,7 +37,7 @@ KNOWN = {
 }
 
 
-def tests_of(python: Path, name: str, version: str) -> Path:
+def unpacked_tests(python: Path, name: str, version: str) -> Path:
     """The folder of a package's own tests, in the folder of the environment."""
     folder = python.parent.parent / "plugin-suites"
     tests = folder / f"{name}-{version}" / "tests"
@@ -59,7 +59,7 @@ def check(python: Path, name: str, version: str, least: int, folder: Path, **var
     """Run them all on ours."""
     record = folder / "record"
     command = [python, "-W", "ignore", "-m", "pytest", "-q", "-p", "no:cacheprovider", "-p", "copick_recorder"]
-    tests = tests_of(python, name, version)
+    tests = unpacked_tests(python, name, version)
     command += ["-o", "addopts=", "--import-mode=importlib", "--basetemp", folder / "t", "--rootdir", tests, tests]
     known = {key: value for key, value in os.environ.items() if not key.startswith(("COPICK", "PYTEST", "TOMO"))}
     ours = {"TOMOPORTAL_AS_COPICK": "1", "COPICK_SUITE_RECORD": str(record), "PYTHONPATH": str(RECORDER)}

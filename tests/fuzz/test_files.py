@@ -19,6 +19,7 @@ from typing import get_args
 
 import numpy as np
 import pytest
+import tifffile
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
@@ -37,7 +38,7 @@ from tomoportal.formats.meshes import MESH_FORMATS, Mesh, write_glb
 from tomoportal.formats.mrc import MrcHeader, open_mrc
 from tomoportal.formats.opening import VolumeFormat, open_volume, volume_format
 from tomoportal.formats.point_formats import POINT_FORMATS
-from tomoportal.formats.tiff import open_tiff
+from tomoportal.formats.tiff import open_tiff, open_tiff_channels
 from tomoportal.formats.tiff.pages import read_pages
 from tomoportal.formats.volumes import Volume
 from tomoportal.storage import Store, open_store
@@ -61,6 +62,12 @@ def _tiff() -> bytes:
     stream = io.BytesIO()
     pages = [Image.fromarray(np.full((5, 6), number, np.uint8)) for number in range(3)]
     pages[0].save(stream, "TIFF", save_all=True, append_images=pages[1:], compression="tiff_lzw")
+    return stream.getvalue()
+
+
+def _two_channels() -> bytes:
+    stream = io.BytesIO()
+    tifffile.imwrite(stream, np.arange(180, dtype=np.uint8).reshape(2, 3, 5, 6), photometric="minisblack")
     return stream.getvalue()
 
 
@@ -101,6 +108,10 @@ TARGETS: dict[str, tuple[Callable[[Store], object], tuple[bytes, ...]]] = {
     "formats/mrc.open_mrc": (lambda store: _whole(open_mrc(store, KEY)), (_mrc(),)),
     "formats/em.open_em": (lambda store: _whole(open_em(store, KEY)), (_em(),)),
     "formats/tiff/__init__.open_tiff": (lambda store: _whole(open_tiff(store, KEY)), (_tiff(),)),
+    "formats/tiff/__init__.open_tiff_channels": (
+        lambda store: [_whole(channel) for channel in open_tiff_channels(store, KEY)],
+        (_tiff(), _two_channels()),
+    ),
     "formats/tiff/pages.read_pages": (lambda store: read_pages(store, KEY), (_tiff(),)),
     "formats/digital_micrograph.open_dm": (lambda store: _whole(open_dm(store, KEY)), (_dm(),)),
     "formats/gains.convert_gain": (_gain, (_dm(),)),

@@ -43,7 +43,7 @@ def test_a_worker_that_is_ended_leaves_no_semaphore(tmp_path: Path, end: str) ->
 
 
 STARTING = """
-import multiprocessing, signal, sys
+import multiprocessing, signal, sys, time
 from tomoportal.ingest.workers import uninterrupted
 
 def work():
@@ -59,13 +59,13 @@ if __name__ == "__main__":
     try:
         for process in processes:
             process.join()
-        signal.pause()
+        while True:  # one pause could begin just after the signal came
+            time.sleep(0.1)
     except KeyboardInterrupt:
         for process in processes:
             process.join()
         sys.exit(130)
 else:
-    import time
     time.sleep(1.5)  # as long as large imports take
 """
 
