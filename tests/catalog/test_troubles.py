@@ -133,11 +133,15 @@ def many(postgres_url: NewUrl, seed: dict[str, Any], fill: Callable[..., None]) 
 
 
 def _busy(catalog: Catalog) -> int:
-    with catalog.write() as connection:
-        found = connection.execute(
-            text("SELECT count(*) FROM pg_stat_activity WHERE state = 'active' AND pid <> pg_backend_pid()")
-        )
-        return int(found.scalar_one())
+    """Statements that go on; a process of the server needs a moment to end one."""
+    question = text("SELECT count(*) FROM pg_stat_activity WHERE state = 'active' AND pid <> pg_backend_pid()")
+    until = time.monotonic() + 2
+    while True:
+        with catalog.write() as connection:
+            found = int(connection.execute(question).scalar_one())
+        if not found or time.monotonic() > until:
+            return found
+        time.sleep(0.02)
 
 
 class TestPostgres:

@@ -356,6 +356,11 @@ def _paths(value: object, path: str = "") -> list[str]:
     return found + [deeper for key, inner in pairs for deeper in _paths(inner, f"{path}{key}.")]
 
 
+def test_a_key_with_a_line_break_is_quoted(fresh_config: Callable[[], Config]) -> None:
+    checked = check_config(change(fresh_config(), "standardization_config", {"a\nb": None}))
+    assert [each.where for each in checked.errors if "known key" in each.what] == [r"standardization_config.'a\nb'"]
+
+
 @given(data=st.data())
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=150)
 def test_no_value_breaks_the_checks(fresh_config: Callable[[], Config], data: st.DataObject) -> None:

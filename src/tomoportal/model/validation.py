@@ -221,8 +221,10 @@ def _shown(value: Any) -> str:
 
 
 def _where(path: tuple[str | int, ...]) -> str:
-    """``("tomograms", 0, "metadata")`` → ``tomograms[0].metadata``."""
-    text = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in path)
+    """``("tomograms", 0, "metadata")`` → ``tomograms[0].metadata``; a key with a line break or the like is quoted."""
+    text = "".join(
+        f"[{part}]" if isinstance(part, int) else f".{part if part.isprintable() else repr(part)}" for part in path
+    )
     return text.removeprefix(".")
 
 
