@@ -27,11 +27,13 @@ from tomoportal.cli.copick import COMMANDS
 from tomoportal.cli.copick import command as group
 from tomoportal.cli.copick.tree_view import TreeView
 from tomoportal.copick.browsing import project_tree
+from tomoportal.errors import StorageError
 from tomoportal.formats import ArrayVolume, Mesh, open_em, open_mrc, open_tiff, read_imod_model, read_mesh
 from tomoportal.formats.meshes.output import write_stl
 from tomoportal.formats.rotations import from_zxz_angles
 from tomoportal.formats.volume_output import write_em, write_mrc, write_tiff, write_tiff_channels
 from tomoportal.storage import open_store
+from tomoportal.storage.local import LocalStore
 
 
 @dataclass
@@ -875,6 +877,20 @@ def test_a_deposit_is_a_tree_of_links(run: Run, project: Path, tmp_path: Path) -
 
 
 # --- versions, validation
+
+
+def test_a_store_that_fails_is_no_empty_history(run: Run, project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    some_picks(project, ("TS_001",))
+    children = LocalStore.children
+
+    def failing(self: LocalStore, prefix: str = "") -> Any:
+        if prefix.endswith(".history"):
+            raise StorageError("the disk is gone", where=prefix)
+        return children(self, prefix)
+
+    monkeypatch.setattr(LocalStore, "children", failing)
+    told = run("history", "picks", "removed:ada/1")
+    assert (told.code, "the disk is gone" in told.err) == (1, True)
 
 
 def test_what_was_saved_before_comes_back(run: Run, project: Path) -> None:

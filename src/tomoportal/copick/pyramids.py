@@ -237,13 +237,13 @@ def _write_array(
         pages.copy(blocks, [out[tuple(map(slice, block.shape))] for out, block in zip(padded, blocks, strict=True)])
         del blocks
         for index in indices:
-            block = padded.pop(0)
+            block = padded.pop(0)  # free as soon as it is stored
             if block[..., 0, :].any() or block.any():
                 store.put(f"{key}/{'/'.join(map(str, index))}", codec.encode(block), durable=False)
 
     *others, last = (range(-(-size // edge)) for size, edge in zip(shape, chunks, strict=True))
     beside = _BESIDE if pages.is_mapped else 1
-    # A window of tasks, so that a failure ends the work soon.
+    # A failure cancels what has not begun.
     waiting = [
         pool.submit(write, tuple((*place, n) for n in last[start : start + beside]))
         for place in itertools.product(*others)

@@ -9,7 +9,6 @@ from tomoportal.copick.names import parse_document
 from tomoportal.copick.root import CopickRoot
 from tomoportal.copick.runs import CopickRun
 from tomoportal.copick.uri import matches_pattern, parse_copick_uri, resolve_copick_objects
-from tomoportal.errors import NotFoundError, StorageError
 
 __all__ = ["removed_documents"]
 
@@ -17,7 +16,8 @@ __all__ = ["removed_documents"]
 def removed_documents(uri: str, root: CopickRoot, object_type: str, run_name: str | None = None) -> list[Any]:
     """Picks, meshes or filaments that a URI names, that are not there any more, and that have a history.
 
-    Each can be restored. Raises :class:`AnnotationError` for a URI or a run that cannot be.
+    Each can be restored. Raises :class:`AnnotationError` for a URI or a run that cannot be,
+    :class:`StorageError` if the store cannot say what it keeps.
     """
     there = {(each.run.name, each._key) for each in resolve_copick_objects(uri, root, object_type, run_name)}
     wanted = parse_copick_uri(uri, object_type)
@@ -44,10 +44,7 @@ def _kept(run: CopickRun, object_type: str) -> list[RunDocument]:
     }
     clazz, meta = factories[object_type]()
     source = run.root._overlay
-    try:
-        folders, _ = source.store.children(f"{run._key}/{clazz.FOLDER}/.history")
-    except (NotFoundError, StorageError):  # no history, or a store without folders
-        return []
+    folders, _ = source.store.children(f"{run._key}/{clazz.FOLDER}/.history")
     found = []
     for folder in folders:
         name = parse_document(folder, "", object_may_hold_underscores=clazz.LOOSE_OBJECT)

@@ -26,7 +26,7 @@ from tomoportal.copick.portal.answers import (
     users_cache_folder,
 )
 from tomoportal.copick.portal.config import CacheSettings, CopickConfigCDP, cache_settings, settings_of
-from tomoportal.errors import LockedError, MissingPartError, StorageError
+from tomoportal.errors import LockedError, MissingPartError, NotFoundError, StorageError
 from tomoportal.storage import Store, open_store
 from tomoportal.storage.filesystem_spec import open_fsspec
 from tomoportal.storage.reconnecting import ReconnectingFileSystem
@@ -318,7 +318,7 @@ def clear(config: Any, remove_all: bool = False, fs_overlay: Any = None, root_ov
     _, locations = _places(config, fs_overlay, root_overlay)
     removed = []
     for location in locations:
-        with suppress(StorageError, MissingPartError):  # there is no such folder
+        with suppress(NotFoundError, MissingPartError):  # there is no such folder, or nothing that could have made it
             store = location._store()
             for name in [each.key for each in store.children()[1]]:
                 if name == location._name or (remove_all and name.startswith("portal_") and name.endswith(".json")):
