@@ -73,11 +73,14 @@ class OverlayStore(Store):
         if_absent: bool = False,
         durable: bool = True,
     ) -> str:
-        if if_absent and self.exists(key):
+        below = key not in self._gone and not self._upper.exists(key) and self._lower.exists(key)
+        if below and if_absent:
             raise ConflictError("somebody else wrote this object first", where=key)
-        if if_match is not None and (not self.exists(key) or self.stat(key).etag != if_match):
-            raise ConflictError("somebody else changed this object", where=key)
-        return self._upper.put(key, data, durable=False)
+        if below and if_match is not None:
+            if self._lower.stat(key).etag != if_match:
+                raise ConflictError("somebody else changed this object", where=key)
+            if_match, if_absent = None, True  # the first change of it: of several threads one wins
+        return self._upper.put(key, data, if_match=if_match, if_absent=if_absent, durable=False)
 
     def open_writer(self, key: str, *, durable: bool = True) -> Writer:
         return self._upper.open_writer(key, durable=False)

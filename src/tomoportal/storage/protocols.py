@@ -36,7 +36,13 @@ _BROKEN: Final = frozenset(
         *("ClientConnectionError", "ClientPayloadError", "FSTimeoutError", "TimeoutError"),
     }
 )
-_BROKEN_NUMBERS: Final = frozenset({errno.EPIPE, errno.ECONNRESET})
+_BROKEN_NUMBERS: Final = frozenset(
+    {
+        *(errno.EPIPE, errno.ECONNRESET, errno.ENOTCONN, errno.ESHUTDOWN, errno.ENETRESET),
+        *(errno.ENETDOWN, errno.ENETUNREACH, errno.EHOSTDOWN, errno.EHOSTUNREACH),
+        errno.EBADF,  # smbprotocol closed its socket in the thread that reads, while another one was about to send
+    }
+)
 _BUSY_ANSWERS: Final = frozenset({429, 500, 502, 503, 504})
 SMB_DENIED: Final = 0xC0000022
 _SMB_REFUSALS: Final = frozenset({SMB_DENIED, 0xC00000A2})  # media write protected
