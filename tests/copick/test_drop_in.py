@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tomoportal.copick.drop_in_names import MODULES
+from tomoportal.copick.drop_in.names import MODULES
 
 
 def python(code: str, **environment: str) -> str:

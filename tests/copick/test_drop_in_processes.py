@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 import tomoportal.copick as copick
-from tomoportal.copick.drop_in_names import API_VERSION
+from tomoportal.copick.drop_in.names import API_VERSION
 
 SOURCES = str(Path(__file__).parents[2] / "src")
 

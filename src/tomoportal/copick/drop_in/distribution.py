@@ -6,7 +6,7 @@ import os
 from importlib.metadata import Distribution
 from pathlib import Path
 
-from tomoportal.copick.drop_in_names import API_VERSION
+from tomoportal.copick.drop_in.names import API_VERSION
 
 __all__ = ["StandIn"]
 

@@ -280,7 +280,7 @@ for _verb, _subcommands in _VERBS.items():
 _CLI["copick.cli.config"] |= _names("tomoportal.cli.copick.config", "parse_object")
 _CLI["copick.cli.info"] |= _names(f"{_CLI_HOME}.loading", "PLUGIN_GROUPS", "get_installed_plugin_packages")
 MODULES: Final[dict[str, Names]] = {
-    "copick": {**_OPENING, "COPICK_TYPES": ("", "COPICK_TYPES"), "__version__": ("drop_in_names", "API_VERSION")},
+    "copick": {**_OPENING, "COPICK_TYPES": ("", "COPICK_TYPES"), "__version__": ("drop_in.names", "API_VERSION")},
     "copick.models": _MODELS,
     "copick.impl": {},
     "copick.impl.filesystem": {

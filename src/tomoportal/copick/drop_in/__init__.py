@@ -14,7 +14,7 @@ from collections.abc import Iterator, Sequence
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, Final, cast
 
-from tomoportal.copick.drop_in_names import MODULES, SAME
+from tomoportal.copick.drop_in.names import MODULES, SAME
 
 if TYPE_CHECKING:
     from importlib.metadata import Distribution, DistributionFinder
@@ -79,7 +79,7 @@ class _Finder:
         if context.name == "copick":
             others = [each for each in sys.meta_path if each is not self and hasattr(each, "find_distributions")]
             if not any(True for each in others for _ in each.find_distributions(context)):
-                from tomoportal.copick.drop_in_distribution import StandIn
+                from tomoportal.copick.drop_in.distribution import StandIn
 
                 yield StandIn()
 
