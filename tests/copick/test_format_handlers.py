@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tomoportal.copick import format_conversions, particle_tables
-from tomoportal.copick.format_registry import FormatRegistry, get_picks_format_from_path, get_volume_format_from_path
+from tomoportal.copick.particles import arrays, conversions
+from tomoportal.copick.particles.registry import FormatRegistry, get_picks_format_from_path, get_volume_format_from_path
 
 # Both packages in one process: every array of one is that of the other, files are read crosswise.
 SAME = """
@@ -18,9 +18,9 @@ import numpy as np
 warnings.simplefilter("ignore")
 import copick.util.formats as theirs
 import copick.util.handlers as their_handlers
-import tomoportal.copick.format_conversions as ours
-import tomoportal.copick.particle_tables as tables
-import tomoportal.copick.format_registry as handlers
+import tomoportal.copick.particles.conversions as ours
+import tomoportal.copick.particles.arrays as tables
+import tomoportal.copick.particles.registry as handlers
 from scipy.spatial.transform import Rotation
 folder = sys.argv[1] + "/"
 generator = np.random.default_rng(2)
@@ -101,8 +101,8 @@ def test_formats_by_name_and_path() -> None:
     assert [get_picks_format_from_path(name) for name in ("a.tbl", "em", "c.star", "d.csv", "e.x")] == [
         "dynamo", "em", "star", "csv", None,
     ]  # fmt: skip
-    assert format_conversions.get_picks_format_from_extension("x.tbl") == "dynamo"
-    assert format_conversions.get_volume_format_from_extension("x.map") == "mrc"
+    assert conversions.get_picks_format_from_extension("x.tbl") == "dynamo"
+    assert conversions.get_volume_format_from_extension("x.map") == "mrc"
 
     class Mine:
         format_name, extensions = "mine", (".mine",)
@@ -120,22 +120,20 @@ def test_formats_by_name_and_path() -> None:
 def test_what_cannot_be_is_refused(tmp_path: Path) -> None:
     eye = np.tile(np.eye(4), (2, 1, 1))
     with pytest.raises(ValueError, match="run_to_index"):
-        particle_tables.write_em_motivelist_grouped(
-            str(tmp_path / "x.em"), {"a": (np.zeros((2, 3)), eye, None)}, 1.0, {}
-        )
+        arrays.write_em_motivelist_grouped(str(tmp_path / "x.em"), {"a": (np.zeros((2, 3)), eye, None)}, 1.0, {})
     with pytest.raises(ValueError, match="Expected"):
-        format_conversions.transforms_to_points_and_rotations(np.eye(4))
+        conversions.transforms_to_points_and_rotations(np.eye(4))
     with pytest.raises(ValueError, match="no order of axes"):
-        format_conversions.euler_to_matrix([[0, 0, 0]], "Zyz")
+        conversions.euler_to_matrix([[0, 0, 0]], "Zyz")
     with pytest.raises(ValueError, match="not given in"):
-        format_conversions.matrix_to_euler(eye[:, :3, :3], "XYZ")
+        conversions.matrix_to_euler(eye[:, :3, :3], "XYZ")
 
 
 def test_tables_of_one_tomogram_and_maps(tmp_path: Path) -> None:
     places, angles = np.array([[1.0, 2, 3], [4, 5, 6]]), np.array([[10.0, 20, 30], [40, 50, 60]])
     for write, read, name in (
-        (particle_tables.write_em_motivelist, particle_tables.read_em_motivelist, "x.em"),
-        (particle_tables.write_dynamo_table, particle_tables.read_dynamo_table, "x.tbl"),
+        (arrays.write_em_motivelist, arrays.read_em_motivelist, "x.em"),
+        (arrays.write_dynamo_table, arrays.read_dynamo_table, "x.tbl"),
     ):
         write(str(tmp_path / name), places, angles, scores=np.array([0.5, 0.25]), tomogram_index=4)
         found = read(str(tmp_path / name), include_tomo_index=True)
@@ -143,21 +141,21 @@ def test_tables_of_one_tomogram_and_maps(tmp_path: Path) -> None:
         np.testing.assert_allclose(found[1], angles, atol=1e-3)
         assert 4 in found[-1] or 4 in found[-2]
     (tmp_path / "map.csv").write_text("1,TS_1\n2,TS_2\n")
-    assert particle_tables.read_index_map(str(tmp_path / "map.csv")) == {1: "TS_1", 2: "TS_2"}
-    assert particle_tables.read_index_map_inverse(str(tmp_path / "map.csv")) == {"TS_1": 1, "TS_2": 2}
+    assert arrays.read_index_map(str(tmp_path / "map.csv")) == {1: "TS_1", 2: "TS_2"}
+    assert arrays.read_index_map_inverse(str(tmp_path / "map.csv")) == {"TS_1": 1, "TS_2": 2}
     (tmp_path / "list.vll").write_text("3 /data/TS_3.rec\n")
-    assert particle_tables.read_dynamo_tomolist(str(tmp_path / "list.vll")) == {3: "TS_3"}
+    assert arrays.read_dynamo_tomolist(str(tmp_path / "list.vll")) == {3: "TS_3"}
     volume = np.arange(24.0, dtype=np.float32).reshape(2, 3, 4)
-    particle_tables.write_em_volume(str(tmp_path / "v.em"), volume)
-    particle_tables.write_tiff_volume(str(tmp_path / "v.tif"), volume, "zlib")
-    assert np.array_equal(particle_tables.read_em_volume(str(tmp_path / "v.em")), volume)
-    assert np.array_equal(particle_tables.read_tiff_volume(str(tmp_path / "v.tif")), volume)
+    arrays.write_em_volume(str(tmp_path / "v.em"), volume)
+    arrays.write_tiff_volume(str(tmp_path / "v.tif"), volume, "zlib")
+    assert np.array_equal(arrays.read_em_volume(str(tmp_path / "v.em")), volume)
+    assert np.array_equal(arrays.read_tiff_volume(str(tmp_path / "v.tif")), volume)
     both = np.stack([volume, volume + 1])
-    particle_tables.write_tiff_volume(str(tmp_path / "v.tif"), both)
-    assert np.array_equal(particle_tables.read_tiff_volume(str(tmp_path / "v.tif")), both)
+    arrays.write_tiff_volume(str(tmp_path / "v.tif"), both)
+    assert np.array_equal(arrays.read_tiff_volume(str(tmp_path / "v.tif")), both)
     eye = np.tile(np.eye(4), (2, 1, 1))
-    particle_tables.write_copick_csv(str(tmp_path / "p.csv"), places, eye, "TS_1", instance_ids=np.array([3, 4]))
+    arrays.write_copick_csv(str(tmp_path / "p.csv"), places, eye, "TS_1", instance_ids=np.array([3, 4]))
     assert "TS_1" in (tmp_path / "p.csv").read_text()
     data = {"a": (places, eye, None), "b": (places, eye, None)}
-    particle_tables.write_picks_csv_grouped(str(tmp_path / "q.csv"), data, {"a": np.array([1, 2])})
+    arrays.write_picks_csv_grouped(str(tmp_path / "q.csv"), data, {"a": np.array([1, 2])})
     assert (tmp_path / "q.csv").read_text().count("\n") == 5

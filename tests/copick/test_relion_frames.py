@@ -22,8 +22,8 @@ import copick
 import copick.util.relion as theirs_util
 import copick.util.formats as theirs_formats
 import tomoportal.copick as ours
-import tomoportal.copick.relion_frames as frames
-import tomoportal.copick.relion_rows as rows
+import tomoportal.copick.particles.relion_frames as frames
+import tomoportal.copick.particles.relion_rows as rows
 config = sys.argv[1]
 root = ours.from_file(config)
 generator = np.random.default_rng(5)
@@ -124,7 +124,7 @@ import json, sys
 import numpy as np
 import pandas as pd
 import tomoportal.copick as copick
-from tomoportal.copick import relion_frames as frames, relion_rows as rows
+from tomoportal.copick.particles import relion_frames as frames, relion_rows as rows
 run = copick.from_file(sys.argv[1]).new_run("a")
 picks = run.new_picks("ribosome", "1")
 eye = np.tile(np.eye(4), (3, 1, 1))

@@ -11,10 +11,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tomoportal.copick import csv_tables, relion_tables, star_tables
-from tomoportal.copick.format_conversions import points_and_rotations_to_transforms
-from tomoportal.copick.relion_rows import RelionTomogram
-from tomoportal.copick.star_handler import star_handler
+from tomoportal.copick.particles import csv_tables, relion_tables, star_tables
+from tomoportal.copick.particles.conversions import points_and_rotations_to_transforms
+from tomoportal.copick.particles.relion_rows import RelionTomogram
+from tomoportal.copick.particles.star_handler import star_handler
 from tomoportal.errors import AnnotationError, FormatError, MissingPartError, NotFoundError
 from tomoportal.formats.rotations import from_relion_angles
 
@@ -25,8 +25,8 @@ warnings.simplefilter("ignore")
 import numpy as np, pandas as pd
 import copick.util.formats as theirs
 from copick.util.handlers.picks.star import star_handler as their_handler
-from tomoportal.copick import csv_tables, relion_rows, relion_tables, star_tables
-from tomoportal.copick.star_handler import star_handler as handler
+from tomoportal.copick.particles import csv_tables, relion_rows, relion_tables, star_tables
+from tomoportal.copick.particles.star_handler import star_handler as handler
 from scipy.spatial.transform import Rotation
 
 folder = sys.argv[1] + "/"
@@ -205,7 +205,7 @@ def test_the_handler_needs_no_pandas_and_keeps_ids_and_order(tmp_path: Path) -> 
     np.testing.assert_allclose(turned, transforms[order], atol=1e-6)
     assert scores is None
     assert found_ids.tolist() == ids[order].tolist()
-    code = "import tomoportal.copick.star_handler, tomoportal.copick.relion_tables, sys; print('pandas' in sys.modules)"
+    code = "import tomoportal.copick.particles.star_handler, tomoportal.copick.particles.relion_tables, sys; print('pandas' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout.strip() == "False"
 
 

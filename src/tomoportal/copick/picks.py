@@ -185,14 +185,14 @@ class CopickPicks(RunDocument):
 
         Raises :class:`MissingPartError` without pandas.
         """
-        from tomoportal.copick.relion_frames import picks_to_df_relion
+        from tomoportal.copick.particles.relion_frames import picks_to_df_relion
 
         _check_format(format)
         return picks_to_df_relion(self, **kwargs)
 
     def from_df(self, df: Any, format: str = "relion", **kwargs: Any) -> None:
         """Replace all points by the rows of a data frame in RELION's columns, and store them."""
-        from tomoportal.copick.relion_rows import relion_df_to_picks
+        from tomoportal.copick.particles.relion_rows import relion_df_to_picks
 
         _check_format(format)
         relion_df_to_picks(self, df, **kwargs)

@@ -48,7 +48,7 @@ _MODELS: Final[Names] = {
     **_names("labels", "PANOPTIC_CHANNELS"),
     "COPICK_TYPES": ("", "COPICK_TYPES"),
 }
-_HANDLERS: Final = "format_handlers"
+_HANDLERS: Final = "particles.handlers"
 _HANDLER_BASE: Final = ("FormatCapabilities", "PicksFormatHandler", "VolumeFormatHandler", "unpack_picks_data")
 _REGISTRY: Final = ("FormatRegistry", "get_picks_format_from_path", "get_volume_format_from_path")
 _UTIL: Final[dict[str, Names]] = {
@@ -57,52 +57,52 @@ _UTIL: Final[dict[str, Names]] = {
     "copick.util.filaments": _names("filament_curves", *_CURVES),
     "copick.util.formats": {
         **_names(
-            "format_conversions", "copick_to_dynamo_transform", "copick_to_em_transform", "dynamo_to_copick_transform",
+            "particles.conversions", "copick_to_dynamo_transform", "copick_to_em_transform", "dynamo_to_copick_transform",
             "em_to_copick_transform", "euler_to_matrix", "get_picks_format_from_extension",
             "get_volume_format_from_extension", "matrix_to_euler", "points_and_rotations_to_transforms",
             "transforms_to_points_and_rotations",
         ),
         **_names(
-            "particle_tables", "read_dynamo_table", "read_dynamo_table_grouped", "read_dynamo_tomolist",
+            "particles.arrays", "read_dynamo_table", "read_dynamo_table_grouped", "read_dynamo_tomolist",
             "read_em_motivelist", "read_em_motivelist_grouped", "read_em_volume", "read_index_map",
             "read_index_map_inverse", "read_tiff_volume", "write_copick_csv",
             "write_dynamo_table", "write_dynamo_table_grouped", "write_em_motivelist", "write_em_motivelist_grouped",
             "write_em_volume", "write_picks_csv", "write_picks_csv_grouped", "write_tiff_volume",
         ),
         **_names(
-            "relion_frames", "build_relion_particles_df", "check_relion_filament_options",
+            "particles.relion_frames", "build_relion_particles_df", "check_relion_filament_options",
             "get_tomogram_centers_from_copick",
         ),
         **_names(
-            "relion_rows", "RelionPixelSizeError", "RelionTomogram", "RelionTomogramCenterError",
+            "particles.relion_rows", "RelionPixelSizeError", "RelionTomogram", "RelionTomogramCenterError",
             "detect_relion_version", "relion_coordinates_to_angstrom", "relion_tilt_series_pixel_sizes",
         ),
         **_names(
-            "relion_tables", "RELION_COORDINATE_MODES", "RELION_FILAMENT_ANGLE_MODES", "RELION_HALF_SET_MODES",
+            "particles.relion_tables", "RELION_COORDINATE_MODES", "RELION_FILAMENT_ANGLE_MODES", "RELION_HALF_SET_MODES",
             "RELION_IMPORT_INDEX_BLOCK", "build_relion_star_tables", "read_relion5_tomogram_centers",
             "read_relion_tomograms", "read_relion_tomograms_star", "write_relion_import_bundle",
             "write_star_particles_grouped",
         ),
         **_names(
-            "star_tables", "group_star_particles_by_tomogram", "read_star_particles", "read_star_particles_grouped",
+            "particles.star_tables", "group_star_particles_by_tomogram", "read_star_particles", "read_star_particles_grouped",
             "read_star_particles_with_optics", "write_star_particles",
         ),
         **_names(
-            "csv_tables", "copick_csv_df_to_arrays", "csv_to_copick_arrays", "read_copick_csv",
+            "particles.csv_tables", "copick_csv_df_to_arrays", "csv_to_copick_arrays", "read_copick_csv",
             "read_copick_csv_grouped", "read_picks_csv",
         ),
     },
-    "copick.util.handlers": {**_names(_HANDLERS, *_HANDLER_BASE), **_names("format_registry", *_REGISTRY)},
+    "copick.util.handlers": {**_names(_HANDLERS, *_HANDLER_BASE), **_names("particles.registry", *_REGISTRY)},
     "copick.util.handlers.base": _names(_HANDLERS, *_HANDLER_BASE),
-    "copick.util.handlers.registry": _names("format_registry", *_REGISTRY),
+    "copick.util.handlers.registry": _names("particles.registry", *_REGISTRY),
     "copick.util.handlers.picks": {
         **_names(_HANDLERS, "csv_handler", "dynamo_handler", "em_picks_handler"),
-        **_names("star_handler", "star_handler"),
+        **_names("particles.star_handler", "star_handler"),
     },
     "copick.util.handlers.picks.csv": _names(_HANDLERS, "CSVPicksHandler", "csv_handler"),
     "copick.util.handlers.picks.dynamo": _names(_HANDLERS, "DynamoPicksHandler", "dynamo_handler"),
     "copick.util.handlers.picks.em": _names(_HANDLERS, "EMPicksHandler", "em_picks_handler"),
-    "copick.util.handlers.picks.star": _names("star_handler", "STARPicksHandler", "star_handler"),
+    "copick.util.handlers.picks.star": _names("particles.star_handler", "STARPicksHandler", "star_handler"),
     "copick.util.handlers.volume": _names(_HANDLERS, "em_handler", "mrc_handler", "tiff_handler", "zarr_handler"),
     "copick.util.handlers.volume.em": _names(_HANDLERS, "EMVolumeHandler", "em_handler"),
     "copick.util.handlers.volume.mrc": _names(_HANDLERS, "MRCVolumeHandler", "mrc_handler"),
@@ -122,12 +122,12 @@ _UTIL: Final[dict[str, Names]] = {
     ),
     "copick.util.relion": {
         **_names(
-            "relion_frames", "FilamentPolarity", "RY90", "copick_tomogram_center", "filament_half_sets",
+            "particles.relion_frames", "FilamentPolarity", "RY90", "copick_tomogram_center", "filament_half_sets",
             "filament_polarity", "filament_polarity_known", "filament_relion_angles", "filament_track_lengths",
             "get_tomogram_spacing_and_dimensions", "is_filament_export", "normalize_transforms", "order_filament_rows",
             "picks_to_df_relion", "polarity_filaments",
         ),
-        **_names("relion_rows", "relion_df_to_picks", "relion_instance_ids", "relion_rows_to_poses"),
+        **_names("particles.relion_rows", "relion_df_to_picks", "relion_instance_ids", "relion_rows_to_poses"),
     },
     "copick.util.segmentation": {
         **_names("labels", "PANOPTIC_CHANNELS", "check_panoptic_values", "checked_label_cast", "label_dtype"),

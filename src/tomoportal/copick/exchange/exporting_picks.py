@@ -11,8 +11,8 @@ import numpy as np
 
 from tomoportal.copick.exchange.tomogram_grids import project_tomograms, tomogram_shapes
 from tomoportal.copick.names import checked_voxel_size
+from tomoportal.copick.particles.relion_frames import filament_polarity_known
 from tomoportal.copick.picks import CopickPicks
-from tomoportal.copick.relion_frames import filament_polarity_known
 from tomoportal.copick.root import CopickRoot
 from tomoportal.copick.tasks import Task, refuse
 from tomoportal.copick.uri import resolve_copick_objects

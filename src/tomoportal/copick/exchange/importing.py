@@ -11,9 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tomoportal.copick.exchange.files import RunFile, found_files, missing_runs, run_files
-from tomoportal.copick.exchange.particle_files import Particles, ReadOptions, particle_type, read_particles
 from tomoportal.copick.exchange.tomogram_grids import project_tomograms, tomogram_shapes
 from tomoportal.copick.names import checked_name
+from tomoportal.copick.particles.files import Particles, ReadOptions, particle_type, read_particles
 from tomoportal.copick.pick_documents import non_rigid, table_of
 from tomoportal.copick.picks import CopickPicks
 from tomoportal.copick.root import CopickRoot

@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from tomoportal.copick.exchange.files import missing_runs, run_files
-from tomoportal.copick.exchange.index_maps import read_bytes
 from tomoportal.copick.exchange.volume_files import open_file, read_whole, spacing_of
 from tomoportal.copick.names import checked_name
+from tomoportal.copick.particles.index_maps import read_bytes
 from tomoportal.copick.root import UNSET, CopickRoot
 from tomoportal.copick.tasks import Action, Task, refuse
 from tomoportal.errors import AnnotationError, Problem, TomoportalError

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from tomoportal.copick.exchange.files import RunFile
-from tomoportal.copick.exchange.index_maps import read_bytes, read_index_map, read_tomolist, tomolist_runs
+from tomoportal.copick.particles.index_maps import read_bytes, read_index_map, read_tomolist, tomolist_runs
 from tomoportal.errors import FormatError
 from tomoportal.formats.star import StarTable, read_star
 

@@ -22,10 +22,10 @@ from tomoportal.copick.exchange.exporting_volumes import (
     plan_tomograms_export,
     write_volume,
 )
-from tomoportal.copick.exchange.index_maps import read_relion_tomograms
 from tomoportal.copick.logs import get_logger
 from tomoportal.copick.operations.mapping import map_runs
-from tomoportal.copick.relion_frames import (
+from tomoportal.copick.particles.index_maps import read_relion_tomograms
+from tomoportal.copick.particles.relion_frames import (
     FilamentPolarity,
     check_relion_coordinates,
     check_relion_filament_options,

@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Any
 
 from tomoportal.copick.exchange.importing import PicksTarget, plan_picks, plan_picks_of_many_runs
 from tomoportal.copick.exchange.importing_volumes import Pyramid, VolumeOptions, plan_segmentations, plan_tomograms
-from tomoportal.copick.exchange.index_maps import read_relion_tomograms
-from tomoportal.copick.exchange.particle_files import ReadOptions, particle_type
 from tomoportal.copick.exchange.volume_files import open_file, spacing_of
 from tomoportal.copick.names import sanitize_name
+from tomoportal.copick.particles.files import ReadOptions, particle_type
+from tomoportal.copick.particles.index_maps import read_relion_tomograms
 from tomoportal.copick.pyramids import CHUNK
 from tomoportal.copick.tasks import Task, perform
 from tomoportal.errors import AnnotationError

@@ -23,7 +23,7 @@ def add_numbered(
 ) -> int:
     """Add the picks of each tomogram to the run that ``numbers`` name; returns the exit code."""
     from tomoportal.copick.exchange.importing import plan_picks_of_many_runs
-    from tomoportal.copick.exchange.particle_files import ReadOptions
+    from tomoportal.copick.particles.files import ReadOptions
 
     tasks = plan_picks_of_many_runs(
         work.project(),

@@ -42,8 +42,8 @@ def command(
     Tables with a column run_name (csv) go to the runs that they name. Points without orientation are marked so.
     """
     from tomoportal.copick.exchange.importing import plan_picks
-    from tomoportal.copick.exchange.index_maps import read_relion_tomograms
-    from tomoportal.copick.exchange.particle_files import ReadOptions
+    from tomoportal.copick.particles.files import ReadOptions
+    from tomoportal.copick.particles.index_maps import read_relion_tomograms
 
     tomograms = read_relion_tomograms(tomograms_star) if tomograms_star else {}
     tasks = plan_picks(

@@ -31,7 +31,7 @@ def command(
     work: Work,
 ) -> int:
     """Add picks of many tomograms from Dynamo tables."""
-    from tomoportal.copick.exchange.index_maps import read_index_map, read_tomolist, tomolist_runs
+    from tomoportal.copick.particles.index_maps import read_index_map, read_tomolist, tomolist_runs
 
     if (index_map is None) == (tomolist is None):
         raise click.UsageError("give exactly one of --index-map and --tomolist")

@@ -37,8 +37,8 @@ def command(
 ) -> int:
     """Add picks of many tomograms from RELION 4 or 5 particle files. The run is rlnTomoName."""
     from tomoportal.copick.exchange.importing import plan_picks_of_many_runs
-    from tomoportal.copick.exchange.index_maps import read_relion_tomograms
-    from tomoportal.copick.exchange.particle_files import ReadOptions
+    from tomoportal.copick.particles.files import ReadOptions
+    from tomoportal.copick.particles.index_maps import read_relion_tomograms
 
     tomograms = read_relion_tomograms(tomograms_star) if tomograms_star else {}
     tasks = plan_picks_of_many_runs(

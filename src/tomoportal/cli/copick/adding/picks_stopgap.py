@@ -29,7 +29,7 @@ def command(
     work: Work,
 ) -> int:
     """Add picks of many tomograms from STOPGAP motivelists."""
-    from tomoportal.copick.exchange.index_maps import read_index_map
+    from tomoportal.copick.particles.index_maps import read_index_map
 
     numbers = read_index_map(index_map)
     return add_numbered(path, "stopgap", object_name, voxel_size, numbers, target, work)

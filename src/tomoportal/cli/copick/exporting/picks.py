@@ -72,7 +72,7 @@ def command(
     With --output-dir each picks file becomes RUN_OBJECT_USER_SESSION; with --output-file all runs go into one.
     """
     from tomoportal.copick.exchange.exporting_picks import PicksExport, StarOptions, plan_picks_export
-    from tomoportal.copick.exchange.index_maps import inverse, read_index_map, read_relion_tomograms
+    from tomoportal.copick.particles.index_maps import inverse, read_index_map, read_relion_tomograms
 
     if (output_dir is None) == (output_file is None):
         raise click.UsageError("give exactly one of --output-dir and --output-file")

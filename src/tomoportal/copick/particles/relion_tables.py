@@ -13,11 +13,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final, Literal
 
-from tomoportal.copick.data_frames import pandas
-from tomoportal.copick.exchange import index_maps
-from tomoportal.copick.format_handlers import put_file
 from tomoportal.copick.logs import get_logger
-from tomoportal.copick.relion_frames import (
+from tomoportal.copick.particles import index_maps
+from tomoportal.copick.particles.data_frames import pandas
+from tomoportal.copick.particles.handlers import put_file
+from tomoportal.copick.particles.relion_frames import (
     COORDINATES,
     FILAMENT_ANGLES,
     HALF_SETS,
@@ -28,8 +28,8 @@ from tomoportal.copick.relion_frames import (
     check_relion_filament_options,
     filament_half_sets,
 )
-from tomoportal.copick.relion_rows import RelionTomogram
-from tomoportal.copick.star_tables import star_bytes, write_star_particles
+from tomoportal.copick.particles.relion_rows import RelionTomogram
+from tomoportal.copick.particles.star_tables import star_bytes, write_star_particles
 from tomoportal.errors import AnnotationError, FormatError
 from tomoportal.formats.star import StarFile, StarTable, read_star
 

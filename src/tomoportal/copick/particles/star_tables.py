@@ -10,9 +10,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
-from tomoportal.copick.data_frames import pandas
-from tomoportal.copick.exchange.index_maps import read_bytes
-from tomoportal.copick.format_handlers import put_file
+from tomoportal.copick.particles.data_frames import pandas
+from tomoportal.copick.particles.handlers import put_file
+from tomoportal.copick.particles.index_maps import read_bytes
 from tomoportal.errors import FormatError
 from tomoportal.formats.star import StarTable, read_star
 from tomoportal.formats.star_output import write_star

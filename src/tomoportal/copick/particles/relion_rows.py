@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tomoportal.copick.logs import get_logger
-from tomoportal.copick.relion_frames import (
+from tomoportal.copick.particles.relion_frames import (
     ANGLES,
     CENTERED,
     NAME,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, ClassVar
 
-from tomoportal.copick.format_handlers import (
+from tomoportal.copick.particles.handlers import (
     PicksFormatHandler,
     VolumeFormatHandler,
     csv_handler,
@@ -15,7 +15,7 @@ from tomoportal.copick.format_handlers import (
     tiff_handler,
     zarr_handler,
 )
-from tomoportal.copick.star_handler import star_handler
+from tomoportal.copick.particles.star_handler import star_handler
 
 __all__ = ["FormatRegistry", "get_picks_format_from_path", "get_volume_format_from_path"]
 

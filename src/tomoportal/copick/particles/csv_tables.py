@@ -8,8 +8,8 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from tomoportal.copick.data_frames import pandas
-from tomoportal.copick.exchange.index_maps import read_bytes
+from tomoportal.copick.particles.data_frames import pandas
+from tomoportal.copick.particles.index_maps import read_bytes
 from tomoportal.errors import FormatError
 
 __all__ = [

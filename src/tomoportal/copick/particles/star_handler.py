@@ -9,8 +9,7 @@ from typing import Any, Final, Literal
 
 import numpy as np
 
-from tomoportal.copick.exchange.index_maps import read_bytes
-from tomoportal.copick.format_handlers import (
+from tomoportal.copick.particles.handlers import (
     Array,
     FormatCapabilities,
     PicksData,
@@ -18,7 +17,8 @@ from tomoportal.copick.format_handlers import (
     poses_of,
     put_file,
 )
-from tomoportal.copick.relion_frames import NAME, Center, check_relion_filament_options
+from tomoportal.copick.particles.index_maps import read_bytes
+from tomoportal.copick.particles.relion_frames import NAME, Center, check_relion_filament_options
 from tomoportal.errors import AnnotationError
 from tomoportal.formats.poses import Poses
 from tomoportal.formats.relion_particles import RelionFilaments, RelionTomogram, write_relion

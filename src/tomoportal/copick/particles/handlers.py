@@ -13,7 +13,7 @@ from typing import Any, ClassVar, Protocol, TypeAlias, runtime_checkable
 import numpy as np
 from numpy.typing import NDArray
 
-from tomoportal.copick.format_conversions import (
+from tomoportal.copick.particles.conversions import (
     points_and_rotations_to_transforms,
     transforms_to_points_and_rotations,
 )
@@ -121,7 +121,7 @@ class PicksFileHandler:
         return (*found, poses.instance_ids) if self._has_ids else found
 
     def _particles(self, path: str, voxel_spacing: float | None, run: str = "", **options: Any) -> Any:
-        from tomoportal.copick.exchange.particle_files import ReadOptions, read_particles
+        from tomoportal.copick.particles.files import ReadOptions, read_particles
 
         kept = {key: value for key, value in options.items() if key in ReadOptions.__dataclass_fields__}
         read = ReadOptions(voxel_size=None if self.format_name == "csv" else voxel_spacing, **kept)

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
-from tomoportal.copick.exchange.index_maps import read_bytes
+from tomoportal.copick.particles.index_maps import read_bytes
 from tomoportal.errors import FormatError
 from tomoportal.formats.copick_csv import copick_csv_poses, has_header, is_copick_csv, is_whole_csv
 from tomoportal.formats.dynamo import dynamo_poses

@@ -13,9 +13,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from tomoportal.copick.exchange import index_maps
-from tomoportal.copick.format_conversions import dynamo_to_copick_transform, em_to_copick_transform
-from tomoportal.copick.format_handlers import (
+from tomoportal.copick.particles import index_maps
+from tomoportal.copick.particles.conversions import dynamo_to_copick_transform, em_to_copick_transform
+from tomoportal.copick.particles.handlers import (
     csv_handler,
     dynamo_handler,
     em_handler,

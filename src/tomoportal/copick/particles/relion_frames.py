@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from tomoportal.copick.data_frames import pandas
 from tomoportal.copick.logs import get_logger
 from tomoportal.copick.names import voxel_key
+from tomoportal.copick.particles.data_frames import pandas
 from tomoportal.errors import AnnotationError
 from tomoportal.formats.rotations import about_y, to_relion_angles
 
