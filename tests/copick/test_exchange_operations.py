@@ -15,7 +15,7 @@ from tomoportal.copick.exchange.importing_volumes import VolumeOptions, plan_seg
 from tomoportal.copick.operations import counting, depositing, exporting, file_imports, managing, synchronising
 from tomoportal.copick.removed import removed_documents
 from tomoportal.copick.tasks import perform
-from tomoportal.copick.transfer import plan_restore
+from tomoportal.copick.transfers.by_uri import plan_restore
 from tomoportal.errors import AnnotationError
 from tomoportal.formats import ArrayVolume, Poses, open_mrc, read_star, write_copick_csv, write_dynamo
 from tomoportal.formats.volume_output import write_mrc

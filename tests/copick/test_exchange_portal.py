@@ -11,14 +11,19 @@ import pytest
 
 import tomoportal.copick as copick
 from tomoportal.copick.browsing import project_tree
-from tomoportal.copick.copies import mapped_labels
-from tomoportal.copick.deposit import plan_deposit
 from tomoportal.copick.exchange.exporting_picks import PicksExport, plan_picks_export
 from tomoportal.copick.exchange.exporting_volumes import VolumeExport, plan_tomograms_export
 from tomoportal.copick.statistics import picks_stats, segmentations_stats
-from tomoportal.copick.synchronisation import Sync, plan_documents_sync, plan_segmentations_sync, plan_tomograms_sync
 from tomoportal.copick.tasks import perform
-from tomoportal.copick.transfer import plan_removal, plan_transfer
+from tomoportal.copick.transfers.by_uri import plan_removal, plan_transfer
+from tomoportal.copick.transfers.copies import mapped_labels
+from tomoportal.copick.transfers.deposit import plan_deposit
+from tomoportal.copick.transfers.synchronisation import (
+    Sync,
+    plan_documents_sync,
+    plan_segmentations_sync,
+    plan_tomograms_sync,
+)
 from tomoportal.errors import AnnotationError
 from tomoportal.formats import copick_csv_poses, open_mrc
 from tomoportal.storage import open_store

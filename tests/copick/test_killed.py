@@ -15,9 +15,9 @@ import numpy as np
 import pytest
 
 import tomoportal.copick as copick
-from tomoportal.copick import transfer
 from tomoportal.copick.tasks import perform
-from tomoportal.copick.transfer import plan_transfer
+from tomoportal.copick.transfers import by_uri
+from tomoportal.copick.transfers.by_uri import plan_transfer
 from tomoportal.errors import StorageError
 from tomoportal.storage import Store, open_store
 from tomoportal.testing.faulty import FaultyStore, Killed

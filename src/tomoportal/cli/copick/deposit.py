@@ -36,7 +36,7 @@ def command(
 
     Several projects may be deposited into one folder. A kind without a URI is left out.
     """
-    from tomoportal.copick.deposit import plan_deposit
+    from tomoportal.copick.transfers.deposit import plan_deposit
 
     tasks = plan_deposit(
         work.project(),

@@ -22,7 +22,7 @@ def command(uri: str, other: str | None, version: int | None, run_name: str | No
     Both URIs name one list per run. The exit code is 1 if anything differs.
     """
     from tomoportal.cli.console import print_json, table
-    from tomoportal.copick.transfer import picks_differences
+    from tomoportal.copick.transfers.by_uri import picks_differences
 
     if (other is None) == (version is None):
         raise click.UsageError("give exactly one of OTHER and --version")

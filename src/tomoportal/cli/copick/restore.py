@@ -20,7 +20,7 @@ def command(object_type: str, uri: str, run_name: str, version: int, work: Work)
 
     What is there now goes to the history.
     """
-    from tomoportal.copick.transfer import plan_restore
+    from tomoportal.copick.transfers.by_uri import plan_restore
 
     tasks = plan_restore(work.project(), object_type, uri, run_name, version)
     return work.perform(tasks, "restore")

@@ -26,7 +26,7 @@ def command(
 
     A pattern needs --force, and so do parts that are left out: ribosome means ribosome:*/*.
     """
-    from tomoportal.copick.transfer import plan_removal
+    from tomoportal.copick.transfers.by_uri import plan_removal
 
     tasks = plan_removal(work.project(), object_type, uri, run_name=run_name, force=force or work.dry_run)
     return work.perform(tasks, "rm")

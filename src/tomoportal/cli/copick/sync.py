@@ -19,7 +19,7 @@ from tomoportal.cli.copick.options import (
 
 if TYPE_CHECKING:
     from tomoportal.copick.root import CopickRoot
-    from tomoportal.copick.synchronisation import Sync
+    from tomoportal.copick.transfers.synchronisation import Sync
 
 __all__ = ["command", "listed", "mapped", "source_project"]
 
@@ -89,7 +89,7 @@ def _sync(
     names: tuple[str | None, str | None],
     voxel_spacings: str | None = None,
 ) -> Sync:
-    from tomoportal.copick.synchronisation import Sync
+    from tomoportal.copick.transfers.synchronisation import Sync
     from tomoportal.errors import SettingsError
 
     try:
@@ -139,7 +139,7 @@ def _documents(kind: str) -> Callable[..., int]:
         as_json: bool,
         **given: Any,
     ) -> int:
-        from tomoportal.copick.synchronisation import plan_documents_sync
+        from tomoportal.copick.transfers.synchronisation import plan_documents_sync
 
         with source_project(config, source_dataset_ids) as source:
             tasks = plan_documents_sync(_sync(source, target_config, given, (source_objects, target_objects)), kind)
@@ -187,7 +187,7 @@ def segmentations(
 ) -> int:
     """Synchronize segmentations between two Copick projects; labels become those of the target's objects."""
     from tomoportal.copick.names import SEGMENTATION_TYPES
-    from tomoportal.copick.synchronisation import plan_segmentations_sync
+    from tomoportal.copick.transfers.synchronisation import plan_segmentations_sync
 
     kinds: tuple[str, ...] = ("binary", "multilabel")
     if segmentation_type is not None:
@@ -216,7 +216,7 @@ def tomograms(
     **given: Any,
 ) -> int:
     """Synchronize tomograms between two Copick projects, with all levels."""
-    from tomoportal.copick.synchronisation import plan_tomograms_sync
+    from tomoportal.copick.transfers.synchronisation import plan_tomograms_sync
 
     with source_project(config, source_dataset_ids) as source:
         sync = _sync(source, target_config, given, (source_tomo_types, target_tomo_types), voxel_spacings)

@@ -23,7 +23,7 @@ def transfer_command(name: str, verb: str, *, move: bool) -> click.Command:
     def run(
         object_type: str, source_uri: str, target_uri: str, run_name: str | None, overwrite: bool, work: Work
     ) -> int:
-        from tomoportal.copick.transfer import plan_transfer
+        from tomoportal.copick.transfers.by_uri import plan_transfer
 
         tasks = plan_transfer(
             work.project(),

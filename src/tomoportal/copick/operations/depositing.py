@@ -1,4 +1,4 @@
-"""Links to chosen parts of a project (``copick.ops.deposit``); see :mod:`tomoportal.copick.deposit`."""
+"""Links to chosen parts of a project (``copick.ops.deposit``); see :mod:`tomoportal.copick.transfers.deposit`."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ import os
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from tomoportal.copick.deposit import DEPOSITED, plan_deposit
 from tomoportal.copick.logs import get_logger
 from tomoportal.copick.tasks import Outcome, perform
+from tomoportal.copick.transfers.deposit import DEPOSITED, plan_deposit
 
 if TYPE_CHECKING:
     from tomoportal.copick.runs import CopickRun

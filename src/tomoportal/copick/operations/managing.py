@@ -1,6 +1,6 @@
 """Copies, moves and removals by URI, with results as dictionaries (``copick.ops.manage``).
 
-What they do is :mod:`tomoportal.copick.transfer`; here are the names, arguments and results that scripts know.
+What they do is :mod:`tomoportal.copick.transfers.by_uri`; here are the names, arguments and results that scripts know.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from tomoportal.copick.logs import get_logger
 from tomoportal.copick.operations.mapping import map_runs
 from tomoportal.copick.tasks import perform
-from tomoportal.copick.transfer import plan_transfer
+from tomoportal.copick.transfers.by_uri import plan_transfer
 from tomoportal.copick.uri import resolve_copick_objects, serialize_copick_uri
 from tomoportal.errors import AnnotationError
 

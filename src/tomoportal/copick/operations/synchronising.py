@@ -1,4 +1,4 @@
-"""One project's content into another, by functions (``copick.ops.sync``); see :mod:`tomoportal.copick.synchronisation`.
+"""One project's content into another, by functions (``copick.ops.sync``); see :mod:`tomoportal.copick.transfers.synchronisation`.
 
 Objects have to be in the target (``copick.util.sync.ensure_pickable_objects`` makes them). What is in the way, or goes
 wrong in one run, is logged and does not stop the others.
@@ -10,8 +10,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from tomoportal.copick.logs import get_logger
-from tomoportal.copick.synchronisation import Sync, plan_documents_sync, plan_segmentations_sync, plan_tomograms_sync
 from tomoportal.copick.tasks import Task, perform
+from tomoportal.copick.transfers.synchronisation import (
+    Sync,
+    plan_documents_sync,
+    plan_segmentations_sync,
+    plan_tomograms_sync,
+)
 
 if TYPE_CHECKING:
     from tomoportal.copick.root import CopickRoot

@@ -11,14 +11,6 @@ import re
 from collections.abc import Sequence
 from typing import Any, Final, Literal, TypeAlias
 
-from tomoportal.copick.copies import (
-    Names,
-    copy_document,
-    copy_segmentation,
-    is_empty_document,
-    is_same_document,
-    is_same_segmentation,
-)
 from tomoportal.copick.documents import RunDocument
 from tomoportal.copick.names import checked_name, voxel_key
 from tomoportal.copick.picks import PicksDifference
@@ -27,6 +19,14 @@ from tomoportal.copick.root import CopickRoot
 from tomoportal.copick.runs import CopickRun
 from tomoportal.copick.segmentations import CopickSegmentation
 from tomoportal.copick.tasks import Action, Task, refuse
+from tomoportal.copick.transfers.copies import (
+    Names,
+    copy_document,
+    copy_segmentation,
+    is_empty_document,
+    is_same_document,
+    is_same_segmentation,
+)
 from tomoportal.copick.uri import (
     parse_copick_uri,
     resolve_copick_objects,

@@ -13,7 +13,13 @@ from dataclasses import dataclass, field
 from threading import Lock
 from typing import Any
 
-from tomoportal.copick.copies import (
+from tomoportal.copick.documents import RunDocument
+from tomoportal.copick.names import voxel_key, voxel_spacing_folder
+from tomoportal.copick.root import CopickRoot
+from tomoportal.copick.runs import CopickRun
+from tomoportal.copick.segmentations import CopickSegmentation
+from tomoportal.copick.tasks import Action, Task
+from tomoportal.copick.transfers.copies import (
     Names,
     copy_document,
     copy_segmentation,
@@ -22,12 +28,6 @@ from tomoportal.copick.copies import (
     is_same_segmentation,
     mapped_labels,
 )
-from tomoportal.copick.documents import RunDocument
-from tomoportal.copick.names import voxel_key, voxel_spacing_folder
-from tomoportal.copick.root import CopickRoot
-from tomoportal.copick.runs import CopickRun
-from tomoportal.copick.segmentations import CopickSegmentation
-from tomoportal.copick.tasks import Action, Task
 from tomoportal.copick.zarr_copies import copy_folder, same_folder
 from tomoportal.errors import AnnotationError
 
