@@ -26,7 +26,7 @@ from tomoportal.cli import main
 from tomoportal.cli.copick import COMMANDS
 from tomoportal.cli.copick import command as group
 from tomoportal.cli.copick.tree_view import TreeView
-from tomoportal.copick.browsing import project_tree
+from tomoportal.copick.overviews.browsing import project_tree
 from tomoportal.errors import StorageError
 from tomoportal.formats import ArrayVolume, Mesh, open_em, open_mrc, open_tiff, read_imod_model, read_mesh
 from tomoportal.formats.meshes.output import write_stl

@@ -21,11 +21,11 @@ import zarr
 
 import tomoportal.copick as copick
 from tomoportal.cli.copick.plugins import option_groups
-from tomoportal.copick import ontology
 from tomoportal.copick import segmentation_types as types
-from tomoportal.copick.browsing import Node, project_tree
 from tomoportal.copick.ome import get_voxel_size_from_zarr
 from tomoportal.copick.operations.managing import copy_copick_objects, move_copick_objects
+from tomoportal.copick.overviews import ontology
+from tomoportal.copick.overviews.browsing import Node, project_tree
 from tomoportal.storage.reconnecting import ReconnectingFileSystem, is_connection_error
 
 SIZE = (4, 5, 6)
@@ -453,7 +453,7 @@ def test_identifiers_are_linked(identifier: str, namespace: str | None, accessio
 
 
 def test_no_identifier_is_none_and_one_entry_is_linked_once() -> None:
-    from tomoportal.copick.descriptions import object_to_md
+    from tomoportal.copick.overviews.descriptions import object_to_md
 
     for nothing in (None, ""):
         assert ontology.parse_identifier(nothing) is None

@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 
 import tomoportal.copick as copick
-from tomoportal.copick.browsing import project_tree
 from tomoportal.copick.exchange.exporting_picks import PicksExport, plan_picks_export
 from tomoportal.copick.exchange.exporting_volumes import VolumeExport, plan_tomograms_export
-from tomoportal.copick.statistics import picks_stats, segmentations_stats
+from tomoportal.copick.overviews.browsing import project_tree
+from tomoportal.copick.overviews.statistics import picks_stats, segmentations_stats
 from tomoportal.copick.tasks import perform
 from tomoportal.copick.transfers.by_uri import plan_removal, plan_transfer
 from tomoportal.copick.transfers.copies import mapped_labels

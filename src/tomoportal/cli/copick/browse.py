@@ -25,7 +25,7 @@ def command(config: str | None, dataset_ids: tuple[int, ...], depth: int, text: 
     Without a terminal, with --text or --json, the tree is printed.
     """
     from tomoportal.cli.console import print_json
-    from tomoportal.copick.browsing import project_tree
+    from tomoportal.copick.overviews.browsing import project_tree
 
     if bool(config and not dataset_ids) == bool(dataset_ids):
         raise click.UsageError("name a project: -c/--config FILE (or COPICK_CONFIG), or -ds/--dataset-ids ID")

@@ -46,7 +46,7 @@ def _documents(kind: str, groups: str) -> None:
     """The command for picks or meshes, whose counts are functions of one form."""
 
     def count(config: str, run_names: tuple[str, ...], object_name: tuple[str, ...], **given: Any) -> int:
-        from tomoportal.copick import statistics
+        from tomoportal.copick.overviews import statistics
 
         counted: Callable[..., dict[str, Any]] = getattr(statistics, f"{kind}_stats")
         runs, root = _runs(run_names, given), open_project(config)
@@ -81,7 +81,7 @@ def segmentations(
     **given: Any,
 ) -> int:
     """Count segmentations, by user, session, name, voxel size and type."""
-    from tomoportal.copick.statistics import segmentations_stats
+    from tomoportal.copick.overviews.statistics import segmentations_stats
 
     kind = None if segmentation_type in (None, "all") else segmentation_type
     found = segmentations_stats(

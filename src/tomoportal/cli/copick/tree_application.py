@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from rich.text import Text
 
-from tomoportal.copick.descriptions import DEFAULT_MARKDOWN, ENTITY_TO_MD
+from tomoportal.copick.overviews.descriptions import DEFAULT_MARKDOWN, ENTITY_TO_MD
 from tomoportal.errors import AnnotationError, MissingPartError, SettingsError, TomoportalError
 
 try:

@@ -7,7 +7,7 @@ import textwrap
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
-    from tomoportal.copick.browsing import Node
+    from tomoportal.copick.overviews.browsing import Node
 
 __all__ = ["TreeView", "show"]
 

@@ -113,7 +113,7 @@ _UTIL: Final[dict[str, Names]] = {
         "ome", "UNITFACTOR", "fits_in_memory", "get_voxel_size_from_zarr", "ome_metadata", "segmentation_pyramid",
         "volume_pyramid", "write_ome_zarr_3d",
     ),
-    "copick.util.ontology": _names("ontology", "OntologyRef", "identifier_to_markdown_link", "parse_identifier"),
+    "copick.util.ontology": _names("overviews.ontology", "OntologyRef", "identifier_to_markdown_link", "parse_identifier"),
     "copick.util.path_util": _names(
         "operations.options", "get_data_from_file", "get_format_from_extension", "prepare_runs_from_paths"
     ),
@@ -159,7 +159,7 @@ _CROISSANT: Final = (
 _OPS: Final[dict[str, Names]] = {
     "copick.ops": {},
     "copick.ops._markdown": _names(
-        "descriptions", "DEFAULT_MARKDOWN", "ENTITY_TO_MD", "features_to_md", "mesh_to_md", "object_to_md",
+        "overviews.descriptions", "DEFAULT_MARKDOWN", "ENTITY_TO_MD", "features_to_md", "mesh_to_md", "object_to_md",
         "picks_to_md", "root_to_md", "run_to_md", "segmentation_to_md", "tomogram_to_md", "voxel_spacing_to_md",
     ),
     "copick.ops.add": {

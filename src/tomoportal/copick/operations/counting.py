@@ -1,11 +1,11 @@
-"""Statistics by functions (``copick.ops.stats``); see :mod:`tomoportal.copick.statistics`."""
+"""Statistics by functions (``copick.ops.stats``); see :mod:`tomoportal.copick.overviews.statistics`."""
 
 from __future__ import annotations
 
 from collections.abc import Collection
 from typing import TYPE_CHECKING, Any
 
-from tomoportal.copick import statistics
+from tomoportal.copick.overviews import statistics
 
 if TYPE_CHECKING:
     from tomoportal.copick.root import CopickRoot

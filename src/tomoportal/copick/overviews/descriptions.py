@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any, Final
 
-from tomoportal.copick.ontology import identifier_to_markdown_link, parse_identifier
+from tomoportal.copick.overviews.ontology import identifier_to_markdown_link, parse_identifier
 from tomoportal.errors import AnnotationError
 
 if TYPE_CHECKING:
