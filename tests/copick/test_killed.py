@@ -228,14 +228,14 @@ def test_c6_c9_a_move_never_removes_what_is_nowhere_else(
     picks.trust_orientation = False
     picks.store()
     assert "exists already" in move(copick.from_file(config), "ribosome:bob/1")[0]
-    copy_document = transfer.copy_document
+    copy_document = by_uri.copy_document
 
     def copied(source: Any, *arguments: Any) -> None:
         copy_document(source, *arguments)
         (found,) = copick.from_file(config).picks(user_id="eve")
         found.from_numpy(np.zeros((1, 3)))
 
-    monkeypatch.setattr(transfer, "copy_document", copied)
+    monkeypatch.setattr(by_uri, "copy_document", copied)
     assert "not the same as the source, which stays" in move(copick.from_file(config), "ribosome:eve/1")[0]
     assert sorted(each.user_id for each in copick.from_file(config).picks()) == ["ada", "bob", "eve"]
 

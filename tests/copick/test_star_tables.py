@@ -205,7 +205,7 @@ def test_the_handler_needs_no_pandas_and_keeps_ids_and_order(tmp_path: Path) -> 
     np.testing.assert_allclose(turned, transforms[order], atol=1e-6)
     assert scores is None
     assert found_ids.tolist() == ids[order].tolist()
-    code = "import tomoportal.copick.particles.star_handler, tomoportal.copick.particles.relion_tables, sys; print('pandas' in sys.modules)"
+    code = "from tomoportal.copick.particles import relion_tables, star_handler; import sys; print('pandas' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout.strip() == "False"
 
 

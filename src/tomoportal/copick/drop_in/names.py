@@ -57,9 +57,9 @@ _UTIL: Final[dict[str, Names]] = {
     "copick.util.filaments": _names("filament_curves", *_CURVES),
     "copick.util.formats": {
         **_names(
-            "particles.conversions", "copick_to_dynamo_transform", "copick_to_em_transform", "dynamo_to_copick_transform",
-            "em_to_copick_transform", "euler_to_matrix", "get_picks_format_from_extension",
-            "get_volume_format_from_extension", "matrix_to_euler", "points_and_rotations_to_transforms",
+            "particles.conversions", "copick_to_dynamo_transform", "copick_to_em_transform",
+            "dynamo_to_copick_transform", "em_to_copick_transform", "euler_to_matrix",
+            "get_picks_format_from_extension", "get_volume_format_from_extension", "matrix_to_euler", "points_and_rotations_to_transforms",
             "transforms_to_points_and_rotations",
         ),
         **_names(
@@ -78,14 +78,14 @@ _UTIL: Final[dict[str, Names]] = {
             "detect_relion_version", "relion_coordinates_to_angstrom", "relion_tilt_series_pixel_sizes",
         ),
         **_names(
-            "particles.relion_tables", "RELION_COORDINATE_MODES", "RELION_FILAMENT_ANGLE_MODES", "RELION_HALF_SET_MODES",
-            "RELION_IMPORT_INDEX_BLOCK", "build_relion_star_tables", "read_relion5_tomogram_centers",
-            "read_relion_tomograms", "read_relion_tomograms_star", "write_relion_import_bundle",
+            "particles.relion_tables", "RELION_COORDINATE_MODES", "RELION_FILAMENT_ANGLE_MODES",
+            "RELION_HALF_SET_MODES", "RELION_IMPORT_INDEX_BLOCK", "build_relion_star_tables",
+            "read_relion5_tomogram_centers", "read_relion_tomograms", "read_relion_tomograms_star", "write_relion_import_bundle",
             "write_star_particles_grouped",
         ),
         **_names(
-            "particles.star_tables", "group_star_particles_by_tomogram", "read_star_particles", "read_star_particles_grouped",
-            "read_star_particles_with_optics", "write_star_particles",
+            "particles.star_tables", "group_star_particles_by_tomogram", "read_star_particles",
+            "read_star_particles_grouped", "read_star_particles_with_optics", "write_star_particles",
         ),
         **_names(
             "particles.csv_tables", "copick_csv_df_to_arrays", "csv_to_copick_arrays", "read_copick_csv",
@@ -113,7 +113,9 @@ _UTIL: Final[dict[str, Names]] = {
         "ome", "UNITFACTOR", "fits_in_memory", "get_voxel_size_from_zarr", "ome_metadata", "segmentation_pyramid",
         "volume_pyramid", "write_ome_zarr_3d",
     ),
-    "copick.util.ontology": _names("overviews.ontology", "OntologyRef", "identifier_to_markdown_link", "parse_identifier"),
+    "copick.util.ontology": _names(
+        "overviews.ontology", "OntologyRef", "identifier_to_markdown_link", "parse_identifier"
+    ),
     "copick.util.path_util": _names(
         "operations.options", "get_data_from_file", "get_format_from_extension", "prepare_runs_from_paths"
     ),

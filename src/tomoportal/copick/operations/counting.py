@@ -1,4 +1,4 @@
-"""Statistics by functions (``copick.ops.stats``); see :mod:`tomoportal.copick.overviews.statistics`."""
+"""Statistics by functions (``copick.ops.stats``)."""
 
 from __future__ import annotations
 

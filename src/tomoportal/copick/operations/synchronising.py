@@ -1,4 +1,4 @@
-"""One project's content into another, by functions (``copick.ops.sync``); see :mod:`tomoportal.copick.transfers.synchronisation`.
+"""One project's content into another, by functions (``copick.ops.sync``).
 
 Objects have to be in the target (``copick.util.sync.ensure_pickable_objects`` makes them). What is in the way, or goes
 wrong in one run, is logged and does not stop the others.
