@@ -14,6 +14,7 @@ import stat
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, suppress
+from functools import partial
 from io import RawIOBase
 from pathlib import Path
 from typing import BinaryIO, TypeVar
@@ -24,7 +25,7 @@ from tomoportal.storage.file_locks import file_lock
 from tomoportal.storage.flush import Flusher
 from tomoportal.storage.keys import check_key, check_prefix, join, parent_of
 from tomoportal.storage.local_listing import TEMPORARY, Listing, is_settled, made_newer, stat_of, version_tag
-from tomoportal.storage.local_writing import LocalPrepared, LocalWriter
+from tomoportal.storage.local_writing import LocalPrepared, LocalWriter, common_folders, second_name
 from tomoportal.storage.os_errors import explained, file_in_the_way, reading
 from tomoportal.storage.owners import is_abandoned, new_token
 
@@ -401,7 +402,7 @@ class LocalStore(Store):
         """Move files; returns the paths of what has a new place, whose folders are to be flushed."""
         files = dict(pairs)
         targets: list[str] = []
-        for start, end, keys in _common_folders(files):
+        for start, end, keys in common_folders(files):
             for key in self._move_tree(start, end, keys, targets):
                 del files[key]
         targets.extend(self._move_file(source, target) for source, target in files.items())
@@ -448,6 +449,12 @@ class LocalStore(Store):
         self._prune(os.path.dirname(start))
         return end
 
+    def copy_files(self, pairs: Iterable[tuple[str, str]]) -> None:
+        for source, target in pairs:
+            end = self._writable(target)
+            with explained(source):
+                self._in_folder(os.path.dirname(end), partial(second_name, self._path(source), end))
+
     def _copy_over(self, source: str, target: str) -> None:
         """Move between two file systems that are mounted below the root."""
         with self.open_writer(target) as writer:
@@ -469,19 +476,6 @@ class LocalStore(Store):
 
 def _reopen(root: str, read_only: bool, follow_links: bool) -> LocalStore:
     return LocalStore(root, read_only=read_only, follow_links=follow_links)
-
-
-def _common_folders(files: dict[str, str]) -> list[tuple[str, str, list[str]]]:
-    """The topmost folders that keep their inner order in a move: source, target and keys of the files of each."""
-    found: dict[tuple[str, str], list[str]] = {}
-    for source, target in files.items():
-        if source.rpartition("/")[2] == target.rpartition("/")[2]:
-            start, end = parent_of(source), parent_of(target)
-            while start and end and start.rpartition("/")[2] == end.rpartition("/")[2]:
-                start, end = parent_of(start), parent_of(end)
-            if start and end and not f"{end}/".startswith(f"{start}/"):
-                found.setdefault((start, end), []).append(source)
-    return [(start, end, keys) for (start, end), keys in sorted(found.items())]
 
 
 def _read_exactly(file: RawIOBase, length: int) -> bytes:

@@ -4,18 +4,49 @@ from __future__ import annotations
 
 import errno
 import os
+import shutil
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from functools import partial
-from typing import TYPE_CHECKING, BinaryIO
+from typing import TYPE_CHECKING, BinaryIO, Final
 
 from tomoportal.storage.base import Prepared, Writer
+from tomoportal.storage.keys import parent_of
+from tomoportal.storage.local_listing import TEMPORARY
 from tomoportal.storage.os_errors import explained
+from tomoportal.storage.owners import new_token
 
 if TYPE_CHECKING:
     from tomoportal.storage.local import LocalStore
 
-__all__ = ["LocalPrepared", "LocalWriter"]
+__all__ = ["LocalPrepared", "LocalWriter", "common_folders", "second_name"]
+
+_NO_LINKS: Final = frozenset({errno.EPERM, errno.EOPNOTSUPP, errno.ENOTSUP, errno.EMLINK, errno.EXDEV, errno.EEXIST})
+
+
+def common_folders(files: dict[str, str]) -> list[tuple[str, str, list[str]]]:
+    """The topmost folders that keep their inner order in a move: source, target and keys of the files of each."""
+    found: dict[tuple[str, str], list[str]] = {}
+    for source, target in files.items():
+        if source.rpartition("/")[2] == target.rpartition("/")[2]:
+            start, end = parent_of(source), parent_of(target)
+            while start and end and start.rpartition("/")[2] == end.rpartition("/")[2]:
+                start, end = parent_of(start), parent_of(end)
+            if start and end and not f"{end}/".startswith(f"{start}/"):
+                found.setdefault((start, end), []).append(source)
+    return [(start, end, keys) for (start, end), keys in sorted(found.items())]
+
+
+def second_name(path: str, other: str) -> None:
+    """Give a file another name as well; where the disk cannot, a copy gets it."""
+    try:
+        os.link(path, other)
+    except OSError as error:
+        if error.errno not in _NO_LINKS:
+            raise
+        temporary = f"{os.path.dirname(other)}/{TEMPORARY}{new_token()}"
+        shutil.copy2(path, temporary)
+        os.replace(temporary, other)
 
 
 class LocalWriter(Writer):

@@ -367,10 +367,13 @@ class ObjectStore(Store):
 
     def move_files(self, pairs: Iterable[tuple[str, str]]) -> None:
         listed = builtins.list(pairs)
-        with ThreadPoolExecutor(_REQUESTS_IN_FLIGHT, "move") as pool:
-            for _ in pool.map(self._copy, listed):
-                pass
+        self.copy_files(listed)
         self.delete_files([source for source, _ in listed])
+
+    def copy_files(self, pairs: Iterable[tuple[str, str]]) -> None:
+        with ThreadPoolExecutor(_REQUESTS_IN_FLIGHT, "copy") as pool:
+            for _ in pool.map(self._copy, pairs):
+                pass
 
     def _move_file(self, pair: tuple[str, str]) -> None:
         self._copy(pair)

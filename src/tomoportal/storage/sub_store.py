@@ -114,6 +114,9 @@ class SubStore(Store):
     def move_files(self, pairs: Iterable[tuple[str, str]]) -> None:
         self._parent.move_files([(self._up(source), self._up(target)) for source, target in pairs])
 
+    def copy_files(self, pairs: Iterable[tuple[str, str]]) -> None:
+        self._parent.copy_files([(self._up(source), self._up(target)) for source, target in pairs])
+
     def delete_files(self, keys: Iterable[str]) -> None:
         self._parent.delete_files([self._up(key) for key in keys])
 

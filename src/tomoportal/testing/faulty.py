@@ -144,6 +144,11 @@ class FaultyStore(Store):
         for source, target in pairs:
             self.move(source, target)
 
+    def copy_files(self, pairs: Iterable[tuple[str, str]]) -> None:
+        for source, target in pairs:
+            self.step("copy", source)
+            self.inner.copy_files([(source, target)])
+
     def sync(self, prefix: str = "") -> None:
         self.step("sync", prefix)
         self.inner.sync(prefix)
