@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 __all__ = [
     "ConfigFile",
     "croissant_config",
+    "filesystem_config",
     "from_croissant",
     "from_file",
     "from_string",
@@ -108,11 +109,23 @@ def new_config(
     pickable_objects: Sequence[PickableObject | dict[str, Any]] | None = None,
 ) -> CopickRoot:
     """Write the config of a new project on files and open it. An address as ``overlay_root`` is kept (C37)."""
+    root = CopickRoot(filesystem_config(overlay_root, proj_name, proj_description, pickable_objects))
+    root.save_config(config)
+    return root
+
+
+def filesystem_config(
+    overlay_root: str,
+    proj_name: str = "copick project",
+    proj_description: str = "",
+    pickable_objects: Sequence[PickableObject | dict[str, Any]] | None = None,
+) -> CopickConfigFSSpec:
+    """The config of a new project on files; nothing is opened."""
     objects = [
         each if isinstance(each, PickableObject) else PickableObject.model_validate(each)
         for each in pickable_objects or ()
     ]
-    made = CopickConfigFSSpec(
+    return CopickConfigFSSpec(
         name=proj_name,
         description=proj_description,
         version=__version__,
@@ -120,9 +133,6 @@ def new_config(
         overlay_root=overlay_root if "://" in overlay_root else f"local://{overlay_root}",
         overlay_fs_args={"auto_mkdir": True},
     )
-    root = CopickRoot(made)
-    root.save_config(config)
-    return root
 
 
 def _place(path: str, *, create: bool) -> tuple[Store, str]:

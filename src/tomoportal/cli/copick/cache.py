@@ -68,21 +68,21 @@ def info(config: str, as_json: bool) -> int:
 @click.option("-y", "--yes", is_flag=True, help="Do not ask.")
 @config_option
 @dry_run_option
-def clear(everything: bool, yes: bool, config: str, dry_run: bool) -> int:
+@json_option
+def clear(everything: bool, yes: bool, config: str, dry_run: bool, as_json: bool) -> int:
     """Remove the kept answers of the project's datasets; the portal is asked again when they are needed."""
-    from tomoportal.cli.console import counted
+    from tomoportal.cli.console import counted, print_json
     from tomoportal.copick.portal.answers import clear_cache
 
-    found = _kept(config)
-    if found is None:
-        return 0
-    kept, datasets = found
+    kept, datasets = _kept(config) or ([], set())
     chosen = [each for each in kept if everything or not each.dataset_ids or set(each.dataset_ids) <= datasets]
-    for each in chosen:
-        click.echo(f"remove   {each.where}")
-    if dry_run or not chosen:
-        return 0
-    if not yes:
-        click.confirm(f"Remove {counted(len(chosen), 'document')}?", abort=True, err=True)
-    click.echo(f"{counted(clear_cache(chosen), 'document')} removed", err=True)
+    if not as_json:
+        for each in chosen:
+            click.echo(f"remove   {each.where}")
+    if chosen and not dry_run:
+        if not yes:
+            click.confirm(f"Remove {counted(len(chosen), 'document')}?", abort=True, err=True)
+        click.echo(f"{counted(clear_cache(chosen), 'document')} removed", err=True)
+    if as_json:
+        print_json({"dry_run": dry_run, "removed": [each.where for each in chosen]})
     return 0

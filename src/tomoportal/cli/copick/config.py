@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import click
 
 from tomoportal.cli.copick import croissant
-from tomoportal.cli.copick.options import debug_option
+from tomoportal.cli.copick.options import debug_option, dry_run_option, json_option, refuse_existing, show_config
 
 __all__ = ["command", "parse_object"]
 
@@ -52,26 +53,32 @@ def parse_object(ctx: click.Context, param: click.Parameter, value: Sequence[str
     "--proj-description", default="Config Project for SessionXXa", show_default=True, metavar="TEXT", help="About it."
 )
 @click.option("--force", is_flag=True, help="Replace a config that is there already.")
+@dry_run_option
+@json_option
 @debug_option
 def filesystem(
-    overlay_root: str, objects: list[_Object], path: str, proj_name: str, proj_description: str, force: bool
+    overlay_root: str,
+    objects: list[_Object],
+    path: str,
+    proj_name: str,
+    proj_description: str,
+    force: bool,
+    dry_run: bool,
+    as_json: bool,
 ) -> int:
     """Write the config of a project on files: --objects ribosome,True,120,4V9D --objects membrane,False."""
-    from pathlib import Path
-
     from tomoportal.copick import new_config
-    from tomoportal.errors import SettingsError
+    from tomoportal.copick.opening import filesystem_config
 
     keys = ("name", "is_particle", "radius", "pdb_id")
     described = [
         {"label": label, **{key: value for key, value in zip(keys, each, strict=True) if value is not None}}
         for label, each in enumerate(objects, start=1)
     ]
-    if not force and "://" not in path and Path(path).exists():
-        raise SettingsError("the config exists already", where=path, fix="give another --config, or --force")
-    new_config(path, overlay_root, proj_name, proj_description, described)
-    click.echo(path)
-    return 0
+    refuse_existing(path, "--config", force=force)
+    given = (overlay_root, proj_name, proj_description, described)
+    made = filesystem_config(*given) if dry_run else new_config(path, *given).config
+    return show_config(made, path, dry_run=dry_run, as_json=as_json)
 
 
 @command.command(name="dataportal")
@@ -81,13 +88,15 @@ def filesystem(
 @click.option("--overlay", required=True, metavar="URL", help="Folder or fsspec address where new annotations go.")
 @click.option("--output", default="config.json", show_default=True, metavar="FILE", help="File to write.")
 @click.option("--force", is_flag=True, help="Replace a config that is there already.")
+@dry_run_option
+@json_option
 @debug_option
 @click.pass_context
-def dataportal(context: click.Context, dataset_ids: tuple[str, ...], overlay: str, output: str, force: bool) -> int:
+def dataportal(context: click.Context, /, dataset_ids: tuple[str, ...], **given: Any) -> int:
     """Write the config of a project on datasets of a portal; `tomoportal copick from-portal` has more options."""
     from tomoportal.cli.copick.from_portal import command as from_portal
 
-    code: int = context.invoke(from_portal, datasets=dataset_ids, overlay=overlay, output=output, force=force)
+    code: int = context.invoke(from_portal, datasets=dataset_ids, **given)
     return code
 
 

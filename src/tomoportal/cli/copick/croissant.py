@@ -10,7 +10,7 @@ from typing import Any
 
 import click
 
-from tomoportal.cli.copick.options import debug_option, dry_run_option, json_option
+from tomoportal.cli.copick.options import debug_option, dry_run_option, json_option, refuse_existing, show_config
 from tomoportal.cli.copick.sync import listed, mapped, source_project
 
 __all__ = ["append_croissant", "export_croissant", "mlcroissant", "set_splits"]
@@ -110,6 +110,9 @@ def _selected(given: dict[str, Any]) -> dict[str, Any]:
 @click.option("--croissant-fs-args", metavar="JSON", help="Arguments of the manifest's file system.")
 @click.option("--base-url", metavar="URL", help="Instead of the one that the manifest states.")
 @click.option("--output", default="config.json", show_default=True, metavar="FILE", help="File to write.")
+@click.option("--force", is_flag=True, help="Replace a config that is there already.")
+@dry_run_option
+@json_option
 @debug_option
 def mlcroissant(
     croissant_url: str,
@@ -119,22 +122,26 @@ def mlcroissant(
     croissant_fs_args: str | None,
     base_url: str | None,
     output: str,
+    force: bool,
+    dry_run: bool,
+    as_json: bool,
 ) -> int:
     """Write the config of a project that a Croissant manifest describes."""
     from tomoportal.copick.opening import from_croissant
 
-    place, arguments = _overlay(overlay, _object(overlay_fs_args, "--overlay-fs-args"))
-    from_croissant(
+    refuse_existing(output, "--output", force=force)
+    given = _object(overlay_fs_args, "--overlay-fs-args")
+    place, arguments = (None, given) if dry_run else _overlay(overlay, given)  # an overlay is made when it is opened
+    root = from_croissant(
         croissant_url,
         place,
         base_url,
         arguments,
         _object(croissant_fs_args, "--croissant-fs-args"),
         _object(static_fs_args, "--static-fs-args"),
-        output,
+        None if dry_run else output,
     )
-    click.echo(output)
-    return 0
+    return show_config(root.config, output, dry_run=dry_run, as_json=as_json)
 
 
 @click.command(name="export-croissant")
@@ -143,16 +150,20 @@ def mlcroissant(
 @click.option("--project-root", required=True, metavar="URL", help="The folder that gets Croissant/.")
 @click.option("--force", is_flag=True, help="Replace a manifest that is there already.")
 @click.option("--base-url", metavar="URL", help="Where readers find the project; needed for projects on files.")
-@click.option("--dataset-name", metavar="TEXT")
-@click.option("--description", metavar="TEXT")
-@click.option("--license", default="CC-BY-4.0", show_default=True, metavar="TEXT")
-@click.option("--cite-as", metavar="TEXT")
-@click.option("--date-published", metavar="DATE")
+@click.option("--dataset-name", metavar="TEXT", help="Its name [default: the project's].")
+@click.option("--description", metavar="TEXT", help="About it [default: the project's].")
+@click.option("--license", default="CC-BY-4.0", show_default=True, metavar="TEXT", help="Its licence.")
+@click.option("--cite-as", metavar="TEXT", help="How it is cited.")
+@click.option("--date-published", metavar="DATE", help="When it was published.")
 @click.option("--emit-config", metavar="FILE", help="Also write the config of a project on the manifest.")
 @click.option("--config-overlay", metavar="URL", help="The overlay of that project.")
-@click.option("--config-overlay-fs-args", metavar="JSON")
-@click.option("--config-static-fs-args", metavar="JSON", help="[default: overlay_fs_args of a project on files]")
-@click.option("--config-croissant-fs-args", metavar="JSON")
+@click.option("--config-overlay-fs-args", metavar="JSON", help="Arguments of the overlay's file system.")
+@click.option(
+    "--config-static-fs-args",
+    metavar="JSON",
+    help="Arguments of the data's file system [default: overlay_fs_args of a project on files].",
+)
+@click.option("--config-croissant-fs-args", metavar="JSON", help="Arguments of the manifest's file system.")
 @_filters
 @dry_run_option
 @json_option
@@ -174,13 +185,14 @@ def export_croissant(
 ) -> int:
     """Describe a project, or a part of it, by a Croissant manifest."""
     from tomoportal.copick.config import dump_config
+    from tomoportal.copick.croissant.exporting import check_target, manifest_counts
     from tomoportal.copick.croissant.exporting import export_croissant as export
-    from tomoportal.copick.croissant.exporting import manifest_counts
     from tomoportal.copick.opening import croissant_config, write_config
 
     about = {name: given[name] for name in ("dataset_name", "description", "license", "cite_as", "date_published")}
     with source_project(config, source_dataset_ids) as root:
         if dry_run:
+            check_target(root, project_root, base_url=base_url, force=force)
             return _would_write(manifest_counts(root, **_selected(given)), as_json)
         written = export(root, project_root, base_url=base_url, force=force, **about, **_selected(given))
         arguments_of_files = getattr(root.config, "overlay_fs_args", None) if base_url else None

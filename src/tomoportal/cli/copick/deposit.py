@@ -15,10 +15,10 @@ __all__ = ["command"]
 @click.option("--run-name-prefix", default="", metavar="TEXT", help="Put before the names of runs.")
 @click.option("--run-name-regex", metavar="REGEX", help="Its first group is the run's name in the target.")
 @click.option("--picks", multiple=True, metavar="URI", help="Picks to link; may be repeated, as the next ones.")
-@click.option("--meshes", multiple=True, metavar="URI")
-@click.option("--segmentations", multiple=True, metavar="URI")
-@click.option("--tomograms", multiple=True, metavar="URI")
-@click.option("--features", multiple=True, metavar="URI")
+@click.option("--meshes", multiple=True, metavar="URI", help="Meshes to link.")
+@click.option("--segmentations", multiple=True, metavar="URI", help="Segmentations to link.")
+@click.option("--tomograms", multiple=True, metavar="URI", help="Tomograms to link.")
+@click.option("--features", multiple=True, metavar="URI", help="Feature maps to link.")
 @work_options("--max-workers", default=8)
 def command(
     target_dir: str,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import click
 
+from tomoportal.cli.copick.options import dry_run_option, json_option, refuse_existing
 from tomoportal.cli.reporting import reporting
 
 __all__ = ["command"]
@@ -28,8 +29,8 @@ __all__ = ["command"]
 @click.option("--user-id", metavar="TEXT", help="Who annotates.")
 @click.option("--session-id", metavar="TEXT", help="The session of new annotations.")
 @click.option("--force", is_flag=True, help="Replace a config that is there already.")
-@click.option("--dry-run", is_flag=True, help="Show the objects that the project would have, and write nothing.")
-@click.option("--json", "as_json", is_flag=True, help="Print what was found as JSON.")
+@dry_run_option
+@json_option
 @reporting
 def command(
     datasets: tuple[str, ...],
@@ -50,7 +51,6 @@ def command(
     The portal is asked once, for what is annotated in the datasets; each of that becomes an object of the project. Its
     data stay where they are and are only read; everything new goes to the overlay.
     """
-    from pathlib import Path
     from typing import Any, cast
 
     from tomoportal.cli.console import console, counted, print_json, table
@@ -58,10 +58,8 @@ def command(
     from tomoportal.copick import from_czcdp_datasets
     from tomoportal.copick.portal.config import settings_of
     from tomoportal.copick.portal.opening import portal_config
-    from tomoportal.errors import SettingsError
 
-    if not force and "://" not in output and Path(output).exists():
-        raise SettingsError("the config exists already", where=output, fix="give another --output, or --force")
+    refuse_existing(output, "--output", force=force)
     given: dict[str, Any] = {
         "user_id": user_id,
         "session_id": session_id,

@@ -15,7 +15,7 @@ def command() -> None:
 
 
 _overwrite = click.option("--overwrite/--no-overwrite", default=False, help="Accept one that is there already.")
-_create = click.option("--create/--no-create", default=True, help="Make what is missing above it.")
+_create = click.option("--create/--no-create", default=True, show_default=True, help="Make what is missing above it.")
 
 
 @command.command(name="run")

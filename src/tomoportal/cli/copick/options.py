@@ -11,7 +11,7 @@ import click
 from tomoportal.cli.reporting import reporting
 
 if TYPE_CHECKING:
-    from tomoportal.copick import CopickRoot
+    from tomoportal.copick import CopickConfig, CopickRoot
     from tomoportal.copick.tasks import Outcome, Task
 
 __all__ = [
@@ -22,8 +22,10 @@ __all__ = [
     "json_option",
     "open_project",
     "perform_tasks",
+    "refuse_existing",
     "run_names_option",
     "say",
+    "show_config",
     "workers_option",
 ]
 
@@ -113,6 +115,32 @@ def open_project(config: str) -> CopickRoot:
         raise SettingsError(
             f"the config cannot be used: {error}", where=config, fix="correct what it names, in the file"
         ) from error
+
+
+def refuse_existing(path: str, option: str, *, force: bool) -> None:
+    """Raise :class:`SettingsError` for a config that is there already; ``option`` names another one."""
+    from pathlib import Path
+
+    from tomoportal.errors import SettingsError
+
+    if not force and "://" not in path and Path(path).exists():
+        raise SettingsError("the config exists already", where=path, fix=f"give another {option}, or --force")
+
+
+def show_config(made: CopickConfig, path: str, *, dry_run: bool, as_json: bool) -> int:
+    """Say which config was written, or what it would be; returns the exit code."""
+    from tomoportal.cli.console import print_json, table
+
+    if as_json:
+        told = {"config": path, "project": made.model_dump(mode="json", exclude_unset=True)}
+        print_json({**told, "dry_run": True} if dry_run else told)
+    elif dry_run:
+        rows = [(each.name, "particle" if each.is_particle else "", each.label) for each in made.pickable_objects]
+        table(("object", "kind", "label"), rows)
+        say(f"{path} would be written")
+    else:
+        click.echo(path)
+    return 0
 
 
 def perform_tasks(

@@ -26,7 +26,7 @@ def _options(function: _Command) -> _Command:
             click.option("--runs", "former_runs", multiple=True, hidden=True),
             click.option("--user-id", multiple=True, metavar="NAME", help="Only this user; may be repeated."),
             click.option("--session-id", multiple=True, metavar="NAME", help="Only this session; may be repeated."),
-            click.option("--parallel/--no-parallel", default=True, help="Several runs at a time."),
+            click.option("--parallel/--no-parallel", default=True, show_default=True, help="Several runs at a time."),
             click.option("--workers", type=click.IntRange(min=1), default=8, show_default=True, help="How many."),
             click.option(
                 "--output", type=click.Choice(["json", "table"]), default="table", show_default=True, help="Form."

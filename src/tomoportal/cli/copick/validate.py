@@ -10,7 +10,7 @@ __all__ = ["command"]
 
 
 @click.command(name="validate")
-@click.option("--contents/--names-only", default=True, help="Also read every document.")
+@click.option("--contents/--names-only", default=True, show_default=True, help="Also read every document.")
 @config_option
 @json_option
 def command(contents: bool, config: str, as_json: bool) -> int:

@@ -13,12 +13,12 @@ from tomoportal.copick.croissant.schema import CONFORMS_TO, CROISSANT_CONTEXT, T
 from tomoportal.copick.croissant.selection import Selection, project_rows
 from tomoportal.copick.croissant.splits import checked_splits
 from tomoportal.copick.sources import open_source
-from tomoportal.errors import AnnotationError, ConflictError
+from tomoportal.errors import AnnotationError, ConflictError, NotFoundError
 
 if TYPE_CHECKING:
     from tomoportal.copick.root import CopickRoot
 
-__all__ = ["append_croissant", "export_croissant", "manifest_counts"]
+__all__ = ["append_croissant", "check_target", "export_croissant", "manifest_counts"]
 
 Names = Iterable[str] | None
 Values = Mapping[str, Any] | None
@@ -39,6 +39,22 @@ def _config_of(root: CopickRoot, selection: Selection) -> dict[str, Any]:
         objects.append(found)
     about = {key: getattr(config, key) for key in ("name", "description", "version", "user_id", "session_id")}
     return {**about, "pickable_objects": objects}
+
+
+def check_target(root: CopickRoot, project_root: str, *, base_url: str | None, force: bool) -> str:
+    """The key of the manifest below ``project_root``; nothing is written. Raises as :func:`export_croissant` does."""
+    if base_url is None and getattr(root.config, "config_type", "") != "cryoet_data_portal":
+        raise AnnotationError("base_url is required for projects on files.", fix="give the address of project_root")
+    manifest = "Croissant/metadata.json"
+    try:
+        place = open_source(os.fspath(project_root), {}, read_only=True)
+    except NotFoundError:  # the folder is made by the export
+        return manifest
+    if place.store.exists(manifest) and not force:
+        raise _ExistsError(
+            f"{place.where(manifest)} already exists.", fix="say force=True, or add to it: append_croissant"
+        )
+    return manifest
 
 
 def export_croissant(
@@ -78,15 +94,8 @@ def export_croissant(
     publication stands in the manifest only if it is given. ``splits`` maps a split to its runs. What is written is read
     back if ``validate``. Raises :class:`FileExistsError` if there is a manifest, unless ``force``.
     """
-    is_portal = getattr(root.config, "config_type", "") == "cryoet_data_portal"
-    if base_url is None and not is_portal:
-        raise AnnotationError("base_url is required for projects on files.", fix="give the address of project_root")
+    manifest = check_target(root, project_root, base_url=base_url, force=force)
     place = open_source(os.fspath(project_root), {}, read_only=False)
-    manifest = "Croissant/metadata.json"
-    if place.store.exists(manifest) and not force:
-        raise _ExistsError(
-            f"{place.where(manifest)} already exists.", fix="say force=True, or add to it: append_croissant"
-        )
     here = place.where("").rstrip("/")
     selection = Selection(
         runs, tomograms, features, picks, meshes, segmentations, objects, tomo_type_map, object_name_map,

@@ -126,7 +126,9 @@ class CroissantIndex:
         try:
             folder, name = place_of(croissant_url, fs_args or {}, read_only=True)
         except NotFoundError as error:
-            raise NotFoundError("there is no such manifest", where=croissant_url) from error
+            raise NotFoundError(
+                "there is no such manifest", where=croissant_url, fix="correct croissant_url"
+            ) from error
         index = cls.__new__(cls)
         index._begin(folder, name, base_url_override, static_fs_args)
         index.reload()
@@ -149,7 +151,7 @@ class CroissantIndex:
         except NotFoundError as error:
             raise NotFoundError("there is no such manifest", where=where, fix="correct croissant_url") from error
         except ValueError as error:
-            raise FormatError(f"the manifest is no JSON: {error}", where=where) from error
+            raise FormatError(f"the manifest is no JSON: {error}", where=where, fix="export it again") from error
         if not isinstance(found, dict):
             raise FormatError("the manifest is no JSON object", where=where, fix="export it again")
         return found

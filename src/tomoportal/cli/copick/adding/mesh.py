@@ -16,7 +16,14 @@ _TYPES = click.Choice(["glb", "obj", "stl", "ply", "vtk", "hff"])
 @file_options
 @click.option("--object-name", required=True, metavar="NAME", help="The object whose surface it is.")
 @click.option("--file-type", type=_TYPES, help="[default: by what it holds]")
-@click.option("--voxel-size", type=float, default=1.0, metavar="Å", help="If coordinates are voxels of this size.")
+@click.option(
+    "--voxel-size",
+    type=float,
+    default=1.0,
+    show_default=True,
+    metavar="Å",
+    help="If coordinates are voxels of this size.",
+)
 @target_options
 @work_options("--max-workers", default=4)
 def command(

@@ -64,7 +64,7 @@ class Target:
 
 
 _overwrite = click.option("--overwrite/--no-overwrite", default=False, help="Replace what is there already.")
-_create = click.option("--create/--no-create", default=True, help="Make runs that are not there.")
+_create = click.option("--create/--no-create", default=True, show_default=True, help="Make runs that are not there.")
 target_options = bundle(
     Target,
     "target",
@@ -127,7 +127,7 @@ pyramid_options = bundle(
     click.option("--tomo-type", default="wbp", show_default=True, metavar="NAME", help="How it was reconstructed."),
     click.option("--chunk-size", default="128,128,128", show_default=True, metavar="Z,Y,X", help="Voxels in a chunk."),
     click.option("--pyramid-levels", type=click.IntRange(min=1), default=3, show_default=True, help="Levels."),
-    click.option("--create-pyramid/--no-create-pyramid", default=True, help="Make coarser levels."),
+    click.option("--create-pyramid/--no-create-pyramid", default=True, show_default=True, help="Make coarser levels."),
     _overwrite,
     _create,
 )

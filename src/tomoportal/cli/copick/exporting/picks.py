@@ -27,7 +27,9 @@ _FILE = click.Path(exists=True, dir_okay=False)
 @click.option("--output-file", type=click.Path(dir_okay=False), metavar="FILE", help="For one file of all runs.")
 @click.option("--voxel-size", type=float, metavar="Å", help="Of the voxels that the file shall count.")
 @click.option("--index-map", type=_FILE, help="Lines of number and run, for EM, Dynamo, STOPGAP.")
-@click.option("--include-optics/--no-include-optics", default=True, help="STAR: with a table of optics groups.")
+@click.option(
+    "--include-optics/--no-include-optics", default=True, show_default=True, help="STAR: with a table of optics groups."
+)
 @click.option("--tilt-series-pixel-size", type=float, metavar="Å", help="STAR: also write pixels of the tilt series.")
 @click.option("--tomograms-star", type=_FILE, help="STAR: centres and pixel sizes from RELION's list.")
 @click.option(
@@ -43,7 +45,9 @@ _FILE = click.Path(exists=True, dir_okay=False)
     "--filament-columns", type=click.Choice(["auto", "on", "off"]), default="auto", show_default=True,
     help="STAR: tubes, track lengths, priors.",
 )  # fmt: skip
-@click.option("--polarity-from-filaments/--no-polarity-from-filaments", default=True, help="STAR: flip ratio.")
+@click.option(
+    "--polarity-from-filaments/--no-polarity-from-filaments", default=True, show_default=True, help="STAR: flip ratio."
+)
 @click.option("--filaments-uri", metavar="URI", help="STAR: the filaments that know the polarity.")
 @click.option(
     "--filament-angles", type=click.Choice(["frame", "pose"]), default="frame", show_default=True,

@@ -25,7 +25,9 @@ level_options = bundle(
     Levels,
     "levels",
     click.option("--level", type=click.IntRange(min=0), default=0, show_default=True, help="0 is the finest."),
-    click.option("--copy-all-levels/--level-only", default=True, help="Zarr: all levels, or --level alone."),
+    click.option(
+        "--copy-all-levels/--level-only", default=True, show_default=True, help="Zarr: all levels, or --level alone."
+    ),
     click.option(
         "--compression",
         type=click.Choice(["lzw", "zlib", "jpeg", "none"]),
