@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 import tomoportal.copick as copick
 from tomoportal.copick.config import dump_config, load_config
-from tomoportal.copick.filaments import CopickFilamentsFile
+from tomoportal.copick.filament_documents import CopickFilamentsFile
 from tomoportal.copick.pick_input import read_picks
 from tomoportal.copick.pick_output import write_picks
 

@@ -26,12 +26,8 @@ from tomoportal.copick.drop_in import install
 if TYPE_CHECKING:
     from tomoportal.copick.config import CopickConfig, CopickConfigFSSpec, FilamentSpec, PickableObject
     from tomoportal.copick.features import CopickFeatures, CopickFeaturesMeta
-    from tomoportal.copick.filaments import (
-        CopickFilament,
-        CopickFilamentCurve,
-        CopickFilaments,
-        CopickFilamentsFile,
-    )
+    from tomoportal.copick.filament_documents import CopickFilament, CopickFilamentCurve, CopickFilamentsFile
+    from tomoportal.copick.filaments import CopickFilaments
     from tomoportal.copick.meshes import CopickMesh, CopickMeshMeta
     from tomoportal.copick.names import sanitize_name
     from tomoportal.copick.objects import CopickObject
@@ -58,7 +54,8 @@ if TYPE_CHECKING:
 _HOMES = {
     "config": ("CopickConfig", "CopickConfigFSSpec", "FilamentSpec", "PickableObject"),
     "features": ("CopickFeatures", "CopickFeaturesMeta"),
-    "filaments": ("CopickFilament", "CopickFilamentCurve", "CopickFilaments", "CopickFilamentsFile"),
+    "filament_documents": ("CopickFilament", "CopickFilamentCurve", "CopickFilamentsFile"),
+    "filaments": ("CopickFilaments",),
     "meshes": ("CopickMesh", "CopickMeshMeta"),
     "names": ("sanitize_name",),
     "objects": ("CopickObject",),

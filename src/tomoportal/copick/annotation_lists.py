@@ -19,7 +19,8 @@ from tomoportal.copick.sources import shadowed
 from tomoportal.errors import AnnotationError, Problem
 
 if TYPE_CHECKING:
-    from tomoportal.copick.filaments import CopickFilaments, CopickFilamentsFile
+    from tomoportal.copick.filament_documents import CopickFilamentsFile
+    from tomoportal.copick.filaments import CopickFilaments
     from tomoportal.copick.root import CopickRoot
 
 __all__ = ["AnnotationLists", "document_identity", "query_filament_files", "segmentation_identity"]
@@ -129,7 +130,8 @@ class AnnotationLists:
 
     def _filaments_factory(self) -> tuple[type[CopickFilaments], type[CopickFilamentsFile]]:
         # Seldom needed, and of the models the dearest to import.
-        from tomoportal.copick.filaments import CopickFilaments, CopickFilamentsFile
+        from tomoportal.copick.filament_documents import CopickFilamentsFile
+        from tomoportal.copick.filaments import CopickFilaments
 
         return CopickFilaments, CopickFilamentsFile
 

@@ -41,7 +41,7 @@ _MODELS: Final[Names] = {
     **_names("meshes", "CopickMeshMeta"),
     **_names("segmentations", "CopickSegmentationMeta"),
     **_names("points", "CopickLocation", "CopickPoint", "CopickPicksFile"),
-    **_names("filaments", "CopickFilament", "CopickFilamentCurve", "CopickFilamentsFile"),
+    **_names("filament_documents", "CopickFilament", "CopickFilamentCurve", "CopickFilamentsFile"),
     **_names("filament_curves", "CURVE_KINDS"),
     **_names("config", "CopickConfig", "PickableObject", "FilamentSpec", "COPICK_METADATA_NAMESPACE"),
     **_names("config", "FILAMENT_METADATA_KEY", "RESERVED_NAME_SUFFIXES"),
