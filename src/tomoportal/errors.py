@@ -10,6 +10,7 @@ that a caller would catch: a missing key is a ``FileNotFoundError``, a malformed
     ├── DocumentError          a metadata document that breaks the schema; carries every problem at once
     ├── StorageError           a store that refuses or fails
     │   ├── NotFoundError      no such key
+    │   │   └── UnknownLevelError  a volume that has no such level
     │   ├── ConflictError      somebody else wrote first
     │   └── ReadOnlyError      a source that may only be read
     ├── LockedError            another process holds the lock
@@ -47,6 +48,7 @@ __all__ = [
     "SettingsError",
     "StorageError",
     "TomoportalError",
+    "UnknownLevelError",
     "UnknownNameError",
 ]
 
@@ -120,6 +122,10 @@ class StorageError(TomoportalError, OSError):
 
 class NotFoundError(StorageError, FileNotFoundError):
     """There is no object under this key."""
+
+
+class UnknownLevelError(NotFoundError, KeyError):
+    """A volume has no level of this name, or none at all."""
 
 
 class ConflictError(StorageError):

@@ -114,7 +114,7 @@ def test_c2_c7_a_save_that_dies_at_any_change_leaves_the_old_or_the_new(
     inner = open_store(tmp_path / "overlay", create=True)
     build(rooted(config, inner))
     # Who died here was this process, which lives: its leftovers are to be taken for those of a dead one.
-    monkeypatch.setattr("tomoportal.copick.pyramids.is_abandoned", lambda token, modified: True)
+    monkeypatch.setattr("tomoportal.copick.volume_folders.is_abandoned", lambda token, modified: True)
     save, state_of = KINDS[kind]
     if kind == "panoptic":
         monkeypatch.setattr(copick.CopickSegmentation, "_labels", lambda self: dict.fromkeys(range(1, 5), "x"))

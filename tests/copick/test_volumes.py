@@ -221,7 +221,7 @@ def test_c7_a_volume_is_replaced_whole_or_not_at_all(
     made = copick.CopickRoot(settings_, overlay=inner).new_run("a").new_voxel_spacing(10).new_tomogram("wbp")
     made.from_numpy(np.zeros((8, 8, 150), np.float32))
     # Whoever died here was this process, which lives: its leftovers are to be taken for those of a dead one.
-    monkeypatch.setattr("tomoportal.copick.pyramids.is_abandoned", lambda token, modified: True)
+    monkeypatch.setattr("tomoportal.copick.volume_folders.is_abandoned", lambda token, modified: True)
     state, number = 0.0, 0
     while True:
         store = FaultyStore(inner, fail_at=number, kill=kill)

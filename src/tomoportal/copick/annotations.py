@@ -141,6 +141,7 @@ class RunAnnotations(AnnotationLists):
                 fix="use another session_id, or say exist_ok=True",
             )
         if found is not None and not found.read_only:
+            found._note()
             return found
         segmentation_name(size, user, session, name, kind)
         clazz, meta = self._segmentation_factory()
@@ -149,6 +150,13 @@ class RunAnnotations(AnnotationLists):
         made = clazz(self._run, described)
         check_distinct(made._key, (each._key for each in self.segmentations), made.WHAT)
         self._run.ensure(create=True)
+        if made._is_filled() and not exist_ok:
+            raise AnnotationError(
+                f"A {kind} segmentation by user/tool {user} already exists in session {session} with name {name} and"
+                f" voxel size of {size}.",
+                where=made.path,
+                fix="somebody has just made it: refresh the run, or use another session_id",
+            )
         made._folder.make()
         self._segmentations = [
             *(each for each in self.segmentations if segmentation_identity(each) != segmentation_identity(made)),

@@ -173,7 +173,7 @@ class CopickConfig(LazyModel):
 
     ROOT: ClassVar[str] = ""
     """The class that opens the project: ``module:name`` below this room."""
-    OURS: ClassVar[tuple[str, ...]] = ("strict", "history", "compact", "zarr_format")
+    OURS: ClassVar[tuple[str, ...]] = ("strict", "history", "volume_history", "compact", "zarr_format")
     """Keys that upstream does not know; written only where they are set."""
 
     name: str | None = "CoPick"
@@ -189,6 +189,8 @@ class CopickConfig(LazyModel):
     """Ours: refuse names that upstream would alter, duplicates and unknown keys instead of warning."""
     history: int | None = Field(default=None, ge=0)
     """Ours: how many previous versions of a document are kept (20 if not given)."""
+    volume_history: int | None = Field(default=None, ge=0)
+    """Ours: how many previous versions of a segmentation are kept (3 if not given); of other volumes there are none."""
     zarr_format: Literal[2, 3] | None = None
     """Ours: the version of Zarr of new volumes: 2, which every copick reads, or 3 (copick 2.0)."""
     compact: bool | None = None

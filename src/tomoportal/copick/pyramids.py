@@ -9,24 +9,24 @@ from __future__ import annotations
 
 import itertools
 import json
-import math
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import dataclass
-from typing import Any, Final, Literal, TypeAlias
-from zlib import crc32
+from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
-from tomoportal.errors import AnnotationError, StorageError
+from tomoportal.copick.volume_folders import replaced_folder
+from tomoportal.errors import AnnotationError
 from tomoportal.formats.mapped_pages import MappedPages
 from tomoportal.formats.omezarr.chunks import ChunkCodec, codec_for
 from tomoportal.formats.pyramid import Halving
 from tomoportal.storage import Store
-from tomoportal.storage.owners import is_abandoned, new_token
+
+if TYPE_CHECKING:
+    from tomoportal.copick.volume_versions import VolumeVersions
 
 __all__ = [
     "CHUNK",
@@ -38,9 +38,6 @@ __all__ = [
     "halved",
     "levels_of",
     "pad_chunk",
-    "put_back",
-    "replaced_folder",
-    "volume_lock",
     "write_pyramid",
 ]
 
@@ -112,81 +109,18 @@ def write_pyramid(
     metadata: dict[str, Any] | None = None,
     chunk: int | Sequence[int] = CHUNK,
     zarr_format: int = 2,
+    versions: VolumeVersions | None = None,
+    overwrite: bool = False,
 ) -> None:
-    """Replace the Zarr folder ``key``; ``channel`` names the first axis of four, ``metadata`` is the multiscale's."""
+    """Replace the Zarr folder ``key``; ``channel`` names the first axis of four, ``metadata`` is the multiscale's.
+
+    ``versions`` and ``overwrite`` as of :func:`.replaced_folder`.
+    """
 
     def fill(place: Store, folder: str) -> None:
         _write(place, folder, levels, is_labels, channel, metadata, chunk, zarr_format)
 
-    replaced_folder(store, key, fill)
-
-
-def replaced_folder(store: Store, key: str, fill: Callable[[Store, str], None]) -> None:
-    """Replace the Zarr folder ``key`` by what ``fill(store, key)`` writes, its metadata last.
-
-    Where folders can be renamed (a disk, SSH, SMB) the new one is written aside and takes the place of the old one; on
-    an object store the old metadata go first and the new come last, so that a half-written volume has none (C7).
-    """
-    if not store.moves_folders:
-        for name in (".zattrs", ".zgroup", "zarr.json"):
-            store.delete(f"{key}/{name}")
-        store.delete_tree(key)
-        fill(store, key)
-        return
-    parent, _, name = key.rpartition("/")
-    _sweep(store, parent, name)
-    token = new_token()
-    beside = f"{parent}/" if parent else ""
-    aside, old = (f"{beside}.{name}.{state}-{token}" for state in ("new", "old"))
-    try:
-        fill(store, aside)
-        with volume_lock(store, key):  # who finds the name taken by another new volume would mix both
-            with suppress(FileNotFoundError):
-                _swap_out(store, key, old)
-            store.move(aside, key)
-    except BaseException:
-        with suppress(StorageError):
-            if not store.is_folder(key) and store.is_folder(old):
-                store.move(old, key)
-            store.delete_tree(aside)
-        raise
-    store.delete_tree(old)
-
-
-def volume_lock(store: Store, key: str) -> AbstractContextManager[object]:
-    """Held by who changes a volume in a folder. Object stores have no lock that is worth its requests."""
-    if not store.moves_folders:
-        return nullcontext()
-    return store.lock(f"volume-{crc32(key.encode()):08x}")
-
-
-def _swap_out(store: Store, key: str, old: str) -> None:
-    if store.is_folder(key):
-        store.move(key, old)
-
-
-def put_back(store: Store, parent: str, folders: Sequence[str]) -> list[str]:
-    """Names of volumes whose writer was killed while it replaced them; each has its old content again."""
-    found: list[str] = []
-    beside = f"{parent}/" if parent else ""
-    for folder in folders:
-        name, state, token = folder[1:].partition(".zarr.old-")
-        name += ".zarr"
-        if folder.startswith(".") and state and name not in [*folders, *found] and is_abandoned(token, math.inf):
-            store.move(f"{beside}{folder}", f"{beside}{name}")
-            found.append(name)
-    return found
-
-
-def _sweep(store: Store, parent: str, name: str) -> None:
-    """Remove what killed processes left of a volume."""
-    folders, _ = store.children(parent)
-    put_back(store, parent, folders)
-    for folder in folders:
-        for state in ("old", "new"):
-            token = folder.removeprefix(f".{name}.{state}-")
-            if token != folder and is_abandoned(token, math.inf):
-                store.delete_tree(f"{parent}/{folder}" if parent else folder)
+    replaced_folder(store, key, fill, versions, overwrite=overwrite)
 
 
 def _write(

@@ -18,12 +18,16 @@ from tomoportal.copick.labels import (
 from tomoportal.copick.lazy_models import LazyModel
 from tomoportal.copick.names import SEGMENTATION_FOLDERS, SegmentationType, segmentation_name
 from tomoportal.copick.sources import Source
+from tomoportal.copick.versions import Version
 from tomoportal.copick.volumes import ALL, StoredVolume
-from tomoportal.errors import AnnotationError
+from tomoportal.errors import AnnotationError, NotFoundError
 
 if TYPE_CHECKING:
     from tomoportal.copick.pyramids import Array
     from tomoportal.copick.runs import CopickRun
+    from tomoportal.copick.segmentation_differences import SegmentationDifference
+    from tomoportal.copick.volume_versions import VolumeVersions
+    from tomoportal.copick.zarr_folders import ZarrFolder
 
 __all__ = ["CopickSegmentation", "CopickSegmentationMeta", "kind_of"]
 
@@ -78,6 +82,7 @@ class CopickSegmentation(StoredVolume):
         self._name = folder or segmentation_name(
             meta.voxel_size, meta.user_id, meta.session_id, meta.name, self.segmentation_type
         )
+        self._known_versions: VolumeVersions | None = None
 
     @property
     def user_id(self) -> str:
@@ -146,7 +151,40 @@ class CopickSegmentation(StoredVolume):
     def fs(self) -> Any:
         return self.run.root._fsspec(self._source)
 
+    @property
+    def _versions(self) -> VolumeVersions | None:
+        if self.read_only:
+            return None
+        if self._known_versions is None:
+            self._known_versions = self._all_versions()
+        return self._known_versions
+
+    def _all_versions(self) -> VolumeVersions:
+        from tomoportal.copick.volume_versions import KEPT_VOLUMES, VolumeVersions
+
+        kept = self.run.root.config.volume_history
+        keep = KEPT_VOLUMES if kept is None else kept
+        return VolumeVersions(self._source.store, self._key, self.WHAT, keep=keep)
+
+    def _note(self, *, again: bool = False) -> None:
+        """Remember the version that is about to be loaded."""
+        if self._versions is not None:
+            self._versions.note(again=again)
+
+    def _is_filled(self) -> bool:
+        """Whether somebody else has filled what this object is about to make."""
+        self._note()
+        return self._versions is not None and self._versions.seen != 0
+
     # --- voxels
+
+    def zarr(self) -> Any:
+        self._note(again=True)
+        return super().zarr()
+
+    def refresh(self) -> None:
+        """Take what is there now as loaded: a save replaces it, whoever wrote it."""
+        self._note(again=True)
 
     def numpy(
         self,
@@ -156,7 +194,12 @@ class CopickSegmentation(StoredVolume):
         z: slice | int = ALL,
         channel: str | int | None = None,
     ) -> Array:
-        """A region of a level as ``[z, y, x]``; of a panoptic one both channels, or ``channel``."""
+        """A region of a level as ``[z, y, x]``; of a panoptic one both channels, or ``channel``.
+
+        Who reads the finest level whole has loaded the segmentation as it is then; who reads a part has done so if it
+        is the first one.
+        """
+        self._note(again=zarr_group in ("0", None) and x == y == z == ALL)
         if not self.is_panoptic:
             self._refuse_channel(channel)
             return self._read_region(zarr_group, x, y, z)
@@ -169,10 +212,12 @@ class CopickSegmentation(StoredVolume):
                 f"This is a {self.segmentation_type} segmentation; only panoptic ones have channels.", where=self.path
             )
 
-    def from_numpy(self, data: Any, levels: int = 1, dtype: Any = None) -> None:
+    def from_numpy(self, data: Any, levels: int = 1, dtype: Any = None, *, overwrite: bool = False) -> None:
         """Store labels ``(z, y, x)`` or, panoptic, ``(2, z, y, x)``, in the smallest type that holds them.
 
-        Raises :class:`AnnotationError` if a value would change, or breaks the rules of panoptic segmentations.
+        What was there goes to the history. Raises :class:`ConflictError` if somebody else changed it since this object
+        loaded or wrote it, unless ``overwrite``; :class:`AnnotationError` if a value would change, or breaks the rules
+        of panoptic segmentations.
         """
         self._refuse_if_read_only("store")
         labels = np.asarray(data)
@@ -193,6 +238,7 @@ class CopickSegmentation(StoredVolume):
             channel="c" if self.is_panoptic else None,
             metadata=_PANOPTIC if self.is_panoptic else None,
             axes=(4,) if self.is_panoptic else (3,),
+            overwrite=overwrite,
         )
 
     def set_region(
@@ -206,7 +252,11 @@ class CopickSegmentation(StoredVolume):
         *,
         update_levels: bool = True,
     ) -> None:
-        """Write a region of a level, and the coarser levels below it unless told not to (C8)."""
+        """Write a region of a level, and the coarser levels below it unless told not to (C8).
+
+        It is never refused, and replaces no more than itself. On a disk the state before the first region that this
+        object writes stays in the history.
+        """
         self._refuse_if_read_only("store")
         box: tuple[slice | int, ...] = (z, y, x)
         if self.is_panoptic:
@@ -284,8 +334,53 @@ class CopickSegmentation(StoredVolume):
             raise AnnotationError(f"This is a {self.segmentation_type} segmentation; {why}.", where=self.path)
 
     def delete(self) -> None:
+        """Remove the segmentation; its last state stays in the history."""
         self._delete_data()
         self.run._drop(self)
+
+    # --- versions
+
+    def history(self) -> list[Version]:
+        """The previous versions that are kept, oldest first, with the bytes that each has on the store."""
+        if not self.read_only:
+            from tomoportal.copick.volume_folders import sweep
+
+            sweep(self._source.store, self._key, self._versions)
+        return self._all_versions().history()
+
+    def restore(self, version: int | Version, *, overwrite: bool = False) -> None:
+        """Make a previous version the current one; the state before that goes to the history.
+
+        Raises as a save does: :class:`ConflictError` if somebody else saved since, unless ``overwrite``.
+        """
+        from tomoportal.copick.zarr_copies import copy_folder
+
+        self._refuse_if_read_only("store")
+        folder = self._previous(version)
+        store = self._source.store
+        copy_folder(store, folder.key, store, self._key, self._versions, overwrite=overwrite)
+
+    def diff(self, other: CopickSegmentation | int | Version) -> SegmentationDifference:
+        """How another segmentation, or a previous version, differs from what is stored here; chunk by chunk.
+
+        Raises :class:`AnnotationError` if they have not the same size.
+        """
+        from tomoportal.copick.segmentation_differences import difference
+
+        theirs = other._folder if isinstance(other, CopickSegmentation) else self._previous(other)
+        return difference(self._folder, theirs)
+
+    def _previous(self, version: int | Version) -> ZarrFolder:
+        """The folder of a previous version. Raises :class:`NotFoundError`."""
+        from tomoportal.copick.zarr_folders import ZarrFolder
+
+        number = version.number if isinstance(version, Version) else version
+        key = self._all_versions().version_key(number)
+        folder = ZarrFolder(self._source.store, key, self._source.where(key), read_only=True)
+        if folder.is_empty():
+            kept = ", ".join(str(each.number) for each in self.history()) or "none"
+            raise NotFoundError(f"There is no version {number}.", where=self.path, fix=f"kept are: {kept}")
+        return folder
 
     def __repr__(self) -> str:
         return (

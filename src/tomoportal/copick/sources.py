@@ -67,7 +67,7 @@ class Source:
         listed = self.listing.folder(place, asker)
         folders = listed.folders
         if not self.read_only and any(".zarr.old-" in name for name in folders):
-            from tomoportal.copick.pyramids import put_back
+            from tomoportal.copick.volume_folders import put_back
 
             folders = sorted([*folders, *put_back(self.store, place, folders)])
         return [name for name in folders if _is_zarr(name)], [name for name in listed.files if _is_zarr(name)]

@@ -14,7 +14,7 @@ from zlib import crc32
 from tomoportal.errors import ConflictError, NotFoundError
 from tomoportal.storage import Store
 
-__all__ = ["KEPT_VERSIONS", "Version", "delete_document", "history", "load", "read_version", "save"]
+__all__ = ["KEPT_VERSIONS", "Version", "conflict", "delete_document", "history", "load", "read_version", "save"]
 
 KEPT_VERSIONS: Final = 20
 _HISTORY: Final = ".history"
@@ -76,12 +76,18 @@ def _conflict(store: Store, key: str, seen: str | None, found: str | None) -> Co
     if found is None:
         with suppress(NotFoundError):
             found = store.stat(key).etag
-    what = "was deleted by somebody else" if found is None else "was saved by somebody else"
+    fix = "refresh() and change it again, or store(merge=True) to keep both, or store(overwrite=True) to replace it"
+    return conflict("document", seen, found, key, fix)
+
+
+def conflict(kind: str, seen: str | None, found: str | None, where: str, fix: str) -> ConflictError:
+    """The error that says which version of a document or volume was loaded, and which is there; none is empty."""
+    what = "was saved by somebody else" if found else "was deleted by somebody else"
     return ConflictError(
-        f"The document {what} since you loaded it: you have the version {seen or '(none)'},"
+        f"The {kind} {what} since you loaded it: you have the version {seen or '(none)'},"
         f" there is {found or '(none)'}.",
-        where=key,
-        fix="refresh() and change it again, or store(merge=True) to keep both, or store(overwrite=True) to replace it",
+        where=where,
+        fix=fix,
     )
 
 

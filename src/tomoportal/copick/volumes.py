@@ -13,6 +13,7 @@ if TYPE_CHECKING:  # codecs are loaded when a volume is read or written: most pr
     from collections.abc import Sequence
 
     from tomoportal.copick.pyramids import Array, PyramidLevel, Reduction
+    from tomoportal.copick.volume_versions import VolumeVersions
     from tomoportal.copick.zarr_folders import Box, ZarrFolder
 
 __all__ = ["ALL", "StoredVolume"]
@@ -37,8 +38,19 @@ class StoredVolume:
         from tomoportal.copick.zarr_folders import ZarrFolder
 
         source = self._source
-        where = source.where(self._key)
-        return ZarrFolder(source.store, self._key, where, read_only=self.read_only, zarr_format=source.zarr_format)
+        return ZarrFolder(
+            source.store,
+            self._key,
+            source.where(self._key),
+            read_only=self.read_only,
+            zarr_format=source.zarr_format,
+            versions=self._versions,
+        )
+
+    @property
+    def _versions(self) -> VolumeVersions | None:
+        """What this object knows of the versions; None for volumes that have none, or are only read."""
+        return None
 
     def zarr(self) -> Any:
         """The folder as the installed zarr opens it (``zarr.open(entity.zarr())["0"]``), writable unless read-only.
@@ -82,13 +94,19 @@ class StoredVolume:
         metadata: dict[str, Any] | None = None,
         axes: tuple[int, ...] = (3,),
         chunk: int | Sequence[int] | None = None,
+        overwrite: bool = False,
     ) -> None:
         from tomoportal.copick.pyramids import levels_of
 
         self._refuse_if_read_only("store")
         array = self._checked(data, axes, dtype)
         self._write_levels(
-            levels_of(array, voxel_size, levels, reduction), reduction, channel=channel, metadata=metadata, chunk=chunk
+            levels_of(array, voxel_size, levels, reduction),
+            reduction,
+            channel=channel,
+            metadata=metadata,
+            chunk=chunk,
+            overwrite=overwrite,
         )
 
     def _checked(self, data: Any, axes: tuple[int, ...], dtype: Any) -> Array:
@@ -111,6 +129,7 @@ class StoredVolume:
         channel: str | None = None,
         metadata: dict[str, Any] | None = None,
         chunk: int | Sequence[int] | None = None,
+        overwrite: bool = False,
     ) -> None:
         from tomoportal.copick.pyramids import CHUNK, write_pyramid
 
@@ -124,4 +143,6 @@ class StoredVolume:
             metadata=metadata,
             chunk=CHUNK if chunk is None else chunk,
             zarr_format=self._source.zarr_format,
+            versions=self._versions,
+            overwrite=overwrite,
         )

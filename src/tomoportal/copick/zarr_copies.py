@@ -3,22 +3,35 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING
 
-from tomoportal.copick.pyramids import replaced_folder
-from tomoportal.copick.zarr_keys import METADATA, names_below
+from tomoportal.copick.volume_folders import METADATA, replaced_folder
+from tomoportal.copick.zarr_keys import names_below
 from tomoportal.errors import AnnotationError
 from tomoportal.storage import Store
 from tomoportal.storage.base import sha256_of
+
+if TYPE_CHECKING:
+    from tomoportal.copick.volume_versions import VolumeVersions
 
 __all__ = ["copy_folder", "same_folder"]
 
 _AT_A_TIME = 8
 
 
-def copy_folder(source: Store, source_key: str, target: Store, target_key: str) -> None:
+def copy_folder(
+    source: Store,
+    source_key: str,
+    target: Store,
+    target_key: str,
+    versions: VolumeVersions | None = None,
+    *,
+    overwrite: bool = False,
+) -> None:
     """Replace the folder ``target_key`` by a copy, its metadata last; the old content stays until then (C7).
 
-    Raises :class:`AnnotationError` if both are the same folder.
+    ``versions`` are those of the target, as of :func:`.replaced_folder`. Raises :class:`AnnotationError` if both are
+    the same folder.
     """
     one, other = source.local_path(source_key), target.local_path(target_key)
     if one is not None and other is not None and one.resolve() == other.resolve():
@@ -39,7 +52,7 @@ def copy_folder(source: Store, source_key: str, target: Store, target_key: str) 
                 write(name)
         place.sync(key)
 
-    replaced_folder(target, target_key, fill)
+    replaced_folder(target, target_key, fill, versions, overwrite=overwrite)
 
 
 def same_folder(source: Store, source_key: str, target: Store, target_key: str) -> bool:

@@ -9,19 +9,32 @@ from __future__ import annotations
 import itertools
 import json
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from tomoportal.copick.pyramids import Array, Reduction, group_document_3, halved, pad_chunk, volume_lock
+from tomoportal.copick.pyramids import Array, Reduction, group_document_3, halved, pad_chunk
+from tomoportal.copick.volume_folders import removed_folder, volume_lock
 from tomoportal.copick.volumes import ALL
-from tomoportal.errors import AnnotationError, FormatError, MissingPartError, NotFoundError, ReadOnlyError
+from tomoportal.errors import (
+    AnnotationError,
+    ConflictError,
+    FormatError,
+    MissingPartError,
+    NotFoundError,
+    ReadOnlyError,
+    UnknownLevelError,
+)
 from tomoportal.formats.omezarr.array import ZarrArray, read_document
 from tomoportal.formats.omezarr.chunks import ChunkCodec
 from tomoportal.storage import Store
+
+if TYPE_CHECKING:
+    from tomoportal.copick.volume_versions import VolumeVersions
 
 __all__ = ["Box", "ZarrFolder", "free_memory"]
 
@@ -33,9 +46,18 @@ _REQUESTS: Final = 8  # chunks fetched at a time from an object store; on a disk
 class ZarrFolder:
     """The folder ``key`` of a store. ``where`` is its full address, for messages."""
 
-    def __init__(self, store: Store, key: str, where: str, *, read_only: bool, zarr_format: int = 2) -> None:
+    def __init__(
+        self,
+        store: Store,
+        key: str,
+        where: str,
+        *,
+        read_only: bool,
+        zarr_format: int = 2,
+        versions: VolumeVersions | None = None,
+    ) -> None:
         self.store, self.key, self.where, self.read_only = store, key, where, read_only
-        self.zarr_format = zarr_format
+        self.zarr_format, self.versions = zarr_format, versions
 
     @property
     def _threads(self) -> int:
@@ -66,7 +88,7 @@ class ZarrFolder:
         return not any(self._document(path) is not None for path in self.paths())
 
     def array(self, level: str | None) -> ZarrArray:
-        """The array of a level, by its path or its number. Raises :class:`NotFoundError`."""
+        """The array of a level, by its path or its number. Raises :class:`UnknownLevelError`."""
         wanted = "0" if level is None else str(level)
         paths = self.paths()
         for path in dict.fromkeys([wanted, *(paths[int(wanted) : int(wanted) + 1] if wanted.isdigit() else [])]):
@@ -74,7 +96,7 @@ class ZarrFolder:
             if document is not None:
                 return ZarrArray(self.store, self._join(path), document, self.where)
         known = ", ".join(path or "(the folder itself)" for path in paths) or "none"
-        raise NotFoundError(
+        raise UnknownLevelError(
             f"File not found: {self.where}: there is no level {wanted!r}.",
             fix=f"levels are: {known}; a volume without levels was never filled or not finished: write it again",
         )
@@ -132,10 +154,12 @@ class ZarrFolder:
                 f"Data of the shape {values.shape} do not fit a region of {tuple(shape)}.", where=self.where
             ) from error
         with volume_lock(self.store, self.key):  # two regions may share a chunk
+            if self.versions is not None:
+                self.versions.keep_before_change()
             self._write_down(array, whole, values, reduction)
 
     def _write_down(self, array: ZarrArray, whole: list[slice], values: Array, reduction: Reduction | None) -> None:
-        _write_box(self.store, array, whole, values)
+        self._write_box(array, whole, values)
         if reduction is None:
             return
         paths = self.paths()
@@ -157,8 +181,14 @@ class ZarrFolder:
         if any(part.stop <= part.start for part in lower):
             return lower
         values = halved(_read(fine, upper, self._threads), reduction)
-        _write_box(self.store, coarse, lower, values[tuple(slice(0, part.stop - part.start) for part in lower)])
+        self._write_box(coarse, lower, values[tuple(slice(0, part.stop - part.start) for part in lower)])
         return lower
+
+    def _write_box(self, array: ZarrArray, box: Sequence[slice], values: Array) -> None:
+        versions, start = self.versions, len(self.key) + 1
+        for key, old, new in _written(self.store, array, box, values, with_old=versions is not None):
+            if versions is not None:
+                versions.wrote(key[start:], old, new)
 
     # --- for others
 
@@ -191,17 +221,18 @@ class ZarrFolder:
             if not any(self.store.exists(f"{self.key}/{name}") for name in ("zarr.json", ".zgroup", ".zattrs")):
                 self.store.put(f"{self.key}/zarr.json", group_document_3())
         elif path is None:
-            self.store.put(f"{self.key}/.zattrs", b"{}")
+            with suppress(ConflictError):  # somebody else has just made it, and maybe filled it
+                self.store.put(f"{self.key}/.zattrs", b"{}", if_absent=True)
         else:
             path.mkdir(parents=True, exist_ok=True)
 
     def delete(self, what: str) -> None:
         if self.read_only:
             raise ReadOnlyError(f"Cannot delete {what} in a read-only source.", where=self.where)
-        self.store.delete_tree(self.key)
-        path = self.store.local_path(self.key)
-        if path is not None and path.is_dir():
-            path.rmdir()
+        if self.versions is not None:
+            self.versions.delete()
+        else:
+            removed_folder(self.store, self.key)
 
 
 def _full(box: Box | None, axes: int) -> list[slice | int]:
@@ -259,17 +290,24 @@ def _read(array: ZarrArray, box: Sequence[slice], threads: int) -> Array:
     return out
 
 
-def _write_box(store: Store, array: ZarrArray, box: Sequence[slice], values: Array) -> None:
+def _written(
+    store: Store, array: ZarrArray, box: Sequence[slice], values: Array, *, with_old: bool
+) -> Iterator[tuple[str, str | None, str]]:
+    """Write a region; of each chunk its key, the version that was there (looked up if asked for) and the new one."""
     compressor, dtype = _encoding(store, array)
     checked = values.astype(dtype, copy=False)
 
-    def write(part: list[slice]) -> None:
+    def write(part: list[slice]) -> tuple[str, str | None, str]:
         index = tuple(p.start // chunk for p, chunk in zip(part, array.chunks, strict=True))
         origin = [n * chunk for n, chunk in zip(index, array.chunks, strict=True)]
         held = [
             slice(start, min(start + chunk, size))
             for start, chunk, size in zip(origin, array.chunks, array.shape, strict=True)
         ]
+        key, old = f"{array._key}/{array.description.object_key(index)}", None
+        if with_old:
+            with suppress(NotFoundError):
+                old = store.stat(key).etag
         new = checked[tuple(slice(p.start - b.start, p.stop - b.start) for p, b in zip(part, box, strict=True))]
         if held != part:
             block = array.read(held)
@@ -277,11 +315,10 @@ def _write_box(store: Store, array: ZarrArray, box: Sequence[slice], values: Arr
             new = block
         padded = pad_chunk(new, array.chunks, dtype)
         data = padded.tobytes() if compressor is None else ChunkCodec(compressor).encode(padded)
-        store.put(f"{array._key}/{array.description.object_key(index)}", data)
+        return key, old, store.put(key, data)
 
     with ThreadPoolExecutor(os.cpu_count() or 1, "chunks") as pool:
-        for _ in pool.map(write, _parts(array, box)):
-            pass
+        yield from pool.map(write, _parts(array, box))
 
 
 def _encoding(store: Store, array: ZarrArray) -> tuple[dict[str, Any] | None, np.dtype[Any]]:

@@ -7,14 +7,13 @@ from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Final
 
+from tomoportal.copick.volume_folders import METADATA
 from tomoportal.copick.zarr_folders import ZarrFolder
 from tomoportal.errors import NotFoundError, StorageError
 from tomoportal.storage import Store
 
-__all__ = ["METADATA", "names_below", "names_in"]
+__all__ = ["names_below", "names_in"]
 
-METADATA: Final = (".zattrs", ".zgroup", "zarr.json")
-"""Of groups."""
 _AT_A_TIME: Final = 8
 
 

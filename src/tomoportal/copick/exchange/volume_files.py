@@ -11,8 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tomoportal.copick.names import checked_voxel_size
-from tomoportal.copick.pyramids import replaced_folder
 from tomoportal.copick.tomograms import CopickTomogram
+from tomoportal.copick.volume_folders import replaced_folder
 from tomoportal.errors import AnnotationError, FormatError
 from tomoportal.formats.em import open_em
 from tomoportal.formats.mapped_pages import MappedPages

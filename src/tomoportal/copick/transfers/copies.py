@@ -132,7 +132,7 @@ def copy_segmentation(
     """Copy a segmentation key by key; or, where ``labels`` changes some, voxel by voxel with as many levels (C104)."""
     made = _made(source, run, names)
     if not labels or not (source.is_multilabel or source.is_panoptic):
-        copy_folder(source._source.store, source._key, made._source.store, made._key)
+        copy_folder(source._source.store, source._key, made._source.store, made._key, made._versions)
         return made
     voxels = source.numpy()
     made.from_numpy(mapped_labels(voxels, labels, is_panoptic=source.is_panoptic), levels=len(source._folder.paths()))
