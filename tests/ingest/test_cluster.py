@@ -73,7 +73,7 @@ def test_a_worker_killed_in_the_middle_takes_nothing_with_it(
                 os.kill(pids[0], signal.SIGKILL)
 
         report = _run(raw, tmp_path / "two", Cluster(dask.scheduler_address), kill)
-        client.wait_for_workers(2, timeout=60)
+        client.wait_for_workers(2, timeout=300)
     assert killed
     assert report.ok, report.failures
     assert tree(tmp_path / "two") == tree(tmp_path / "one")

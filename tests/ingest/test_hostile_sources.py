@@ -268,7 +268,7 @@ def test_a_hostile_volume_fails_alone_and_takes_no_memory(raw: Path, edit: Edit,
         "sys.exit(cli.main(sys.argv[1:], standalone_mode=False))\n"
     )
     command = ["ingest", str(config), "--archive", str(tmp_path / "a"), "--jobs", "1", "--json"]
-    done = subprocess.run([sys.executable, "-c", code, *command], capture_output=True, text=True, timeout=120)
+    done = subprocess.run([sys.executable, "-c", code, *command], capture_output=True, text=True, timeout=600)
     assert done.returncode == 1, done.stderr
     report = json.loads(done.stdout)
     failed = [one for one in report["failures"] if one["outcome"] == "failed"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import os
+import signal
 import subprocess
 import sys
 import threading
@@ -26,7 +27,7 @@ from tomoportal.archive import Archive
 from tomoportal.formats.convert import convert_volume
 from tomoportal.formats.label_volume import LabelVolume
 from tomoportal.formats.mrc import open_mrc
-from tomoportal.ingest import Plan, Report, load_config, make_plan, open_source, run_plan
+from tomoportal.ingest import Plan, Report, load_config, make_plan, open_source, run_plan, workers
 from tomoportal.ingest.shared_labels import SharedLabels
 from tomoportal.storage import open_store
 from tomoportal.testing.faulty import FaultyStore
@@ -159,7 +160,7 @@ def _counted_bucket(raw: Path) -> Iterator[tuple[str, Counter[str]]]:
         def log_message(self, format: str, *args: Any) -> None:
             return
 
-    with s3_server() as bucket, httpx.Client() as client:
+    with s3_server() as bucket, httpx.Client(timeout=None) as client:
         behind = bucket.partition("endpoint=")[2]
         store = open_store(bucket)
         for path in raw.rglob("*"):
@@ -250,24 +251,51 @@ def test_processes_keep_only_a_few_masks_together(raw: Path, tmp_path: Path) -> 
     theirs.close()
 
 
+# Read by the command and by its workers when they start: the first file that they share ends the command.
+_KILLER = """
+import os, signal, sys
+command = int(os.environ.setdefault("COMMAND", str(os.getpid())))
+
+def hook(event, arguments):
+    if event == "open" and str(arguments[0]).startswith(os.environ["TMPDIR"]) and arguments[2] & os.O_CREAT:
+        try:
+            os.kill(command, signal.SIGKILL)
+        except ProcessLookupError:
+            pass
+
+if command != os.getpid():
+    sys.addaudithook(hook)
+"""
+
+
 @pytest.mark.slow
 def test_a_killed_ingestion_leaves_no_temporary_files(raw: Path, tmp_path: Path) -> None:
     """kill -9 of the command: its workers end with it, and the last of them removes what they shared."""
     folder = tmp_path / "tmp"
     folder.mkdir()
+    (tmp_path / "killer").mkdir()
+    (tmp_path / "killer/sitecustomize.py").write_text(_KILLER)
     command = [sys.executable, "-m", "tomoportal", "ingest", str(raw / "config.yaml")]
     command += ["--archive", str(tmp_path / "archive"), "--jobs", "3"]
-    process = subprocess.Popen(command, env={**os.environ, "TMPDIR": str(folder)}, stderr=subprocess.DEVNULL)
-    try:
-        _wait(lambda: any(folder.glob("*/*")))
-    finally:
-        process.kill()
-        process.wait()
-    _wait(lambda: not any(folder.iterdir()))
+    environment = {**os.environ, "TMPDIR": str(folder), "PYTHONPATH": str(tmp_path / "killer")}
+    done = subprocess.run(command, env=environment, stderr=subprocess.DEVNULL)
+    assert done.returncode == -signal.SIGKILL
+    for _ in range(6000):
+        if not any(folder.iterdir()):
+            return
+        time.sleep(0.05)
+    raise AssertionError("the workers leave files behind")
 
 
-def _wait(condition: Callable[[], bool], seconds: float = 60.0) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
+def test_what_a_worker_writes_while_it_ends_goes_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder, removed = tmp_path / "together", os.rmdir
+    folder.mkdir()
+
+    def late(*arguments: Any, **more: Any) -> None:
+        monkeypatch.setattr(os, "rmdir", removed)
+        (folder / "late").touch()
+        removed(*arguments, **more)
+
+    monkeypatch.setattr(os, "rmdir", late)
+    workers._remove(folder)
+    assert not folder.exists()

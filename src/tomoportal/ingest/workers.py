@@ -206,5 +206,13 @@ def _work(connection: Connection, setup: _Setup) -> None:
 def _end_with(sentinel: int, together: Path | None) -> None:
     wait([sentinel])
     if together is not None:
-        shutil.rmtree(together, ignore_errors=True)  # the parent was killed and cannot
+        _remove(together)  # the parent was killed and cannot
     os._exit(1)
+
+
+def _remove(folder: Path) -> None:
+    """Remove a folder in which this and other processes may still be writing, until they notice what we have."""
+    for _ in range(100):
+        shutil.rmtree(folder, ignore_errors=True)
+        if not folder.exists():
+            return
