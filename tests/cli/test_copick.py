@@ -294,6 +294,56 @@ def test_files_that_the_regex_does_not_match_are_left_out_and_named(run: Run, pr
     assert [each.name for each in opened(project).runs] == ["TS_001"]
 
 
+@pytest.fixture
+def run_folders(tmp_path: Path) -> Path:
+    """``TS_9/raw/TS_001/tomo.mrc`` and so on: only the folders have the names of runs, and the first of all is no run."""
+    folder = tmp_path / "TS_9/raw"
+    array = (np.random.default_rng(1).normal(size=(4, 4, 4)) > 0).astype(np.int8)
+    corners = np.array([[0, 0, 0], [9, 0, 0], [0, 9, 0], [0, 0, 9]], float)
+    mesh = Mesh(corners, np.array([[0, 2, 1], [0, 1, 3], [0, 3, 2], [1, 2, 3]]))
+    for name in ("TS_001", "TS_002_b"):
+        store = open_store(folder / name, create=True)
+        write_mrc(ArrayVolume(array), store, "tomo.mrc", voxel_spacing=10)
+        write_mrc(ArrayVolume(array), store, "all_label.mrc", voxel_spacing=10)
+        write_mrc(ArrayVolume(array), store, "all_instance.mrc", voxel_spacing=10)
+        store.put("picks.csv", b"1,2,3\n4,5,6\n")
+        store.put("mesh.stl", write_stl(mesh))
+    return folder
+
+
+_FOLDERS: dict[str, tuple[str, ...]] = {
+    "tomogram": ("tomo.mrc",),
+    "segmentation": ("tomo.mrc", "--name", "membrane", "--segmentation-type", "binary"),
+    "segmentation panoptic": ("all_*.mrc", "--name", "all", "--segmentation-type", "panoptic"),
+    "picks": ("picks.csv", "--object-name", "ribosome", "--file-type", "csv_plain", "--voxel-size", "10"),
+    "mesh": ("mesh.stl", "--object-name", "membrane"),
+}
+
+
+@pytest.mark.parametrize("kind", _FOLDERS)
+def test_the_regex_finds_the_run_in_the_names_of_folders(run: Run, project: Path, run_folders: Path, kind: str) -> None:
+    """Nearest first, and not above the folder that the pattern names; the file's own name comes before all of them."""
+    file, *more = _FOLDERS[kind]
+    add = ("add", kind.split()[0])
+    ran = run(*add, "TS_9/raw/*/" + file, *more)
+    assert (ran.code, "(TS_[0-9]+)/" in ran.err) == (1, True)  # two runs of one name: how folders tell them apart
+    for pattern in ("TS_9/raw/*/", "TS_9/**/", f"{run_folders}/*/"):
+        planned = run(*add, pattern + file, *more, "--run-regex", "(TS_[0-9]+)", "--json", "--dry-run").json
+        assert [each["run"] for each in planned["items"]] == ["TS_001", "TS_002"], pattern
+    assert run(*add, "TS_9/raw/*/" + file, *more, "--run-regex", "^(TS_[0-9]+)(?:_.)?/").code == 0
+    assert [each.name for each in opened(project).runs] == ["TS_001", "TS_002"]
+    if "*" not in file:
+        one = run(*add, run_folders / "TS_002_b" / file, *more, "--run-regex", "(TS_[0-9]+_b)", "--json").json
+        assert [each["run"] for each in one["items"]] == ["TS_002_b"]
+        left = run(*add, run_folders / "TS_001" / file, *more, "--run-regex", "(TS_9)", "--json").json
+        assert [each["action"] for each in left["items"]] == ["skip"]  # a folder far above is nobody's run
+    named = run_folders / "TS_001" / file.replace("*", "label")
+    if kind != "segmentation panoptic":
+        moved = named.rename(named.with_stem("TS_007"))
+        item = run(*add, moved, *more, "--run-regex", "(TS_[0-9]+)", "--json").json["items"][0]
+        assert item["run"] == "TS_007"
+
+
 def test_old_lists_of_relion_state_the_pixel_size_of_micrographs(run: Run, project: Path, tmp_path: Path) -> None:
     write_mrc(ArrayVolume(np.zeros((4, 4, 4), np.float32)), open_store(tmp_path), "a.mrc", voxel_spacing=1)
     columns = ("rlnTomoName", "rlnMicrographOriginalPixelSize", "rlnTomoTomogramBinning")

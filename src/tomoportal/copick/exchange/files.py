@@ -59,15 +59,20 @@ def run_files(
     """Every file with its run; two files for one run are a problem (C105), names without a match are left out.
 
     The run is ``run``, or for patterns and without it the file's name without its ending; of that, the first group
-    of ``run_regex``, with ``run_name_prefix`` before it. ``name_of`` gives another name than that without the ending,
-    or None for a file that is read together with another one.
+    of ``run_regex``, with ``run_name_prefix`` before it. Where the regex does not match the name it is looked for in
+    the names of the folders with it, the nearest first: ``TS_001/tomo``. These are the folders below that before the
+    first wildcard, of a single file its own. ``name_of`` gives another name than that without the ending, or None for
+    a file that is read together with another one.
     """
     try:
         regex = re.compile(run_regex)
     except re.error as error:
         raise AnnotationError(f"The regular expression {run_regex!r} is wrong: {error}.") from error
     paths = found_files(pattern)
-    is_single = len(paths) == 1 and str(paths[0]) == str(Path(pattern).expanduser())
+    given = Path(pattern).expanduser()
+    is_single = len(paths) == 1 and paths[0] == given
+    fixed = next((number for number, part in enumerate(given.parts) if _PATTERN.search(part)), 0)
+    above = len(given.parts) - 2 if is_single else fixed
     found: list[RunFile] = []
     problems: list[Problem] = []
     skipped: list[Task] = []
@@ -77,20 +82,28 @@ def run_files(
             if is_single:
                 problems.append(Problem(str(path), "it is read together with another file beside it", "give that one"))
             continue
-        name = run if run and is_single else name
-        match = regex.search(name)
-        if match is None or not match.group(min(1, regex.groups)):
-            what = f"{path.name}: {name!r} does not match --run-regex {run_regex!r}"
+        names = [run] if run and is_single else _names(path, name, above)
+        matches = filter(None, map(regex.search, names))
+        name = next(filter(None, (match.group(min(1, regex.groups)) for match in matches)), None)
+        if name is None:
+            what = f"{path.name}: {names[-1]!r} does not match --run-regex {run_regex!r}"
             skipped.append(Task("skip", what, "", lambda: None, str(path)))
             continue
-        found.append(RunFile(path, run_name_prefix + match.group(min(1, regex.groups))))
+        found.append(RunFile(path, run_name_prefix + name))
     by_run: dict[str, Path] = {}
     for each in found:
         first = by_run.setdefault(each.run, each.path)
         if first != each.path:
-            what = f"the run {each.run} is that of {first.name} already"
-            problems.append(Problem(str(each.path), what, "let --run-regex tell them apart, or add one alone"))
+            what = f"the run {each.run} is that of {first if first.name == each.path.name else first.name} already"
+            fix = "let --run-regex tell them apart, by folders for instance: '(TS_[0-9]+)/'; or add one alone"
+            problems.append(Problem(str(each.path), what, fix))
     return RunFiles(found, problems, skipped)
+
+
+def _names(path: Path, name: str, above: int) -> list[str]:
+    """The file's name, then with its folder before it, and so on; without the first ``above`` parts of the path."""
+    folders = path.parent.parts[max(above, 0) :]
+    return ["/".join([*folders[start:], name]) for start in range(len(folders), -1, -1)]
 
 
 def _stem(path: Path) -> str:
