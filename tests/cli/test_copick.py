@@ -296,7 +296,7 @@ def test_files_that_the_regex_does_not_match_are_left_out_and_named(run: Run, pr
 
 @pytest.fixture
 def run_folders(tmp_path: Path) -> Path:
-    """``TS_9/raw/TS_001/tomo.mrc`` and so on: only the folders have the names of runs, and the first of all is no run."""
+    """``TS_9/raw/TS_001/tomo.mrc`` and so on: only the folders have the names of runs, but the first."""
     folder = tmp_path / "TS_9/raw"
     array = (np.random.default_rng(1).normal(size=(4, 4, 4)) > 0).astype(np.int8)
     corners = np.array([[0, 0, 0], [9, 0, 0], [0, 9, 0], [0, 0, 9]], float)

@@ -44,9 +44,12 @@ file_options = bundle(
     click.argument("path"),
     click.option("--run", default="", metavar="NAME", help="The run [default: from the file's name]."),
     click.option(
-        "--run-regex", default="(.*)", show_default=True, metavar="REGEX",
+        "--run-regex",
+        default="(.*)",
+        show_default=True,
+        metavar="REGEX",
         help="Its first group is the run; of the file's name or, if that does not match, of its folders'.",
-    ),  # fmt: skip
+    ),
     click.option("--run-name-prefix", default="", metavar="TEXT", help="Put before the run's name."),
 )
 
