@@ -33,6 +33,7 @@ SITUATIONS: dict[str, tuple[type[Exception], str]] = {
     "picks.from_numpy([[1, 2]])": (ValueError, "shape"),
     "run.new_voxel_spacing(-1)": (ValueError, "positive"),
     "run.new_voxel_spacing(10).new_tomogram('wbp').numpy()": (FileNotFoundError, "File not found"),
+    "run.new_voxel_spacing(10).new_tomogram('wbp').numpy('1')": (KeyError, "there is no level '1'"),
     "run.new_segmentation(10, 'all', '1', True, is_instance=True)": (ValueError, "one type"),
     "copick.resolve_copick_objects('a:b:c', root, 'picks')": (ValueError, "Invalid picks URI"),
     "copick.resolve_copick_objects('re:[', root, 'picks')": (ValueError, "Invalid regex pattern"),

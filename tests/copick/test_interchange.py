@@ -95,13 +95,14 @@ print(json.dumps(told, sort_keys=True))
 
 # URIs, and what asks for them.
 URIS = [
-    ("picks", ["ribosome", "*", "ribosome:ada", "ribosome:ada/2", "*:*/0", "re:ribo.*:a.a/[12]", "r*:[ab]da/1"]),
+    ("picks", ["ribosome", "*", "ribosome:ada", "ribosome:ada/2", "*:*/0", "re:ribo.*:a.a/[12]", "r*:[ab]da/1",
+               ":ada", ":ada/1", "ribosome:", "ribosome:/*", ""]),
     ("mesh", ["membrane", "membrane:seg/0", "re:.*:e.*"]),
-    ("filaments", ["*", "microtubule:tracer/0"]),
+    ("filaments", ["*", "microtubule:tracer/0", ":tracer/0"]),
     (
         "segmentation",
         ["*", "*@7.84", "*@7.840", "*@10", "*?multilabel=true", "*?multilabel=false", "*?instance=true",
-         "pan?panoptic=1", "all:seg/0@7.84?multilabel=yes", "re:.*@7\\..*"],
+         "pan?panoptic=1", "all:seg/0@7.84?multilabel=yes", "re:.*@7\\..*", "@7.84", ":seg", ":seg/0@7.84", "all:seg/0@"],
     ),
     ("tomogram", ["wbp", "w*@7.84", "*@*", "wbp@8", "re:w.p@7.*"]),
     ("feature", ["wbp@7.84:sobel", "wbp", "*@*:s*"]),

@@ -14,6 +14,7 @@ from __future__ import annotations
 import fnmatch
 import re
 from collections.abc import Iterator, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import parse_qsl
 
@@ -23,8 +24,10 @@ if TYPE_CHECKING:
     from tomoportal.copick.documents import RunDocument
     from tomoportal.copick.root import CopickRoot
     from tomoportal.copick.runs import CopickRun
+    from tomoportal.copick.segmentations import CopickSegmentation
 
 __all__ = [
+    "fits_segmentation",
     "get_copick_objects_by_type",
     "matches_number",
     "matches_pattern",
@@ -144,20 +147,25 @@ def get_copick_objects_by_type(
         if run is None:
             raise AnnotationError(f"Run '{run_name}' not found", fix="names of runs are case-sensitive")
         runs = [run]
+    filters = _without_empty_parts(object_type, filters)
     return [each for run in runs for each in _matching(run, object_type, filters)]
 
 
+def _without_empty_parts(object_type: str, filters: dict[str, Any]) -> dict[str, Any]:
+    """What stands empty in a URI (``:ada``) means any, as upstream has it.
+
+    Of picks, meshes and segmentations only if another part is a pattern: ``:ada/1`` names nothing, so that no removal
+    takes more than was said.
+    """
+    parts = {key: str(value) for key, value in filters.items() if key not in ("pattern_type", *_FLAGS) and value}
+    is_open = filters.get("pattern_type") == "regex" or any(set(part) & set("*?[") for part in parts.values())
+    names = ("object_name", "name", "user_id", "session_id")
+    kept = names if not is_open and object_type in ("picks", "mesh", "segmentation") else ()
+    return {key: value for key, value in filters.items() if value != "" or key in kept}
+
+
 def _matching(run: CopickRun, object_type: str, filters: dict[str, Any]) -> Iterator[Any]:
-    kind = filters.get("pattern_type", "glob")
-
-    def fits(value: str, part: str) -> bool:
-        pattern = filters.get(part)
-        return pattern is None or pattern == "*" or matches_pattern(value, str(pattern), kind)
-
-    def sized(value: float) -> bool:
-        pattern = filters.get("voxel_spacing")
-        return pattern is None or pattern == "*" or matches_number(value, str(pattern), kind)
-
+    fits, sized = partial(_fits, filters), partial(_is_sized, filters)
     if object_type in _DOCUMENTS:
         documents: Sequence[RunDocument] = (
             run.picks if object_type == "picks" else run.meshes if object_type == "mesh" else run.filaments
@@ -170,19 +178,7 @@ def _matching(run: CopickRun, object_type: str, filters: dict[str, Any]) -> Iter
             ):
                 yield each
     elif object_type == "segmentation":
-        is_multilabel, is_instance, is_panoptic = (filters.get(flag) for flag in _FLAGS)
-        for segmentation in run.segmentations:
-            if segmentation.is_instance != bool(is_instance) or segmentation.is_panoptic != bool(is_panoptic):
-                continue
-            if is_multilabel is not None and segmentation.is_multilabel != is_multilabel:
-                continue
-            if (
-                fits(segmentation.name, "name")
-                and fits(segmentation.user_id, "user_id")
-                and fits(segmentation.session_id, "session_id")
-                and sized(segmentation.voxel_size)
-            ):
-                yield segmentation
+        yield from (each for each in run.segmentations if fits_segmentation(each, filters))
     else:
         for spacing in run.voxel_spacings:
             if not sized(spacing.voxel_size):
@@ -194,6 +190,32 @@ def _matching(run: CopickRun, object_type: str, filters: dict[str, Any]) -> Iter
                     yield tomogram
                 else:
                     yield from (each for each in tomogram.features if fits(each.feature_type, "feature_type"))
+
+
+def _fits(filters: dict[str, Any], value: str, part: str) -> bool:
+    pattern = filters.get(part)
+    return (
+        pattern is None or pattern == "*" or matches_pattern(value, str(pattern), filters.get("pattern_type", "glob"))
+    )
+
+
+def _is_sized(filters: dict[str, Any], value: float) -> bool:
+    pattern = filters.get("voxel_spacing")
+    return pattern is None or pattern == "*" or matches_number(value, str(pattern), filters.get("pattern_type", "glob"))
+
+
+def fits_segmentation(segmentation: CopickSegmentation, filters: dict[str, Any]) -> bool:
+    """Whether the parts of a URI name a segmentation; without a type, binary and multilabel ones."""
+    is_multilabel, is_instance, is_panoptic = (filters.get(flag) for flag in _FLAGS)
+    return (
+        segmentation.is_instance == bool(is_instance)
+        and segmentation.is_panoptic == bool(is_panoptic)
+        and (is_multilabel is None or segmentation.is_multilabel == is_multilabel)
+        and _fits(filters, segmentation.name, "name")
+        and _fits(filters, segmentation.user_id, "user_id")
+        and _fits(filters, segmentation.session_id, "session_id")
+        and _is_sized(filters, segmentation.voxel_size)
+    )
 
 
 def serialize_copick_uri(obj: Any) -> str:
