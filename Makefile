@@ -7,9 +7,10 @@ VENV := .venv
 BIN := $(VENV)/bin
 UV := $(shell command -v uv 2>/dev/null)
 ifdef UV
-  INSTALL = UV_PYTHON_DOWNLOADS=never VIRTUAL_ENV=$(CURDIR)/$(VENV) $(UV) pip install --quiet
+  INSTALL = UV_PYTHON_DOWNLOADS=never VIRTUAL_ENV=$(CURDIR)/$(VENV) $(UV) pip install --quiet --build-constraint requirements/build.txt
 else
-  INSTALL = $(BIN)/python -m pip install --quiet --disable-pip-version-check
+  INSTALL = PIP_CONSTRAINT=requirements/build.txt PIP_BUILD_CONSTRAINT=requirements/build.txt \
+    $(BIN)/python -m pip install --quiet --disable-pip-version-check --retries 10
 endif
 
 .DEFAULT_GOAL := help
@@ -44,6 +45,7 @@ bench: $(VENV)/.dev  ## Compare the fast paths with their peers; writes benchmar
 lock: $(VENV)/.dev  ## Resolve the pinned requirements again (needs uv)
 	uv pip compile --universal --no-emit-index-url --no-annotate --no-header -q --python-version 3.11 pyproject.toml -o requirements/run.txt
 	uv pip compile --universal --no-emit-index-url --no-annotate --no-header -q --python-version 3.11 pyproject.toml --group dev -o requirements/dev.txt
+	printf '%s\n' editables hatch-vcs hatchling setuptools wheel | uv pip compile --universal --no-emit-index-url --no-annotate --no-header -q --python-version 3.11 - -o requirements/build.txt
 
 clean:  ## Remove the environment and the demo's files
 	rm -rf $(VENV) $(ARCHIVE) $(ARCHIVE)-source

@@ -24,7 +24,7 @@ from tomoportal.formats import MrcHeader
 from tomoportal.testing.environments import Environment
 
 RUNS = HERE / "convert_runs.py"
-PEERS = {"copick": "bench-copick.txt", "ngff-zarr": "bench-ngff.txt"}
+PEERS = {"copick": "copick.txt", "ngff-zarr": "bench-ngff.txt"}
 PEER_RUNS = 1
 NAMES = {
     "ours-1": "tomoportal, `jobs=1`",

@@ -35,10 +35,7 @@ def client_python(request: pytest.FixtureRequest) -> str:
     """The interpreter of one version of the client."""
     if request.param == "4.9.0":
         return sys.executable
-    try:
-        return str(ENVIRONMENT.interpreter())
-    except (OSError, subprocess.CalledProcessError) as error:
-        pytest.skip(f"the client 4.8.0 cannot be installed ({error})")
+    return str(ENVIRONMENT.tested())
 
 
 def _run(python: str, *arguments: object, **environment: str) -> str:

@@ -27,9 +27,10 @@ import pytest
 
 import tomoportal.copick as copick
 from tomoportal.archive import Archive
+from tomoportal.errors import MissingPartError
 from tomoportal.server import LiveServer, Settings
 from tomoportal.testing.annotated_archive import write_annotated_dataset
-from tomoportal.testing.environments import Environment
+from tomoportal.testing.environments import Environment, not_testable
 
 REPOSITORY = Path(__file__).parents[2]
 
@@ -47,10 +48,7 @@ class Oracle:
 
     def interpreter(self) -> Path:
         """Its Python, after the environment was made if need be."""
-        try:
-            return self.environment.interpreter()
-        except (OSError, subprocess.CalledProcessError) as error:
-            pytest.skip(f"{self.environment.requirements.name} cannot be installed: {error}")
+        return self.environment.tested()
 
 
 LISTS = REPOSITORY / "requirements"
@@ -96,9 +94,9 @@ def cuda_of_torch() -> list[str]:
     """The packages of CUDA that pip would install with torch; nothing is downloaded to know."""
     known = (LISTS / "copick-torch.txt").read_text()
     wanted = next(line for line in known.splitlines() if line.startswith("torch=="))
-    command = [sys.executable, "-m", "pip", "install", "--dry-run", "--ignore-installed", "--quiet", "--report", "-"]
-    done = subprocess.run([*command, wanted], capture_output=True, text=True, check=True)
-    named = [each["metadata"]["name"] for each in json.loads(done.stdout)["install"]]
+    ours = Environment(Path(sys.prefix), LISTS / "dev.txt")
+    report = ours.pip("install", "--dry-run", "--ignore-installed", "--report", "-", wanted)
+    named = [each["metadata"]["name"] for each in json.loads(report)["install"]]
     return [name for name in named if name.startswith(("nvidia", "cuda", "triton"))]
 
 
@@ -214,8 +212,8 @@ def torch_plugins() -> Upstream:
     if not TORCH.is_ready:
         try:
             cuda = cuda_of_torch()
-        except subprocess.CalledProcessError as error:
-            pytest.skip(f"pip cannot tell what it would install with torch: {error.stderr[-500:]}")
+        except MissingPartError as error:
+            not_testable(str(error))
         if cuda:
             pytest.skip(f"pip finds no CPU build of torch here: it would install {', '.join(cuda[:3])}, … with it")
     return _runner(TORCH)

@@ -89,7 +89,7 @@ def test_the_usual_variable_of_aws_works_too(
 def programs() -> Path:
     """The folder of programs, made once: the environment is kept in benchmarks/.cache."""
     folder = _REPOSITORY / "benchmarks" / ".cache" / "venv-s3-programs"
-    return Environment(folder, _REPOSITORY / "requirements" / "s3-programs.txt").interpreter().parent
+    return Environment(folder, _REPOSITORY / "requirements" / "s3-programs.txt").tested().parent
 
 
 def run(command: list[object], **variables: str) -> str:

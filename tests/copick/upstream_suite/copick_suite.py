@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from tomoportal.storage import open_store
+from tomoportal.testing.environments import Environment
 
 VERSION = "1.31.0"
 HERE = Path(__file__).parent
@@ -87,19 +88,20 @@ def digest(path: Path) -> str:
 def prepare(python: Path) -> Suite:
     """Fetch their tests and make the sample project, once, in the folder of the environment.
 
-    Raises :class:`subprocess.CalledProcessError` when the package index does not answer.
+    Raises :class:`~tomoportal.errors.MissingPartError` when the package index does not give them.
     """
     folder = python.parent.parent / "copick-suite"
     source = HERE / "copick_corpus.py"
     tests, corpus = folder / f"copick-{VERSION}" / "tests", folder / f"corpus-{digest(source)[:8]}"
     locks = open_store(Path(tempfile.gettempdir()) / "tomoportal-tests", create=True)
-    with locks.lock("copick-suite", timeout=600):
+    with locks.lock("copick-suite", timeout=7200):
         if not tests.exists():
-            command = [python, "-m", "pip", "download", "--no-deps", "--no-binary", "copick", "--dest", folder]
-            command += ["--quiet", "--disable-pip-version-check", f"copick=={VERSION}"]
-            subprocess.run(command, check=True, capture_output=True, text=True)
+            environment = Environment(python.parent.parent, REPOSITORY / "requirements" / "copick-plugins.txt")
+            wanted = ("--no-deps", "--no-binary", "copick", f"copick=={VERSION}")
+            environment.pip("download", "--dest", folder, *wanted)
             with tarfile.open(folder / f"copick-{VERSION}.tar.gz") as archive:
-                archive.extractall(folder, filter="data")
+                archive.extractall(folder / "unpacked", filter="data")
+            os.rename(folder / "unpacked" / tests.parent.name, tests.parent)
         if not (corpus / "ready").exists():
             subprocess.run([python, "-W", "ignore", source, tests, corpus], check=True, capture_output=True, text=True)
             # Theirs unpacks it when a session begins; several that begin at once would be in each other's way.
