@@ -128,6 +128,69 @@ def test_points_that_one_package_pickled_are_read_by_the_other(
     assert plugins(POINTS, tmp_path / "points", "read", TOMOPORTAL_AS_COPICK=reader) == [3.0, 4, 0.5, 1]
 
 
+ENTITIES = """
+import pickle, sys
+from pathlib import Path
+import copick
+folder, config, action = sys.argv[1:]
+if action == "write":
+    root = copick.from_file(config)
+    run = root.get_run("TS_001")
+    spacing = run.voxel_spacings[0]
+    tomogram = spacing.tomograms[0]
+    for thing in (
+        root, run, spacing, tomogram, tomogram.features[0], run.picks[0], run.meshes[0], run.segmentations[0],
+        run.filaments[0], root.pickable_objects[0],
+    ):
+        name = type(thing).__name__.removesuffix("FSSpec")
+        Path(folder, name).write_bytes(pickle.dumps(thing))
+else:
+    found = {}
+    for path in Path(folder).iterdir():
+        try:
+            thing = pickle.loads(path.read_bytes())
+            found[path.name] = [type(thing).__name__ == path.name, thing.__class__.__module__]
+        except Exception as error:
+            found[path.name] = [type(error).__name__, str(error)]
+    import json
+    print(json.dumps(found))
+"""
+
+
+@pytest.fixture
+def full_run(config: Path, picks: copick.CopickPicks) -> copick.CopickRun:
+    """A run with one of everything."""
+    run = picks.run
+    picks.from_numpy([[1.0, 2.0, 3.0]])
+    tomogram = run.new_voxel_spacing(10).new_tomogram("wbp")
+    tomogram.from_numpy(np.zeros((4, 4, 4), np.float32))
+    tomogram.new_features("edges").from_numpy(np.zeros((4, 4, 4), np.float32))
+    run.new_segmentation(10, "membrane", "1", False).from_numpy(np.ones((4, 4, 4), np.uint8))
+    run.new_mesh("membrane", "1").store()
+    run.new_filaments("microtubule", "1").from_numpy([np.array([[0.0, 0, 0], [1, 1, 1]])])
+    return run
+
+
+def test_projects_that_the_package_pickled_are_refused_in_words(
+    tmp_path: Path, plugins: Any, full_run: copick.CopickRun, config: Path
+) -> None:
+    """What belongs to a project holds other things there: at its first use it ended in an AttributeError."""
+    folder = tmp_path / "pickles"
+    folder.mkdir()
+    plugins(ENTITIES, folder, config, "write")
+    found = plugins(ENTITIES, folder, config, "read", TOMOPORTAL_AS_COPICK="1")
+    assert len(found) == 10
+    for name, (kind, text) in found.items():
+        assert kind == "FormatError"
+        assert f"This {name} was pickled by the package copick" in text
+        assert "fix: open its project here" in text
+    for reader in ("1", ""):  # ours are ours where tomoportal is installed, whatever copick is
+        plugins(ENTITIES, folder, config, "write", TOMOPORTAL_AS_COPICK="1")
+        mine = plugins(ENTITIES, folder, config, "read", TOMOPORTAL_AS_COPICK=reader)
+        assert {is_same for is_same, _ in mine.values()} == {True}
+        assert all(module.startswith("tomoportal.copick.") for _, module in mine.values())
+
+
 @pytest.mark.slow
 def test_plug_ins_run_where_only_ours_is_installed(
     tmp_path: Path, plugin_programs: Path, picks: copick.CopickPicks, config: Path

@@ -7,6 +7,7 @@ from zlib import crc32
 
 from tomoportal.copick import versions
 from tomoportal.copick.names import DocumentName, document_name
+from tomoportal.copick.pickles import Pickled
 from tomoportal.copick.sources import Source
 from tomoportal.copick.versions import KEPT_VERSIONS, Version
 from tomoportal.errors import AnnotationError, NotFoundError, Problem
@@ -17,9 +18,10 @@ if TYPE_CHECKING:
 __all__ = ["RunDocument"]
 
 
-class RunDocument:
+class RunDocument(Pickled):
     """One document of a run. Its file name says who it is; what the content says about that is mended when saved."""
 
+    _OWN = "_source"
     FOLDER: ClassVar[str]
     ENDING: ClassVar[str]
     WHAT: ClassVar[str]

@@ -16,6 +16,7 @@ from tomoportal.copick.config import (
 )
 from tomoportal.copick.names import check_distinct, check_run_name, is_clean
 from tomoportal.copick.objects import CopickObject
+from tomoportal.copick.pickles import Pickled
 from tomoportal.copick.runs import CopickRun, CopickRunMeta
 from tomoportal.copick.sources import Source, open_source, same_place
 from tomoportal.errors import AnnotationError, Problem, ReadOnlyError
@@ -46,9 +47,10 @@ class _Unset:
 UNSET: Final = _Unset()
 
 
-class CopickRoot:
+class CopickRoot(Pickled):
     """A project on files. ``static`` and ``overlay`` take the place of the stores that the config names, in tests."""
 
+    _OWN = "_sources"
     config: CopickConfig
 
     def __init__(self, config: CopickConfig, *, static: Store | None = None, overlay: Store | None = None) -> None:

@@ -29,6 +29,8 @@ class CopickRunMeta(LazyModel):
 class CopickRun(TwoSided, RunAnnotations):
     """The voxel spacings of a run; its picks, meshes, segmentations and filaments are in :class:`RunAnnotations`."""
 
+    _OWN = "_known_spacings"
+
     def __init__(self, root: CopickRoot, meta: CopickRunMeta, config: object = None) -> None:
         super().__init__(root)
         self.meta = meta

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from tomoportal.copick.pickles import Pickled
 from tomoportal.copick.sources import Source
 
 if TYPE_CHECKING:
@@ -12,7 +13,7 @@ if TYPE_CHECKING:
 __all__ = ["TwoSided"]
 
 
-class TwoSided:
+class TwoSided(Pickled):
     """An entity with one place per source."""
 
     @property

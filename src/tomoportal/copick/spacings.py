@@ -28,6 +28,8 @@ class CopickVoxelSpacingMeta(LazyModel):
 class CopickVoxelSpacing(TwoSided):
     """The tomograms of one voxel size in static and overlay. Sizes are equal if three decimals are (C38)."""
 
+    _OWN = "_folders"
+
     def __init__(
         self,
         run: CopickRun,

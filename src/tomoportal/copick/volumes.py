@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 import numpy as np
 
+from tomoportal.copick.pickles import Pickled
 from tomoportal.copick.sources import Source
 from tomoportal.errors import AnnotationError, ReadOnlyError
 
@@ -22,9 +23,10 @@ ALL: Final = slice(None, None)
 """The whole of an axis."""
 
 
-class StoredVolume:
+class StoredVolume(Pickled):
     """A Zarr folder in one source of the project. Arrays are ``(…, z, y, x)``, slices are named x, y, z."""
 
+    _OWN = "_source"
     WHAT: ClassVar[str]
     _source: Source
     read_only: bool
