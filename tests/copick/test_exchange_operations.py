@@ -65,6 +65,10 @@ def test_synchronising(project: copick.CopickRoot, make_config: Any, tmp_path: P
 
 def test_counting_and_depositing(project: copick.CopickRoot, config: Path, tmp_path: Path) -> None:
     assert counting.picks_stats(project)["total_picks"] == 4
+    for runs in (project.runs[:1], project.runs[0], "TS_001", ["TS_001"]):
+        assert counting.picks_stats(str(config), runs)["distribution_by_run"] == {"TS_001": 2}
+    for nothing in ({"runs": []}, {"object_name": []}):
+        assert counting.picks_stats(project, **nothing)["total_pick_files"] == 0
     assert counting.segmentations_stats(project, is_multilabel=True, parallel=True)["total_segmentations"] == 2
     depositing.deposit(config, str(tmp_path / "out"), picks_uris=["ribosome"], run_name_prefix="x_")
     assert len(list((tmp_path / "out").rglob("*.json"))) == 2

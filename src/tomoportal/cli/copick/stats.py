@@ -50,7 +50,7 @@ def _documents(kind: str, groups: str) -> None:
 
         counted: Callable[..., dict[str, Any]] = getattr(statistics, f"{kind}_stats")
         runs, root = _runs(run_names, given), open_project(config)
-        found = counted(root, runs, given["user_id"], given["session_id"], object_name, workers=_workers(given))
+        found = counted(root, runs, *_who(given), object_name or None, workers=_workers(given))
         return _show(found, given, kind.capitalize())
 
     of_object = click.option("--object-name", multiple=True, metavar="NAME", help="Only this object; may be repeated.")
@@ -87,10 +87,9 @@ def segmentations(
     found = segmentations_stats(
         open_project(config),
         _runs(run_names, given),
-        given["user_id"],
-        given["session_id"],
+        *_who(given),
         multilabel if kind is None else kind == "multilabel",
-        name,
+        name or None,
         voxel_size or None,
         is_instance=None if kind is None else kind == "instance",
         is_panoptic=None if kind is None else kind == "panoptic",
@@ -104,6 +103,11 @@ def _runs(names: tuple[str, ...], given: dict[str, Any]) -> list[str] | None:
     if given["former_runs"]:
         say("warning: --runs will go; write -r once per run")
     return chosen_runs((*names, *given["former_runs"]))
+
+
+def _who(given: dict[str, Any]) -> tuple[Any, Any]:
+    """Users and sessions; an option that is not given means all."""
+    return given["user_id"] or None, given["session_id"] or None
 
 
 def _workers(given: dict[str, Any]) -> int:

@@ -1,14 +1,15 @@
-"""Statistics by functions (``copick.ops.stats``)."""
+"""Statistics by functions (``copick.ops.stats``). ``root`` may be the path of a config; ``runs`` names or runs."""
 
 from __future__ import annotations
 
 from collections.abc import Collection
 from typing import TYPE_CHECKING, Any
 
+from tomoportal.copick.operations.getting import opened
 from tomoportal.copick.overviews import statistics
 
 if TYPE_CHECKING:
-    from tomoportal.copick.root import CopickRoot
+    from tomoportal.copick.operations.getting import Root, Runs
 
 __all__ = ["meshes_stats", "picks_stats", "segmentations_stats"]
 
@@ -16,8 +17,8 @@ _Names = str | Collection[str] | None
 
 
 def picks_stats(
-    root: CopickRoot,
-    runs: _Names = None,
+    root: Root,
+    runs: Runs = None,
     user_id: _Names = None,
     session_id: _Names = None,
     object_name: _Names = None,
@@ -26,12 +27,14 @@ def picks_stats(
     show_progress: bool = True,
 ) -> dict[str, Any]:
     """Counts of points, in total and by run, user, session and object."""
-    return statistics.picks_stats(root, runs, user_id, session_id, object_name, workers=workers if parallel else 1)
+    return statistics.picks_stats(
+        opened(root), runs, user_id, session_id, object_name, workers=workers if parallel else 1
+    )
 
 
 def meshes_stats(
-    root: CopickRoot,
-    runs: _Names = None,
+    root: Root,
+    runs: Runs = None,
     user_id: _Names = None,
     session_id: _Names = None,
     object_name: _Names = None,
@@ -40,12 +43,14 @@ def meshes_stats(
     show_progress: bool = True,
 ) -> dict[str, Any]:
     """Counts of meshes, in total and by user, session and object."""
-    return statistics.meshes_stats(root, runs, user_id, session_id, object_name, workers=workers if parallel else 1)
+    return statistics.meshes_stats(
+        opened(root), runs, user_id, session_id, object_name, workers=workers if parallel else 1
+    )
 
 
 def segmentations_stats(
-    root: CopickRoot,
-    runs: _Names = None,
+    root: Root,
+    runs: Runs = None,
     user_id: _Names = None,
     session_id: _Names = None,
     is_multilabel: bool | None = None,
@@ -59,7 +64,7 @@ def segmentations_stats(
 ) -> dict[str, Any]:
     """Counts of segmentations; binary and multilabel ones unless the flags say otherwise."""
     return statistics.segmentations_stats(
-        root,
+        opened(root),
         runs,
         user_id,
         session_id,

@@ -36,10 +36,12 @@ __all__ = [
     "get_segmentations",
     "get_tomograms",
     "get_voxelspacings",
+    "opened",
 ]
 
 
-def _opened(root: Root) -> CopickRoot:
+def opened(root: Root) -> CopickRoot:
+    """The project, where it may be the path of its config."""
     if not isinstance(root, str | os.PathLike):
         return root
     from tomoportal.copick.opening import from_file
@@ -49,7 +51,7 @@ def _opened(root: Root) -> CopickRoot:
 
 def get_runs(root: Root, names: Runs = None) -> list[CopickRun]:
     """The runs of these names, all if none is given. Raises :class:`AnnotationError` for one that is not there."""
-    project = _opened(root)
+    project = opened(root)
     if names is None:
         return list(project.runs)
     given: Iterable[Any] = [names] if isinstance(names, str) or not isinstance(names, Iterable) else names
@@ -77,7 +79,7 @@ def _each(
     show_progress: bool,
     **filters: Any,
 ) -> list[Any]:
-    project = _opened(root)
+    project = opened(root)
     chosen = get_runs(project, runs)
     if not parallel:
         return [each for run in chosen for each in query(run, **filters)]

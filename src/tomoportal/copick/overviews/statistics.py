@@ -14,25 +14,18 @@ from tomoportal.errors import AnnotationError
 __all__ = ["meshes_stats", "picks_stats", "segmentations_stats"]
 
 _Names = str | Collection[str] | None
+_Runs = CopickRun | str | Iterable[str] | Iterable[CopickRun] | None
 _T = TypeVar("_T")
 
 
-def _wanted(names: _Names) -> list[str] | None:
-    """None where everything is wanted."""
-    if names is None or isinstance(names, str):
-        return None if not names else [names]
-    return list(names) or None
-
-
-def _chosen(root: CopickRoot, runs: _Names) -> list[CopickRun]:
-    names = _wanted(runs)
-    if names is None:
+def _chosen(root: CopickRoot, runs: _Runs) -> list[CopickRun]:
+    if runs is None:
         return root.runs
-    found = [root.get_run(name) for name in names]
-    missing = [name for name, run in zip(names, found, strict=True) if run is None]
-    if missing:
+    given: Iterable[str | CopickRun] = [runs] if isinstance(runs, str | CopickRun) else runs
+    named = [(each, root.get_run(each) if isinstance(each, str) else each) for each in given]
+    if missing := [name for name, run in named if run is None]:
         raise AnnotationError(f"Run names not found in project: {missing}", fix="names are case-sensitive")
-    return [run for run in found if run is not None]
+    return [run for _, run in named if run is not None]
 
 
 def _each(runs: Iterable[CopickRun], work: Callable[[CopickRun], _T], workers: int) -> list[_T]:
@@ -52,7 +45,7 @@ def _counts(values: Iterable[tuple[str, int]]) -> dict[str, int]:
 
 def picks_stats(
     root: CopickRoot,
-    runs: _Names = None,
+    runs: _Runs = None,
     user_id: _Names = None,
     session_id: _Names = None,
     object_name: _Names = None,
@@ -62,7 +55,7 @@ def picks_stats(
     """``total_picks`` points in ``total_pick_files`` files, and how they are distributed."""
 
     def count(run: CopickRun) -> list[tuple[str, str, str, str, int]]:
-        found = run.get_picks(_wanted(object_name), _wanted(user_id), _wanted(session_id))
+        found = run.get_picks(object_name, user_id, session_id)
         return [
             (run.name, each.user_id, each.session_id, each.pickable_object_name, len(each.full_positions()))
             for each in found
@@ -81,7 +74,7 @@ def picks_stats(
 
 def meshes_stats(
     root: CopickRoot,
-    runs: _Names = None,
+    runs: _Runs = None,
     user_id: _Names = None,
     session_id: _Names = None,
     object_name: _Names = None,
@@ -91,7 +84,7 @@ def meshes_stats(
     """``total_meshes`` and how they are distributed."""
 
     def count(run: CopickRun) -> list[tuple[str, str, str]]:
-        found = run.get_meshes(_wanted(object_name), _wanted(user_id), _wanted(session_id))
+        found = run.get_meshes(object_name, user_id, session_id)
         return [(each.user_id, each.session_id, each.pickable_object_name) for each in found]
 
     rows = [row for part in _each(_chosen(root, runs), count, workers) for row in part]
@@ -106,7 +99,7 @@ def meshes_stats(
 
 def segmentations_stats(
     root: CopickRoot,
-    runs: _Names = None,
+    runs: _Runs = None,
     user_id: _Names = None,
     session_id: _Names = None,
     is_multilabel: bool | None = None,
@@ -118,15 +111,14 @@ def segmentations_stats(
     workers: int = 8,
 ) -> dict[str, Any]:
     """``total_segmentations`` and how they are distributed. Flags that are None take both."""
-    sizes = None if voxel_size is None or voxel_size == () else voxel_size
 
     def count(run: CopickRun) -> list[tuple[str, str, str, float, bool, str]]:
         found = run.get_segmentations(
-            _wanted(user_id),
-            _wanted(session_id),
+            user_id,
+            session_id,
             is_multilabel,
-            _wanted(name),
-            sizes,
+            name,
+            voxel_size,
             is_instance=is_instance,
             is_panoptic=is_panoptic,
         )
