@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,11 @@ from hypothesis import settings
 # Shared two-core machines make single examples slow; a time limit per example would only add noise.
 settings.register_profile("tomoportal", deadline=None)
 settings.load_profile("tomoportal")
+
+# A shell without job control starts programs in the background deaf to Ctrl-C, and they pass that on to the programs
+# that they start: those that a test interrupts would run for ever.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 _SHARED = Path(os.environ.get("TOMOPORTAL_SHARED", Path(__file__).parents[2] / "shared"))
 
