@@ -205,7 +205,8 @@ def test_the_handler_needs_no_pandas_and_keeps_ids_and_order(tmp_path: Path) -> 
     np.testing.assert_allclose(turned, transforms[order], atol=1e-6)
     assert scores is None
     assert found_ids.tolist() == ids[order].tolist()
-    code = "from tomoportal.copick.particles import relion_tables, star_handler; import sys; print('pandas' in sys.modules)"
+    code = "import sys; from tomoportal.copick.particles import relion_tables, star_handler; "
+    code += "print('pandas' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout.strip() == "False"
 
 

@@ -21,16 +21,40 @@ from tomoportal.formats.rotations import about_y, from_relion_angles, orthonorma
 from tomoportal.formats.star import StarFile, StarTable
 from tomoportal.formats.star_output import Columns, write_star
 
-__all__ = ["RelionFilaments", "RelionTomogram", "relion_poses", "tomograms_of", "write_relion", "write_relion_import"]
+__all__ = [
+    "ANGLES",
+    "CENTERED",
+    "GROUP",
+    "NAME",
+    "ORIGINS",
+    "PIXELS",
+    "PIXEL_SIZE",
+    "RY90",
+    "SUBTOMOGRAM",
+    "TRACK",
+    "TUBE",
+    "RelionFilaments",
+    "RelionTomogram",
+    "filament_angles",
+    "particle_columns",
+    "relion_poses",
+    "tomograms_of",
+    "track_lengths",
+    "tube_halves",
+    "write_relion",
+    "write_relion_import",
+]
 
 _AXES: Final = ("X", "Y", "Z")
-_PIXELS: Final = tuple(f"rlnCoordinate{axis}" for axis in _AXES)
-_CENTERED: Final = tuple(f"rlnCenteredCoordinate{axis}Angst" for axis in _AXES)
-_ORIGINS: Final = tuple(f"rlnOrigin{axis}Angst" for axis in _AXES)
-_ANGLES: Final = ("rlnAngleRot", "rlnAngleTilt", "rlnAnglePsi")
-_SUBTOMOGRAM: Final = ("rlnTomoSubtomogramRot", "rlnTomoSubtomogramTilt", "rlnTomoSubtomogramPsi")
-_PIXEL_SIZES: Final = ("rlnTomoTiltSeriesPixelSize", "rlnMicrographPixelSize")
-_NAME, _TUBE, _TRACK, _GROUP = "rlnTomoName", "rlnHelicalTubeID", "rlnHelicalTrackLengthAngst", "rlnOpticsGroup"
+PIXELS: Final = tuple(f"rlnCoordinate{axis}" for axis in _AXES)
+CENTERED: Final = tuple(f"rlnCenteredCoordinate{axis}Angst" for axis in _AXES)
+ORIGINS: Final = tuple(f"rlnOrigin{axis}Angst" for axis in _AXES)
+ANGLES: Final = ("rlnAngleRot", "rlnAngleTilt", "rlnAnglePsi")
+SUBTOMOGRAM: Final = ("rlnTomoSubtomogramRot", "rlnTomoSubtomogramTilt", "rlnTomoSubtomogramPsi")
+PIXEL_SIZE: Final = "rlnTomoTiltSeriesPixelSize"
+NAME, TUBE, TRACK, GROUP = "rlnTomoName", "rlnHelicalTubeID", "rlnHelicalTrackLengthAngst", "rlnOpticsGroup"
+RY90: Final[NDArray[np.float64]] = np.round(about_y([90.0])[0])
+"""Turns the axis of a filament, z, into x, along which RELION expects it."""
 
 Version: TypeAlias = Literal["auto", "relion4", "relion5"]
 
@@ -59,9 +83,9 @@ class RelionFilaments:
 
 def tomograms_of(star: StarFile) -> dict[str, RelionTomogram]:
     """The tomograms of a ``tomograms.star``: centre is half of the unbinned size times the tilt series' pixel size."""
-    table = star.table_with(_NAME, "rlnTomoSizeX", "rlnTomoSizeY", "rlnTomoSizeZ")
+    table = star.table_with(NAME, "rlnTomoSizeX", "rlnTomoSizeY", "rlnTomoSizeZ")
     sizes = np.stack([table.numbers(f"rlnTomoSize{axis}") for axis in _AXES], axis=1)
-    column = next((each for each in ("rlnTomoTiltSeriesPixelSize", "rlnTiltSeriesPixelSize") if each in table), None)
+    column = next((each for each in (PIXEL_SIZE, "rlnTiltSeriesPixelSize") if each in table), None)
     if column is None:
         raise FormatError(
             "The tomograms have no rlnTomoTiltSeriesPixelSize.", where=f"{star.name}:{table.line}", fix="add it"
@@ -74,7 +98,7 @@ def tomograms_of(star: StarFile) -> dict[str, RelionTomogram]:
             float(pixels[row]),
             {label: _value(texts[row]) for label, texts in optics.items()},
         )
-        for row, name in enumerate(table.text(_NAME))
+        for row, name in enumerate(table.text(NAME))
     }
 
 
@@ -106,31 +130,31 @@ def relion_poses(
     :class:`FormatError` when neither centre nor pixel size is known, and for columns that are missing.
     """
     table = _particles(star)
-    names = np.array(table.text(_NAME) if _NAME in table else [""] * len(table))
+    names = np.array(table.text(NAME) if NAME in table else [""] * len(table))
     tomograms = tomograms or {}
     positions = _positions(star, table, names, tomograms, tilt_series_pixel_size, voxel_spacing, version)
-    frames = _turned(table, _SUBTOMOGRAM)
-    if any(column in table for column in _ORIGINS):
-        shift = _columns(table, _ORIGINS)
+    frames = _turned(table, SUBTOMOGRAM)
+    if any(column in table for column in ORIGINS):
+        shift = _columns(table, ORIGINS)
         positions = positions - (shift if frames is None else np.einsum("nij,nj->ni", frames, shift))
-    rotations = _turned(table, _ANGLES)
+    rotations = _turned(table, ANGLES)
     if rotations is not None and frames is not None:
         rotations = frames @ rotations
-    tubes = table.numbers(_TUBE) if _TUBE in table else None
+    tubes = table.numbers(TUBE) if TUBE in table else None
     poses = Poses.of(positions, frames if rotations is None else rotations, None, None, tubes)
     order = np.arange(len(table))
-    if tubes is not None and _TRACK in table:
-        order = np.lexsort((table.numbers(_TRACK), tubes))
+    if tubes is not None and TRACK in table:
+        order = np.lexsort((table.numbers(TRACK), tubes))
     return {name: poses.select(order[names[order] == name]) for name in dict.fromkeys(names.tolist())}
 
 
 def _particles(star: StarFile) -> StarTable:
-    for columns in (_CENTERED, _PIXELS):
+    for columns in (CENTERED, PIXELS):
         found = [table for table in star.tables if all(column in table for column in columns)]
         if len(found) == 1:
             return found[0]
     raise FormatError(
-        f"No table has {_CENTERED[0]} … or {_PIXELS[0]} ….",
+        f"No table has {CENTERED[0]} … or {PIXELS[0]} ….",
         where=star.name,
         fix="give a file of RELION 4 or 5 particles",
     )
@@ -145,16 +169,16 @@ def _positions(
     voxel_spacing: float | None,
     version: Version,
 ) -> NDArray[np.float64]:
-    has_centred = all(column in table for column in _CENTERED)
-    has_pixels = all(column in table for column in _PIXELS)
+    has_centred = all(column in table for column in CENTERED)
+    has_pixels = all(column in table for column in PIXELS)
     if version == "relion5" and not has_centred:
-        raise FormatError(f"The particles have no {_CENTERED[0]}: they are not RELION 5's.", where=star.name)
+        raise FormatError(f"The particles have no {CENTERED[0]}: they are not RELION 5's.", where=star.name)
     if has_centred and version != "relion4":
         known = {name: tomogram.centre for name, tomogram in tomograms.items() if tomogram.centre is not None}
         missing = sorted(set(names.tolist()) - set(known))
         if not missing:
             centres = np.array([known[name] for name in names.tolist()], np.float64).reshape(-1, 3)
-            return _columns(table, _CENTERED) + centres
+            return _columns(table, CENTERED) + centres
         if version == "relion5" or not has_pixels:
             raise FormatError(
                 f"RELION 5's coordinates count from the centre of the tomogram, which is not known of"
@@ -163,17 +187,17 @@ def _positions(
                 fix="give --tomograms-star, or add the tomograms to the project first",
             )
     if not has_pixels:
-        raise FormatError(f"The particles have no {_PIXELS[0]}: they are not RELION 4's.", where=star.name)
+        raise FormatError(f"The particles have no {PIXELS[0]}: they are not RELION 4's.", where=star.name)
     sizes = _pixel_sizes(star, table, names, tomograms, tilt_series_pixel_size)
     if sizes is None:
         if voxel_spacing is not None:
-            return _columns(table, _PIXELS) * voxel_spacing
+            return _columns(table, PIXELS) * voxel_spacing
         raise FormatError(
-            f"{_PIXELS[0]} counts pixels whose size the file does not state.",
+            f"{PIXELS[0]} counts pixels whose size the file does not state.",
             where=star.name,
             fix="give --tilt-series-pixel-size, --tomograms-star, or --voxel-size if they are pixels of the tomogram",
         )
-    return _columns(table, _PIXELS) * sizes[:, None]
+    return _columns(table, PIXELS) * sizes[:, None]
 
 
 def _pixel_sizes(
@@ -186,21 +210,21 @@ def _pixel_sizes(
     """Å per pixel of the tilt series of each particle, or None where nothing states it."""
     if given is not None:
         return np.full(len(table), given)
-    if _PIXEL_SIZES[0] in table:
-        return table.numbers(_PIXEL_SIZES[0])
-    optics = next((one for one in star.tables if one is not table and _PIXEL_SIZES[0] in one), None)
+    if PIXEL_SIZE in table:
+        return table.numbers(PIXEL_SIZE)
+    optics = next((one for one in star.tables if one is not table and PIXEL_SIZE in one), None)
     if optics is not None:
-        sizes = optics.numbers(_PIXEL_SIZES[0])
+        sizes = optics.numbers(PIXEL_SIZE)
         if len(np.unique(sizes)) == 1:
             return np.full(len(table), sizes[0])
-        if _GROUP in table and _GROUP in optics:
-            by_group = dict(zip(optics.numbers(_GROUP).tolist(), sizes.tolist(), strict=True))
-            unknown = sorted(set(table.numbers(_GROUP).tolist()) - set(by_group))
+        if GROUP in table and GROUP in optics:
+            by_group = dict(zip(optics.numbers(GROUP).tolist(), sizes.tolist(), strict=True))
+            unknown = sorted(set(table.numbers(GROUP).tolist()) - set(by_group))
             if unknown:
                 raise FormatError(f"Optics group {unknown[0]:g} is not in the optics table.", where=star.name)
-            return np.array([by_group[group] for group in table.numbers(_GROUP).tolist()], np.float64)
+            return np.array([by_group[group] for group in table.numbers(GROUP).tolist()], np.float64)
         raise FormatError(
-            f"There are {len(sizes)} optics groups, but no {_GROUP} to tell which particle is of which.",
+            f"There are {len(sizes)} optics groups, but no {GROUP} to tell which particle is of which.",
             where=star.name,
         )
     known = {name: tomogram.pixel_size for name, tomogram in tomograms.items() if tomogram.pixel_size is not None}
@@ -240,7 +264,7 @@ def write_relion(
     table, one group per tomogram, unless ``include_optics`` is false. Raises :class:`FormatError` for matrices that
     are no rotations (C54) and where a centre or an instance is needed and missing.
     """
-    columns, groups = _table(particles, tomograms, voxel_spacing, include_optics, coordinates, filaments)
+    columns, groups = particle_columns(particles, tomograms, voxel_spacing, include_optics, coordinates, filaments)
     return write_star({**({"optics": groups} if groups else {}), "particles": columns})
 
 
@@ -254,8 +278,8 @@ def write_relion_import(
     filaments: RelionFilaments | None = None,
 ) -> tuple[bytes, dict[str, bytes]]:
     """RELION 5's import of coordinates: the index, and one file per tomogram, named by its path in ``folder``."""
-    columns, _ = _table(particles, tomograms, voxel_spacing, False, coordinates, filaments)
-    names = np.array(columns[_NAME])
+    columns, _ = particle_columns(particles, tomograms, voxel_spacing, False, coordinates, filaments)
+    names = np.array(columns[NAME])
     files = {}
     for name in particles:
         if "/" in name or "\\" in name:
@@ -263,11 +287,11 @@ def write_relion_import(
         rows = np.flatnonzero(names == name)
         part = {label: np.asarray(values)[rows] for label, values in columns.items()}
         files[f"{folder}/{name}.star"] = write_star({"particles": part})
-    index = {_NAME: list(particles), "rlnTomoImportParticleFile": list(files)}
+    index = {NAME: list(particles), "rlnTomoImportParticleFile": list(files)}
     return write_star({"coordinate_files": index}), files
 
 
-def _table(
+def particle_columns(
     particles: Mapping[str, Poses],
     tomograms: Mapping[str, RelionTomogram],
     voxel_spacing: float | None,
@@ -275,6 +299,7 @@ def _table(
     coordinates: str,
     filaments: RelionFilaments | None,
 ) -> tuple[dict[str, Any], Columns]:
+    """The columns of the particles, and of the optics (none without pixel sizes); raises as :func:`write_relion`."""
     known = {name: tomograms.get(name, RelionTomogram()) for name in particles}
     uncentred = sorted(name for name, tomogram in known.items() if tomogram.centre is None)
     if coordinates == "centered" and uncentred:
@@ -287,7 +312,7 @@ def _table(
     joined = Poses.joined(list(particles.values()))
     for name, poses in particles.items():
         orthonormal(poses.rotations, f"points of {name}")
-    columns: dict[str, Any] = {} if set(particles) == {""} else {_NAME: np.array(names, object)}
+    columns: dict[str, Any] = {} if set(particles) == {""} else {NAME: np.array(names, object)}
     if coordinates != "centered" and (sized or uncentred):
         if not sized and voxel_spacing is None:
             raise FormatError(
@@ -297,28 +322,28 @@ def _table(
             )
         sizes = [float((known[name].pixel_size if sized else voxel_spacing) or 0) for name in names]
         pixels = joined.centres / np.array(sizes, np.float64)[:, None]
-        columns |= {label: pixels[:, axis] for axis, label in enumerate(_PIXELS)}
+        columns |= {label: pixels[:, axis] for axis, label in enumerate(PIXELS)}
     columns |= _angle_columns(joined.rotations, filaments)
     if filaments is not None:
         columns |= _filament_columns(particles, filaments)
     if not uncentred:
         centred = joined.centres - np.array([known[name].centre for name in names], np.float64).reshape(-1, 3)
-        columns |= {label: centred[:, axis] for axis, label in enumerate(_CENTERED)}
+        columns |= {label: centred[:, axis] for axis, label in enumerate(CENTERED)}
     groups: dict[str, Any] = {}
     if include_optics and sized:
         numbers = {name: number for number, name in enumerate(known, start=1)}
-        columns[_GROUP] = np.array([numbers[name] for name in names], np.int64)
+        columns[GROUP] = np.array([numbers[name] for name in names], np.int64)
         groups = _optics(known)
     if filaments is not None and filaments.half_sets:
-        columns["rlnRandomSubset"] = _half_sets(names, joined.instance_ids)
+        columns["rlnRandomSubset"] = tube_halves(names, joined.instance_ids)
     return columns, groups
 
 
 def _optics(known: Mapping[str, RelionTomogram]) -> dict[str, Any]:
     groups: dict[str, Any] = {
-        _GROUP: np.arange(1, len(known) + 1),
+        GROUP: np.arange(1, len(known) + 1),
         "rlnOpticsGroupName": [name or "opticsGroup1" for name in known],
-        _PIXEL_SIZES[0]: np.array([tomogram.pixel_size for tomogram in known.values()], np.float64),
+        PIXEL_SIZE: np.array([tomogram.pixel_size for tomogram in known.values()], np.float64),
     }
     for label in _OPTICS:
         values = [(tomogram.optics or {}).get(label) for tomogram in known.values()]
@@ -330,16 +355,31 @@ def _optics(known: Mapping[str, RelionTomogram]) -> dict[str, Any]:
 def _angle_columns(rotations: NDArray[np.float64], filaments: RelionFilaments | None) -> dict[str, Any]:
     if filaments is None or filaments.angles == "pose":
         angles = to_relion_angles(rotations)
-        return {label: angles[:, axis] for axis, label in enumerate(_ANGLES)}
-    count = len(rotations)
-    frames = to_relion_angles(rotations @ about_y([90.0]))
-    zeros, right = np.zeros(count), np.full(count, 90.0)
+        return {label: angles[:, axis] for axis, label in enumerate(ANGLES)}
+    return filament_angles(rotations)
+
+
+def filament_angles(rotations: NDArray[np.float64]) -> dict[str, NDArray[np.float64]]:
+    """Columns of angles for filaments: the subtomogram turned along the filament, the particle by (0, 90, 0)."""
+    matrices = np.asarray(rotations, np.float64).reshape(-1, 3, 3)
+    frames = to_relion_angles(matrices @ RY90)
+    zeros, right = np.zeros(len(matrices)), np.full(len(matrices), 90.0)
     return {
-        **{label: frames[:, axis] for axis, label in enumerate(_SUBTOMOGRAM)},
-        **dict(zip(_ANGLES, (zeros, right, zeros), strict=True)),
+        **{label: frames[:, axis] for axis, label in enumerate(SUBTOMOGRAM)},
+        **dict(zip(ANGLES, (zeros, right, zeros), strict=True)),
         "rlnAngleTiltPrior": right,
         "rlnAnglePsiPrior": zeros,
     }
+
+
+def track_lengths(positions: NDArray[np.float64], tubes: NDArray[np.int64]) -> NDArray[np.float64]:
+    """``(n,)``: the length in Å along each filament up to each of its points, from 0."""
+    places, ids = np.asarray(positions, np.float64).reshape(-1, 3), np.asarray(tubes)
+    lengths = np.zeros(len(places))
+    for tube in np.unique(ids):
+        rows = np.flatnonzero(ids == tube)
+        lengths[rows[1:]] = np.cumsum(np.linalg.norm(np.diff(places[rows], axis=0), axis=1))
+    return lengths
 
 
 def _filament_columns(particles: Mapping[str, Poses], filaments: RelionFilaments) -> dict[str, Any]:
@@ -351,22 +391,18 @@ def _filament_columns(particles: Mapping[str, Poses], filaments: RelionFilaments
                 f"{loose} of {len(poses)} picks in {name} have no filament ID (instance_id < 1).",
                 fix="give them the ids of their filaments, or --filament-columns off",
             )
-        track = np.zeros(len(poses))
-        for tube in np.unique(poses.instance_ids):
-            rows = np.flatnonzero(poses.instance_ids == tube)
-            track[rows[1:]] = np.cumsum(np.linalg.norm(np.diff(poses.centres[rows], axis=0), axis=1))
-        tracks.append(track)
+        tracks.append(track_lengths(poses.centres, poses.instance_ids))
         polar = filaments.polar.get(name)
         ratios.append(np.where(np.zeros(len(poses), np.bool_) if polar is None else polar, 0.0, 0.5))
     joined = Poses.joined(list(particles.values()))
     return {
-        _TUBE: joined.instance_ids,
-        _TRACK: np.concatenate(tracks or [np.zeros(0)]),
+        TUBE: joined.instance_ids,
+        TRACK: np.concatenate(tracks or [np.zeros(0)]),
         "rlnAnglePsiFlipRatio": np.concatenate(ratios or [np.zeros(0)]),
     }
 
 
-def _half_sets(names: Sequence[str], tubes: NDArray[np.int64]) -> NDArray[np.int64]:
+def tube_halves(names: Sequence[str], tubes: NDArray[np.int64]) -> NDArray[np.int64]:
     """1 or 2 for each particle: whole filaments, largest first, each to the half that has fewer particles so far."""
     keys = list(zip(names, tubes.tolist(), strict=True))
     counts: dict[tuple[str, int], int] = {}

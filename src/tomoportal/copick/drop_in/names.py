@@ -59,7 +59,8 @@ _UTIL: Final[dict[str, Names]] = {
         **_names(
             "particles.conversions", "copick_to_dynamo_transform", "copick_to_em_transform",
             "dynamo_to_copick_transform", "em_to_copick_transform", "euler_to_matrix",
-            "get_picks_format_from_extension", "get_volume_format_from_extension", "matrix_to_euler", "points_and_rotations_to_transforms",
+            "get_picks_format_from_extension", "get_volume_format_from_extension", "matrix_to_euler",
+            "points_and_rotations_to_transforms",
             "transforms_to_points_and_rotations",
         ),
         **_names(
@@ -80,8 +81,8 @@ _UTIL: Final[dict[str, Names]] = {
         **_names(
             "particles.relion_tables", "RELION_COORDINATE_MODES", "RELION_FILAMENT_ANGLE_MODES",
             "RELION_HALF_SET_MODES", "RELION_IMPORT_INDEX_BLOCK", "build_relion_star_tables",
-            "read_relion5_tomogram_centers", "read_relion_tomograms", "read_relion_tomograms_star", "write_relion_import_bundle",
-            "write_star_particles_grouped",
+            "read_relion5_tomogram_centers", "read_relion_tomograms", "read_relion_tomograms_star",
+            "write_relion_import_bundle", "write_star_particles_grouped",
         ),
         **_names(
             "particles.star_tables", "group_star_particles_by_tomogram", "read_star_particles",
@@ -124,10 +125,14 @@ _UTIL: Final[dict[str, Names]] = {
     ),
     "copick.util.relion": {
         **_names(
-            "particles.relion_frames", "FilamentPolarity", "RY90", "copick_tomogram_center", "filament_half_sets",
-            "filament_polarity", "filament_polarity_known", "filament_relion_angles", "filament_track_lengths",
+            "particles.relion_frames", "FilamentPolarity", "copick_tomogram_center", "filament_half_sets",
+            "filament_polarity", "filament_polarity_known",
             "get_tomogram_spacing_and_dimensions", "is_filament_export", "normalize_transforms", "order_filament_rows",
             "picks_to_df_relion", "polarity_filaments",
+        ),
+        **_names(
+            "tomoportal.formats.relion_particles", "RY90", filament_relion_angles="filament_angles",
+            filament_track_lengths="track_lengths",
         ),
         **_names("particles.relion_rows", "relion_df_to_picks", "relion_instance_ids", "relion_rows_to_poses"),
     },

@@ -18,7 +18,17 @@ from tomoportal.copick.logs import get_logger
 from tomoportal.copick.names import voxel_key
 from tomoportal.copick.particles.data_frames import pandas
 from tomoportal.errors import AnnotationError
-from tomoportal.formats.rotations import about_y, to_relion_angles
+from tomoportal.formats.poses import Poses
+from tomoportal.formats.relion_particles import (
+    NAME,
+    TRACK,
+    TUBE,
+    RelionFilaments,
+    RelionTomogram,
+    particle_columns,
+    tube_halves,
+)
+from tomoportal.formats.rotations import TOLERANCE
 
 if TYPE_CHECKING:
     from tomoportal.copick.filaments import CopickFilaments
@@ -26,16 +36,9 @@ if TYPE_CHECKING:
     from tomoportal.copick.root import CopickRoot
 
 __all__ = [
-    "ANGLES",
-    "CENTERED",
     "COORDINATES",
     "FILAMENT_ANGLES",
     "HALF_SETS",
-    "NAME",
-    "PIXELS",
-    "RY90",
-    "SUBTOMOGRAM",
-    "TUBE",
     "Center",
     "FilamentPolarity",
     "Floats",
@@ -46,8 +49,6 @@ __all__ = [
     "filament_half_sets",
     "filament_polarity",
     "filament_polarity_known",
-    "filament_relion_angles",
-    "filament_track_lengths",
     "get_tomogram_centers_from_copick",
     "get_tomogram_spacing_and_dimensions",
     "has_columns",
@@ -62,15 +63,6 @@ __all__ = [
 Floats: TypeAlias = NDArray[np.float64]
 Center: TypeAlias = tuple[float, float, float]
 
-RY90: Final[Floats] = np.round(about_y([90.0])[0])
-"""Turns the axis of a filament, z, into x, along which RELION expects it."""
-ANGLES: Final = ("rlnAngleRot", "rlnAngleTilt", "rlnAnglePsi")
-SUBTOMOGRAM: Final = ("rlnTomoSubtomogramRot", "rlnTomoSubtomogramTilt", "rlnTomoSubtomogramPsi")
-PIXELS: Final = ("rlnCoordinateX", "rlnCoordinateY", "rlnCoordinateZ")
-CENTERED: Final = ("rlnCenteredCoordinateXAngst", "rlnCenteredCoordinateYAngst", "rlnCenteredCoordinateZAngst")
-TUBE: Final = "rlnHelicalTubeID"
-NAME: Final = "rlnTomoName"
-_TRACK: Final = "rlnHelicalTrackLengthAngst"
 COORDINATES: Final = ("auto", "centered")
 FILAMENT_ANGLES: Final = ("frame", "pose")
 HALF_SETS: Final = (None, "filament")
@@ -229,25 +221,6 @@ def filament_polarity_known(picks: CopickPicks, filaments_uri: str | None = None
     return filament_polarity(picks, filaments_uri)[0]
 
 
-def filament_relion_angles(rotations: NDArray[Any]) -> dict[str, Floats]:
-    """Columns of angles for filaments: the subtomogram turned along the filament, the particle by (0, 90, 0)."""
-    matrices = np.asarray(rotations, dtype=float).reshape(-1, 3, 3)
-    zero, right = np.zeros(len(matrices)), np.full(len(matrices), 90.0)
-    columns = dict(zip(SUBTOMOGRAM, to_relion_angles(matrices @ RY90).T, strict=True))
-    columns |= dict(zip(ANGLES, (zero, right, zero), strict=True))
-    return {**columns, "rlnAngleTiltPrior": right.copy(), "rlnAnglePsiPrior": zero.copy()}
-
-
-def filament_track_lengths(positions: NDArray[Any], instance_ids: NDArray[Any]) -> Floats:
-    """``(n,)``: the length in Å along each filament up to each of its points, from 0."""
-    places, ids = np.asarray(positions, dtype=float).reshape(-1, 3), np.asarray(instance_ids)
-    lengths = np.zeros(len(places))
-    for identity in np.unique(ids):
-        rows = np.flatnonzero(ids == identity)
-        lengths[rows[1:]] = np.cumsum(np.linalg.norm(np.diff(places[rows], axis=0), axis=1))
-    return lengths
-
-
 def filament_half_sets(df: Any) -> NDArray[np.int64]:
     """``(n,)`` of 1 and 2: whole filaments, the longest first, each to the smaller half, to the first if equal."""
     if not len(df):
@@ -258,22 +231,14 @@ def filament_half_sets(df: Any) -> NDArray[np.int64]:
             fix="write filament columns, or no half sets",
         )
     names = df[NAME].astype(str).tolist() if NAME in df.columns else [""] * len(df)
-    keys = list(zip(names, df[TUBE].astype(np.int64).tolist(), strict=True))
-    counts: dict[tuple[str, int], int] = {}
-    for key in keys:
-        counts[key] = counts.get(key, 0) + 1
-    load, half = {1: 0, 2: 0}, {}
-    for key in sorted(counts, key=lambda each: (-counts[each], each)):
-        half[key] = 1 if load[1] <= load[2] else 2
-        load[half[key]] += counts[key]
-    return np.array([half[key] for key in keys], np.int64)
+    return tube_halves(names, df[TUBE].to_numpy(dtype=np.int64))
 
 
 def order_filament_rows(df: Any) -> Any:
     """The rows by tomogram, filament and length along it; as they are where that is not known."""
-    if not has_columns(df, (TUBE, _TRACK)):
+    if not has_columns(df, (TUBE, TRACK)):
         return df
-    keys = [*([NAME] if NAME in df.columns else []), TUBE, _TRACK]
+    keys = [*([NAME] if NAME in df.columns else []), TUBE, TRACK]
     return df.sort_values(keys, kind="stable").reset_index(drop=True)
 
 
@@ -318,54 +283,35 @@ def build_relion_particles_df(
     package = pandas()
     check_relion_coordinates(coordinates)
     check_relion_filament_options(filament_angles, half_sets)
-    if coordinates == "centered":
-        if tomogram_center is None:
-            raise AnnotationError(f"No tomogram center for {tomo_name}: centered RELION coordinates need one.")
-        tilt_series_pixel_size = None
     matrices = np.asarray(transforms, dtype=float).reshape(-1, 4, 4)
-    places = np.asarray(positions, dtype=float).reshape(-1, 3) + matrices[:, :3, 3]
-    count, rotations = len(places), matrices[:, :3, :3]
+    poses = Poses.of(positions, matrices[:, :3, :3], matrices[:, :3, 3], None, instance_ids)
     known = np.asarray(polarity_known, dtype=bool)
-    if known.shape not in ((), (count,)):
-        raise AnnotationError(f"polarity_known has shape {known.shape}; expected one value per pick ({count}).")
-    unlike = np.abs(np.swapaxes(rotations, 1, 2) @ rotations - np.eye(3)).max(axis=(1, 2)) > 1e-3
-    bad = np.flatnonzero(unlike | ~(np.linalg.det(rotations) > 0))
+    if known.shape not in ((), (len(poses),)):
+        raise AnnotationError(f"polarity_known has shape {known.shape}; expected one value per pick ({len(poses)}).")
+    unlike = np.abs(np.swapaxes(poses.rotations, 1, 2) @ poses.rotations - np.eye(3)).max(axis=(1, 2)) > TOLERANCE
+    bad = np.flatnonzero(unlike | ~(np.linalg.det(poses.rotations) > 0))
     if len(bad):
         raise AnnotationError(
             f"{len(bad)} transformations are no rotations, and so have no angles: {bad[:20].tolist()}.",
             where=tomo_name,
             fix="give these points rotations, or leave them out",
         )
-    ids = np.zeros(count, np.int64) if instance_ids is None else np.asarray(instance_ids, dtype=np.int64)
-    if filament and (ids < 1).any():
-        raise AnnotationError(
-            f"{int((ids < 1).sum())} of {count} picks have no filament ID (instance_id < 1).",
-            where=tomo_name,
-            fix="give every pick the id of its filament, or write no filament columns",
-        )
-    columns: dict[str, Any] = {} if tomo_name is None else {NAME: [tomo_name] * count}
-    size = tilt_series_pixel_size
-    if size is None and tomogram_center is None:
-        size = legacy_voxel_spacing
-        if size is None:
-            raise AnnotationError(
-                "Cannot write RELION coordinates: neither the centre of the tomogram nor a pixel size is known.",
-                fix="give tilt_series_pixel_size or tomogram_center",
-            )
+    if tilt_series_pixel_size is None and tomogram_center is None and legacy_voxel_spacing is not None:
         get_logger("tomoportal.copick").warning(
-            "%s: coordinates in pixels of a tomogram at %s Å; RELION takes them for the tilt series'", tomo_name, size
+            "%s: coordinates in pixels of a tomogram at %s Å; RELION takes them for the tilt series'",
+            tomo_name,
+            legacy_voxel_spacing,
         )
-    if size is not None:
-        columns |= dict(zip(PIXELS, (places / float(size)).T, strict=True))
-    if filament and filament_angles == "frame":
-        columns |= filament_relion_angles(rotations)
-    else:
-        columns |= dict(zip(ANGLES, to_relion_angles(rotations).T, strict=True))
-    if filament:
-        flips = np.where(np.broadcast_to(known, (count,)), 0.0, 0.5)
-        columns |= {TUBE: ids, _TRACK: filament_track_lengths(places, ids), "rlnAnglePsiFlipRatio": flips}
-    if tomogram_center is not None:
-        columns |= dict(zip(CENTERED, (places - np.asarray(tomogram_center, dtype=float)).T, strict=True))
+    name = tomo_name or ""
+    polar = {name: np.broadcast_to(known, (len(poses),))}
+    columns, _ = particle_columns(
+        {name: poses},
+        {name: RelionTomogram(tomogram_center, tilt_series_pixel_size)},
+        legacy_voxel_spacing,
+        False,
+        coordinates,
+        RelionFilaments(polar, filament_angles) if filament else None,
+    )
     frame = package.DataFrame(columns)
     if half_sets is not None:
         frame["rlnRandomSubset"] = filament_half_sets(frame)

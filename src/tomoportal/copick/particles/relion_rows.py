@@ -8,19 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from tomoportal.copick.logs import get_logger
 from tomoportal.copick.particles.relion_frames import (
-    ANGLES,
-    CENTERED,
-    NAME,
-    PIXELS,
-    SUBTOMOGRAM,
-    TUBE,
     Center,
     Floats,
     copick_tomogram_center,
@@ -29,6 +23,17 @@ from tomoportal.copick.particles.relion_frames import (
     smallest_spacing,
 )
 from tomoportal.errors import AnnotationError
+from tomoportal.formats.relion_particles import (
+    ANGLES,
+    CENTERED,
+    GROUP,
+    NAME,
+    ORIGINS,
+    PIXEL_SIZE,
+    PIXELS,
+    SUBTOMOGRAM,
+    TUBE,
+)
 from tomoportal.formats.rotations import from_relion_angles
 
 if TYPE_CHECKING:
@@ -45,9 +50,6 @@ __all__ = [
     "relion_rows_to_poses",
     "relion_tilt_series_pixel_sizes",
 ]
-
-_ORIGINS: Final = ("rlnOriginXAngst", "rlnOriginYAngst", "rlnOriginZAngst")
-_PIXEL_SIZE: Final = "rlnTomoTiltSeriesPixelSize"
 
 
 class RelionPixelSizeError(AnnotationError):
@@ -85,12 +87,12 @@ def detect_relion_version(df: Any) -> str:
 
 def relion_tilt_series_pixel_sizes(df: Any, optics: Any) -> Floats | None:
     """``(n,)``: each particle's pixel size of the tilt series in Å, from the table of optics; None if it has none."""
-    if optics is None or not len(optics) or _PIXEL_SIZE not in optics.columns:
+    if optics is None or not len(optics) or PIXEL_SIZE not in optics.columns:
         return None
-    sizes = optics[_PIXEL_SIZE].astype(float).tolist()
+    sizes = optics[PIXEL_SIZE].astype(float).tolist()
     if len(sizes) == 1:
         return np.full(len(df), sizes[0])
-    for key in ("rlnOpticsGroup", "rlnOpticsGroupName"):
+    for key in (GROUP, "rlnOpticsGroupName"):
         if key in df.columns and key in optics.columns:
             known = dict(zip(optics[key].tolist(), sizes, strict=True))
             groups = df[key].tolist()
@@ -171,8 +173,8 @@ def relion_rows_to_poses(df: Any) -> tuple[Floats, Floats]:
         return np.tile(np.eye(3), (len(df), 1, 1))
 
     outer, origins = turned(SUBTOMOGRAM), np.zeros((len(df), 3))
-    if has_columns(df, _ORIGINS):
-        origins = _numbers(df, _ORIGINS)
+    if has_columns(df, ORIGINS):
+        origins = _numbers(df, ORIGINS)
     return np.asarray(outer @ turned(ANGLES)), np.asarray((outer @ origins[:, :, None])[:, :, 0])
 
 

@@ -21,7 +21,6 @@ from tomoportal.copick.particles.relion_frames import (
     COORDINATES,
     FILAMENT_ANGLES,
     HALF_SETS,
-    NAME,
     Center,
     build_relion_particles_df,
     check_relion_coordinates,
@@ -31,6 +30,7 @@ from tomoportal.copick.particles.relion_frames import (
 from tomoportal.copick.particles.relion_rows import RelionTomogram
 from tomoportal.copick.particles.star_tables import star_bytes, write_star_particles
 from tomoportal.errors import AnnotationError, FormatError
+from tomoportal.formats.relion_particles import GROUP, NAME, PIXEL_SIZE
 from tomoportal.formats.star import StarFile, StarTable, read_star
 
 __all__ = [
@@ -51,9 +51,6 @@ RELION_FILAMENT_ANGLE_MODES: Final = FILAMENT_ANGLES
 RELION_HALF_SET_MODES: Final = HALF_SETS
 RELION_IMPORT_INDEX_BLOCK: Final = "coordinate_files"
 """The table of an index of RELION's import of coordinates."""
-
-_GROUP: Final = "rlnOpticsGroup"
-_PIXEL_SIZE: Final = "rlnTomoTiltSeriesPixelSize"
 
 ByRun = Mapping[str | None, Any]
 
@@ -101,7 +98,7 @@ def read_relion_tomograms_star(
     if half.lower() not in ("half1", "half2"):
         raise AnnotationError(f"Invalid half '{half}'. Must be 'half1' or 'half2'.")
     table = _global(read_star(index_maps.read_bytes(Path(path)), Path(path).name))
-    pixel = next((each for each in (_PIXEL_SIZE, "rlnMicrographOriginalPixelSize") if each in table), _PIXEL_SIZE)
+    pixel = next((each for each in (PIXEL_SIZE, "rlnMicrographOriginalPixelSize") if each in table), PIXEL_SIZE)
     file = f"rlnTomoReconstructedTomogramHalf{half[-1]}"
     for column in (NAME, "rlnTomoTomogramBinning", pixel, file):
         if column not in table:
@@ -179,7 +176,7 @@ def build_relion_star_tables(
             filament_angles=filament_angles,
         )
         if include_optics and not unsized:
-            frame[_GROUP] = number
+            frame[GROUP] = number
             optics.append(_optics_group(number, name or "opticsGroup1", sizes[name] or 0.0, known[name]))
         frames.append(frame)
     particles = package.concat(frames, ignore_index=True) if frames else package.DataFrame()
@@ -194,7 +191,7 @@ def _pixel_size(name: str | None, given: float | ByRun | None, tomogram: RelionT
 
 
 def _optics_group(number: int, name: str, pixel_size: float, tomogram: RelionTomogram | None) -> dict[str, Any]:
-    found: dict[str, Any] = {_GROUP: number, "rlnOpticsGroupName": name, _PIXEL_SIZE: float(pixel_size)}
+    found: dict[str, Any] = {GROUP: number, "rlnOpticsGroupName": name, PIXEL_SIZE: float(pixel_size)}
     more = {
         "rlnVoltage": tomogram.voltage if tomogram is not None else None,
         "rlnSphericalAberration": tomogram.spherical_aberration if tomogram is not None else None,
@@ -251,7 +248,7 @@ def write_relion_import_bundle(
     :class:`AnnotationError` for particles without tomograms and names that no file can have.
     """
     folder = os.path.join(os.path.dirname(index_path), "coordinates") if coordinates_dir is None else coordinates_dir
-    table = particles.drop(columns=[_GROUP], errors="ignore")
+    table = particles.drop(columns=[GROUP], errors="ignore")
     if len(table) and NAME not in table.columns:
         raise AnnotationError(f"The particle table has no {NAME}, which an import-coordinates index needs.")
     names = table[NAME].astype(str) if len(table) else []
