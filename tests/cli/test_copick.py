@@ -652,6 +652,28 @@ def test_exports_ask_for_what_they_need(run: Run, project: Path, tmp_path: Path)
     assert (both.code, "write -r once per run" in both.err) == (0, True)
 
 
+def test_a_voxel_size_is_asked_for_where_tomograms_have_different_centres(
+    run: Run, project: Path, tmp_path: Path
+) -> None:
+    """Upstream's command always asks, its functions take the smallest size: particles a few Å beside their places."""
+    place = some_picks(project, ("TS_001",)).get_run("TS_001")
+    assert place is not None
+    export = ("export", "picks", "--picks-uri", "ribosome", "--output-format", "star")
+    for size, side in ((10, 8), (20, 4)):
+        place.new_voxel_spacing(size).new_tomogram("wbp").from_numpy(np.zeros((side,) * 3, np.float32), levels=1)
+    assert run(*export, "--output-file", "same.star").code == 0  # (40, 40, 40) in both
+    place.new_voxel_spacing(40).new_tomogram("wbp").from_numpy(np.zeros((1, 1, 1), np.float32), levels=1)
+    for where in (("--output-file", "a.star"), ("--output-dir", "many")):
+        asked = run(*export, *where)
+        assert (asked.code, asked.out) == (1, "")
+        assert "TS_001: its tomograms have different centres in Å: 10 Å: (40, 40, 40)" in asked.err
+        assert "40 Å: (20, 20, 20)" in asked.err
+        assert "--voxel-size" in asked.err
+    assert not (tmp_path / "a.star").exists()
+    assert run(*export, "--output-file", "b.star", "--voxel-size", "10").code == 0
+    assert (tmp_path / "b.star").read_bytes() == (tmp_path / "same.star").read_bytes()
+
+
 def test_filaments_become_tubes(run: Run, project: Path, tmp_path: Path) -> None:
     root = opened(project)
     place = root.new_run("TS_001")

@@ -9,7 +9,7 @@ from typing import Final, Literal
 
 import numpy as np
 
-from tomoportal.copick.exchange.tomogram_grids import project_tomograms, tomogram_shapes
+from tomoportal.copick.exchange.tomogram_grids import differing_centres, project_tomograms, tomogram_shapes
 from tomoportal.copick.names import checked_voxel_size
 from tomoportal.copick.particles.relion_frames import filament_polarity_known
 from tomoportal.copick.picks import CopickPicks
@@ -66,6 +66,8 @@ class StarOptions:
     filaments_uri: str | None = None
     filament_angles: Literal["frame", "pose"] = "frame"
     half_sets: Literal["none", "filament"] = "none"
+    smallest_counts: bool = False
+    """Without a voxel size: upstream's choice of the smallest, even where tomograms have different centres."""
 
 
 @dataclass(frozen=True)
@@ -290,6 +292,8 @@ def relion_files(
 def _tomograms(root: CopickRoot, export: PicksExport, runs: Sequence[str]) -> dict[str, RelionTomogram]:
     star = export.star
     missing = [run for run in runs if run not in star.tomograms]
+    if export.voxel_size is None and not star.smallest_counts:
+        _check_centres(root, missing, star.tomo_type)
     own = project_tomograms(root, missing, export.voxel_size, star.tomo_type)
     found = {}
     for run in runs:
@@ -298,6 +302,15 @@ def _tomograms(root: CopickRoot, export: PicksExport, runs: Sequence[str]) -> di
         size = given.get(run) if isinstance(given, Mapping) else given
         found[run] = RelionTomogram(known.centre, size or known.pixel_size, known.optics)
     return found
+
+
+def _check_centres(root: CopickRoot, runs: Sequence[str], tomo_type: str | None) -> None:
+    """Raise :class:`AnnotationError` where it matters which voxel size's tomogram says where the centre is."""
+    problems = []
+    for run, centres in differing_centres(root, runs, tomo_type).items():
+        said = ", ".join(f"{size:g} Å: ({x:g}, {y:g}, {z:g})" for size, (x, y, z) in centres.items())
+        problems.append(Problem(run, f"its tomograms have different centres in Å: {said}", "give --voxel-size"))
+    refuse(problems, "RELION counts from the centre of the tomogram")
 
 
 def relion_filaments(

@@ -11,7 +11,7 @@ from tomoportal.copick.tomograms import CopickTomogram
 from tomoportal.errors import FormatError, NotFoundError
 from tomoportal.formats.relion_particles import RelionTomogram
 
-__all__ = ["project_tomograms", "tomogram_shapes"]
+__all__ = ["differing_centres", "project_tomograms", "tomogram_shapes"]
 
 
 def _tomogram(run: CopickRun, voxel_size: float | None, tomo_type: str | None) -> tuple[CopickTomogram, float] | None:
@@ -46,6 +46,24 @@ def project_tomograms(
         if known and shape:
             z, y, x = (size / 2 * known[1] for size in shape)
             found[name] = RelionTomogram((x, y, z))
+    return found
+
+
+def differing_centres(
+    root: CopickRoot, runs: Iterable[str], tomo_type: str | None = None
+) -> dict[str, dict[float, tuple[float, float, float]]]:
+    """Runs whose tomograms do not agree on their centre: voxel size → centre, in Å. Binning often cuts off a voxel."""
+    found: dict[str, dict[float, tuple[float, float, float]]] = {}
+    for name in runs:
+        run = root.get_run(name)
+        sizes = [spacing.voxel_size for spacing in run.voxel_spacings] if run is not None else []
+        centres = {}
+        for size in sorted(sizes) if len(sizes) > 1 else ():
+            known = project_tomograms(root, [name], size, tomo_type).get(name)
+            if known is not None and known.centre is not None:
+                centres[size] = known.centre
+        if len({tuple(round(length, 2) for length in centre) for centre in centres.values()}) > 1:
+            found[name] = centres
     return found
 
 

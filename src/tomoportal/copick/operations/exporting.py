@@ -71,9 +71,16 @@ def _star(given: Mapping[str, Any], **more: Any) -> StarOptions:
     return StarOptions(
         tomograms=read_relion_tomograms(file) if file else {},
         half_sets=given["half_sets"] or "none",
+        smallest_counts=True,
         **{name: given[name] for name in _STAR},
         **more,
     )
+
+
+def _check_star_size(output_format: str, voxel_spacing: float | None) -> None:
+    """Upstream's contract of two functions; :func:`export_relion_particles` and the command can do without."""
+    if output_format.lower() == "star" and voxel_spacing is None:
+        raise AnnotationError("voxel_spacing is required for STAR export.", fix="give it in Å")
 
 
 def _do(tasks: Sequence[Task]) -> None:
@@ -116,6 +123,7 @@ def export_picks(
 ) -> str:
     """One list of picks as a file; returns its path."""
     given = locals()
+    _check_star_size(output_format, voxel_spacing)
     run = picks.run.name
     wanted = PicksExport("", output_format.lower(), voxel_spacing, {run: tomogram_index}, None, _star(given))
     path = Path(output_path)
@@ -229,6 +237,7 @@ def export_picks_combined(
     given = locals()
     from tomoportal.copick.opening import from_file
 
+    _check_star_size(output_format, voxel_spacing)
     star = _star(given, layout=star_layout)
     wanted = PicksExport(picks_uri, output_format.lower(), voxel_spacing, run_to_index, run_names, star)
     _do(plan_picks_export(from_file(config), wanted, output_file=Path(output_file)))
