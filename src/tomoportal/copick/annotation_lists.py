@@ -15,7 +15,7 @@ from tomoportal.copick.names import (
 from tomoportal.copick.picks import CopickPicks
 from tomoportal.copick.points import CopickPicksFile
 from tomoportal.copick.segmentations import CopickSegmentation, CopickSegmentationMeta
-from tomoportal.copick.sources import shadowed
+from tomoportal.copick.sources import Source, shadowed
 from tomoportal.errors import AnnotationError, Problem
 
 if TYPE_CHECKING:
@@ -84,7 +84,6 @@ class AnnotationLists:
         return self._listed(self._filaments_factory(), include_shadowed)
 
     def query_segmentations(self, *, include_shadowed: bool = False) -> list[CopickSegmentation]:
-        clazz, meta = self._segmentation_factory()
         found = []
         for source in self.root._sources:
             present = source.listing.folder(self._key, "segmentations").folders
@@ -94,26 +93,34 @@ class AnnotationLists:
                 place = f"{self._key}/{folder}"
                 folders, files = source.zarr_folders(place, "segmentations")
                 for store in folders:
-                    name = parse_segmentation(store, folder)
-                    if isinstance(name, str):
+                    segmentation = self._segmentation_in(source, folder, store)
+                    if isinstance(segmentation, str):
                         self.root._note(
-                            Problem(source.where(f"{place}/{store}"), name, "rename it, or move it elsewhere")
+                            Problem(source.where(f"{place}/{store}"), segmentation, "rename it, or move it elsewhere")
                         )
-                        continue
-                    described = meta(
-                        user_id=name.user_id,
-                        session_id=name.session_id,
-                        name=name.name,
-                        voxel_size=name.voxel_size,
-                        is_multilabel=name.kind == "multilabel",
-                        is_instance=name.kind == "instance",
-                        is_panoptic=name.kind == "panoptic",
-                    )
-                    found.append(clazz(self._run, described, source.read_only, source=source, folder=store))
+                    else:
+                        found.append(segmentation)
                 for file in files:
                     where = source.where(f"{place}/{file}")
                     self.root._note(Problem(where, "a file with the name of a Zarr folder", "move it"))
         return found if include_shadowed else shadowed(found, segmentation_identity)
+
+    def _segmentation_in(self, source: Source, folder: str, store: str) -> CopickSegmentation | str:
+        """The segmentation that the name of a Zarr folder names, or why it names none."""
+        name = parse_segmentation(store, folder)
+        if isinstance(name, str):
+            return name
+        clazz, meta = self._segmentation_factory()
+        described = meta(
+            user_id=name.user_id,
+            session_id=name.session_id,
+            name=name.name,
+            voxel_size=name.voxel_size,
+            is_multilabel=name.kind == "multilabel",
+            is_instance=name.kind == "instance",
+            is_panoptic=name.kind == "panoptic",
+        )
+        return clazz(self._run, described, source.read_only, source=source, folder=store)
 
     @property
     def _run(self) -> Any:

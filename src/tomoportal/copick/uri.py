@@ -193,15 +193,13 @@ def _matching(run: CopickRun, object_type: str, filters: dict[str, Any]) -> Iter
 
 
 def _fits(filters: dict[str, Any], value: str, part: str) -> bool:
-    pattern = filters.get(part)
-    return (
-        pattern is None or pattern == "*" or matches_pattern(value, str(pattern), filters.get("pattern_type", "glob"))
-    )
+    pattern, kind = filters.get(part), filters.get("pattern_type", "glob")
+    return pattern is None or pattern == "*" or matches_pattern(value, str(pattern), kind)
 
 
 def _is_sized(filters: dict[str, Any], value: float) -> bool:
-    pattern = filters.get("voxel_spacing")
-    return pattern is None or pattern == "*" or matches_number(value, str(pattern), filters.get("pattern_type", "glob"))
+    pattern, kind = filters.get("voxel_spacing"), filters.get("pattern_type", "glob")
+    return pattern is None or pattern == "*" or matches_number(value, str(pattern), kind)
 
 
 def fits_segmentation(segmentation: CopickSegmentation, filters: dict[str, Any]) -> bool:

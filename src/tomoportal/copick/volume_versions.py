@@ -7,6 +7,7 @@ changes in it makes another one.
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
@@ -77,6 +78,13 @@ class VolumeVersions:
         self.seen: int | None = None
         """The version that was loaded or written; 0: there was none; None: nobody looked."""
         self._is_kept = False
+        self._lock = threading.Lock()
+
+    def __getstate__(self) -> dict[str, object]:
+        return {name: value for name, value in self.__dict__.items() if name != "_lock"}
+
+    def __setstate__(self, state: dict[str, object]) -> None:
+        self.__dict__.update(state, _lock=threading.Lock())
 
     # --- which version is there
 
@@ -184,14 +192,43 @@ class VolumeVersions:
             self._copy(state, self._next())
             self.prune()
 
-    def _copy(self, state: VolumeState, target: str) -> None:
-        voxels = [name for name in state.stats if name not in _TELLS_TIME]
+    def _copy(self, state: VolumeState, target: str, *, in_place: bool = False) -> None:
+        """Copy the volume, its metadata last; by bytes if its files are going to be written ``in_place``."""
+        voxels = [name for name in state.stats if name not in _TELLS_TIME and not in_place]
         self.store.copy_files([(f"{self.key}/{name}", f"{target}/{name}") for name in voxels])
-        for name in _TELLS_TIME:
+        for name in state.stats if in_place else _TELLS_TIME:
             if name in state.stats:
                 self.store.put(f"{target}/{name}", self.store.get(f"{self.key}/{name}"), durable=False)
 
-    def keep_before_change(self) -> None:
+    def before_change(self, *, in_place: bool = False) -> None:
+        """Called before zarr changes an object: what it leaves is this object's work, of which nobody is told more."""
+        if self._is_kept and self.seen is None:
+            return
+        with self._lock:  # others wait with their chunks until everything is kept
+            if not (self._is_kept and self.seen is None):
+                with volume_lock(self.store, self.key):
+                    self.keep_before_change(in_place=in_place)
+                self.seen = None
+
+    def before_deletion(self, prefix: str = "", *, in_place: bool = False) -> None:
+        """Called before zarr deletes the whole folder, or a part of it, to write it anew.
+
+        Raises :class:`ConflictError` if somebody else changed the volume since zarr was given it.
+        """
+        with self._lock, volume_lock(self.store, self.key, always=True):
+            state = self.check(overwrite=False)
+            if any(name.startswith(f"{prefix}/" if prefix else "") for name in state.stats):
+                if not prefix and self.store.moves_folders:
+                    self.keep_folder(self.key)
+                elif (not prefix or not self._is_kept) and self.store.local_path("") is None:
+                    self.keep_copy(state)
+                else:
+                    self.keep_before_change(in_place=in_place)
+            self.seen, self._is_kept = None, True
+        if self.store.moves_folders:
+            self.prune()
+
+    def keep_before_change(self, *, in_place: bool = False) -> None:
         """Keep what is there before this object changes parts of it; the lock on the volume is held.
 
         Done once, and on a disk only, where both versions share the files that stay.
@@ -206,7 +243,7 @@ class VolumeVersions:
             return
         aside = f"{self._folder}/.new-{new_token()}"
         try:
-            self._copy(state, aside)
+            self._copy(state, aside, in_place=in_place)
             self.store.move(aside, self._next())
         except BaseException:
             self.store.delete_tree(aside)

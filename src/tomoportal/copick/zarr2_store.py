@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, MutableMapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from tomoportal.copick.zarr_keys import names_below, names_in
 from tomoportal.errors import NotFoundError, ReadOnlyError
 from tomoportal.storage import Store
+
+if TYPE_CHECKING:
+    from tomoportal.copick.volume_versions import VolumeVersions
 
 __all__ = ["KeyMapping", "mapping"]
 
@@ -17,8 +20,14 @@ class KeyMapping(MutableMapping[str, bytes]):
 
     _dimension_separator = "/"
 
-    def __init__(self, store: Store, prefix: str, path: str, *, read_only: bool = False) -> None:
+    def __init__(
+        self, store: Store, prefix: str, path: str, *, read_only: bool = False, versions: VolumeVersions | None = None
+    ) -> None:
         self._store, self._prefix, self.path, self.read_only = store, prefix, path, read_only
+        self._versions = versions
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "_versions": None}
 
     def _key(self, key: str) -> str:
         return f"{self._prefix}/{key}"
@@ -52,14 +61,23 @@ class KeyMapping(MutableMapping[str, bytes]):
         return names_in(self._store, self._prefix, path.strip("/"))
 
     def rmdir(self, path: str = "") -> None:
-        self._check()
+        self._refuse_if_read_only()
+        if self._versions is not None:
+            self._versions.before_deletion(path.strip("/"))
         self._store.delete_tree(self._key(path.strip("/")) if path.strip("/") else self._prefix)
 
     def _check(self) -> None:
+        self._refuse_if_read_only()
+        if self._versions is not None:
+            self._versions.before_change()
+
+    def _refuse_if_read_only(self) -> None:
         if self.read_only:
             raise ReadOnlyError("Cannot store a volume in a read-only source.", where=self.path)
 
 
-def mapping(store: Store, key: str, where: str, *, read_only: bool) -> KeyMapping:
-    """The folder as a mapping."""
-    return KeyMapping(store, key, where, read_only=read_only)
+def mapping(
+    store: Store, key: str, where: str, *, read_only: bool, versions: VolumeVersions | None = None
+) -> KeyMapping:
+    """The folder as a mapping, which tells ``versions`` before it changes anything."""
+    return KeyMapping(store, key, where, read_only=read_only, versions=versions)

@@ -204,12 +204,14 @@ class ZarrFolder:
         if int(zarr.__version__.partition(".")[0]) < 3:
             from tomoportal.copick.zarr2_store import mapping
 
-            return mapping(self.store, self.key, self.where, read_only=self.read_only)
-        from tomoportal.copick.zarr3_store import KeyStore
+            return mapping(self.store, self.key, self.where, read_only=self.read_only, versions=self.versions)
+        from tomoportal.copick.zarr3_store import KeyStore, WatchedStore
 
-        if path is not None:
-            return zarr.storage.LocalStore(path, read_only=self.read_only)
-        return KeyStore(self.store, self.key, read_only=self.read_only)
+        if path is None:
+            return KeyStore(self.store, self.key, read_only=self.read_only, versions=self.versions)
+        if self.versions is not None:
+            return WatchedStore(path, read_only=self.read_only, versions=self.versions)
+        return zarr.storage.LocalStore(path, read_only=self.read_only)
 
     def make(self) -> None:
         """The empty folder. Object stores have no folders, so that there it gets empty attributes (C29).

@@ -1,4 +1,4 @@
-"""``tomoportal copick history``: the previous versions of picks, meshes and filaments."""
+"""``tomoportal copick history``: the previous versions of picks, meshes, filaments and segmentations."""
 
 from __future__ import annotations
 
@@ -10,13 +10,15 @@ __all__ = ["command"]
 
 
 @click.command(name="history")
-@click.argument("object_type", type=click.Choice(["picks", "mesh", "filaments"]))
+@click.argument("object_type", type=click.Choice(["picks", "mesh", "filaments", "segmentation"]))
 @click.argument("uri")
 @click.option("-r", "--run", "run_name", metavar="NAME", help="Only in this run.")
 @config_option
 @json_option
 def command(object_type: str, uri: str, run_name: str | None, config: str, as_json: bool) -> int:
-    """List the previous versions of picks, meshes or filaments; `tomoportal copick restore` brings one back.
+    """List the previous versions of picks, meshes, filaments or segmentations.
+
+    `tomoportal copick restore` brings one back.
 
     Those of what was removed are listed as well.
     """

@@ -17,6 +17,7 @@ from tomoportal.copick.picks import PicksDifference
 from tomoportal.copick.removed import removed_documents
 from tomoportal.copick.root import CopickRoot
 from tomoportal.copick.runs import CopickRun
+from tomoportal.copick.segmentation_differences import SegmentationDifference
 from tomoportal.copick.segmentations import CopickSegmentation
 from tomoportal.copick.tasks import Action, Task, refuse
 from tomoportal.copick.transfers.copies import (
@@ -35,13 +36,17 @@ from tomoportal.copick.uri import (
 )
 from tomoportal.errors import AnnotationError, Problem
 
-__all__ = ["Copied", "is_pattern", "picks_differences", "plan_removal", "plan_restore", "plan_transfer"]
+__all__ = ["Copied", "differences", "is_pattern", "plan_removal", "plan_restore", "plan_transfer"]
 
 Copied: TypeAlias = Literal["picks", "filaments", "mesh", "segmentation"]
 _PLACEHOLDER: Final = re.compile(r"\{([^{}]*)\}")
 _PLACEHOLDERS: Final = ("object_name", "name", "user_id", "session_id", "voxel_spacing")
 _GLOB: Final = re.compile(r"[*?]|\[[^\]]{2,}\]|\[[^%@:/?#&\[\]*]\]")
 _FLAGS: Final = ("multilabel", "instance", "panoptic")
+_ONE: Final = {
+    "picks": ("lists of picks", "object:user/session"),
+    "segmentation": ("segmentations", "name:user/session@voxel size"),
+}
 
 
 def is_pattern(uri: str, object_type: str) -> bool:
@@ -273,7 +278,7 @@ def _segmentation(
 
 
 def plan_restore(root: CopickRoot, object_type: str, uri: str, run_name: str, version: int) -> list[Task]:
-    """A previous version of one document becomes the current one; its present state goes to the history.
+    """A previous version of one document or segmentation becomes the current one, whose state goes to the history.
 
     What was removed comes back as well. Raises :class:`AnnotationError` if the URI names none or several, and
     :class:`NotFoundError` for a version that is not kept.
@@ -290,26 +295,23 @@ def plan_restore(root: CopickRoot, object_type: str, uri: str, run_name: str, ve
     return [Task(action, what, run_name, lambda: document.restore(version), document.path)]
 
 
-def picks_differences(
-    root: CopickRoot, uri: str, other: str | int, run_name: str | None = None
-) -> dict[str, PicksDifference]:
-    """Of each run, how the picks of ``uri`` differ from those of another URI, or from their version ``other``."""
-    found: dict[str, PicksDifference] = {}
+def differences(
+    root: CopickRoot, object_type: str, uri: str, other: str | int, run_name: str | None = None
+) -> dict[str, PicksDifference | SegmentationDifference]:
+    """Of each run, how the picks or the segmentation of ``uri`` differ from those of another URI or their version."""
+    found: dict[str, PicksDifference | SegmentationDifference] = {}
     for run in root.runs if run_name is None else [run_name]:
         name = run if isinstance(run, str) else run.name
-        mine = resolve_copick_objects(uri, root, "picks", name)
+        mine = resolve_copick_objects(uri, root, object_type, name)
         if not mine:
             continue
-        if isinstance(other, int):
-            theirs: list[Any] = [other]
-        else:
-            theirs = resolve_copick_objects(other, root, "picks", name)
+        theirs = [other] if isinstance(other, int) else resolve_copick_objects(other, root, object_type, name)
         if len(mine) > 1 or len(theirs) != 1:
+            noun, form = _ONE[object_type]
             raise AnnotationError(
-                f"In {name} the URIs name {len(mine)} and {len(theirs)} lists of picks.",
-                fix="name one list with each: object:user/session",
+                f"In {name} the URIs name {len(mine)} and {len(theirs)} {noun}.", fix=f"name one with each: {form}"
             )
         found[name] = mine[0].diff(theirs[0])
     if not found:
-        raise AnnotationError("No picks match the URI.", where=uri)
+        raise AnnotationError(f"No {object_type} matches the URI.", where=uri)
     return found
