@@ -7,16 +7,38 @@ import signal
 from pathlib import Path
 
 import pytest
-from hypothesis import settings
+from httpx._config import DEFAULT_TIMEOUT_CONFIG
+from hypothesis import HealthCheck, settings
+from hypothesis.internal.conjecture import providers
 
-# Shared two-core machines make single examples slow; a time limit per example would only add noise.
-settings.register_profile("tomoportal", deadline=None)
-settings.load_profile("tomoportal")
+# Shared two-core machines make single examples slow; a time limit would only add noise. What a fixture holds is made
+# once for all examples of a test; a test that needs it otherwise makes it itself.
+settings.register_profile(
+    "random",
+    deadline=None,
+    derandomize=False,
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
+)
+# The same examples every time: what is found by chance must not stop a change that has nothing to do with it.
+# `make fuzz` and `--hypothesis-profile=random` look for more.
+settings.register_profile("repeatable", settings.get_profile("random"), derandomize=True, database=None)
+settings.load_profile("repeatable")
+
+# Nor does an answer say anything by coming late: httpx gives up after 5 s, which such machines need now and then.
+DEFAULT_TIMEOUT_CONFIG.connect = DEFAULT_TIMEOUT_CONFIG.read = DEFAULT_TIMEOUT_CONFIG.write = 120.0
 
 # A shell without job control starts programs in the background deaf to Ctrl-C, and they pass that on to the programs
 # that they start: those that a test interrupts would run for ever.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+@pytest.hookimpl(trylast=True)  # after --hypothesis-profile
+def pytest_configure() -> None:
+    """Hypothesis tries constants of the modules that are imported: other ones with every order of the tests."""
+    if settings.get_current_profile_name() == "repeatable":
+        pytest.MonkeyPatch().setattr(providers, "_get_local_constants", lambda: providers._local_constants)
+
 
 _SHARED = Path(os.environ.get("TOMOPORTAL_SHARED", Path(__file__).parents[2] / "shared"))
 

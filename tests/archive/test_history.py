@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from typing import Any
 
-from hypothesis import HealthCheck, settings
+from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
@@ -90,6 +90,4 @@ def _digests(files: dict[str, bytes] | None) -> dict[str, str] | None:
 
 
 TestHistory = ArchiveMachine.TestCase
-TestHistory.settings = settings(
-    max_examples=40, stateful_step_count=12, deadline=None, suppress_health_check=[HealthCheck.too_slow]
-)
+TestHistory.settings = settings(max_examples=40, stateful_step_count=12)

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from sqlalchemy import select
 
@@ -435,7 +435,7 @@ EDITS = (
 )
 
 
-@settings(max_examples=8, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=8)
 @given(data=st.data())
 def test_many_small_steps_lead_where_one_big_step_leads(
     data: st.DataObject, tmp_path_factory: pytest.TempPathFactory, example_in: Callable[[Path], Any]

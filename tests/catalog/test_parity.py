@@ -17,7 +17,7 @@ from typing import Any
 
 import pytest
 from graphql import GraphQLResolveInfo, execute_sync, parse, parse_value, value_from_ast_untyped
-from hypothesis import HealthCheck, given, reject, settings
+from hypothesis import given, reject, settings
 from hypothesis import strategies as st
 
 from tomoportal.catalog import Bases, Catalog, GraphQL
@@ -570,7 +570,7 @@ def rich_service(rich_seed: dict[str, Any], session_url: Callable[[str], str], f
 
 
 @pytest.mark.parametrize("extended", [False, True], ids=["default", "extended"])
-@settings(max_examples=120, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
+@settings(max_examples=120)
 @given(data=st.data())
 def test_compiler_and_twin_agree(
     data: st.DataObject, extended: bool, twins: dict[bool, Twin], rich_service: GraphQL, seed_bases: Bases

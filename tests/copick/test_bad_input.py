@@ -133,7 +133,7 @@ def test_c21_every_document_may_be_broken_alone(
 # --- names of every character
 
 
-@settings(max_examples=120, deadline=None)
+@settings(max_examples=120)
 @given(st.text(max_size=20))
 @example("TS_001")
 @example("a/../b")
@@ -161,7 +161,7 @@ def test_c31_a_run_s_name_comes_back_or_leaves_no_trace(name: str) -> None:
         assert copick.CopickRoot(settings_).runs == []
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=80)
 @given(st.text(max_size=12), st.text(max_size=12), st.text(max_size=12))
 @pytest.mark.filterwarnings("ignore::UserWarning")
 def test_c32_names_of_documents_and_volumes_come_back_as_they_were_told(user: str, session: str, kind: str) -> None:

@@ -17,7 +17,7 @@ from urllib.parse import parse_qs
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, example, given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 import tomoportal.copick as copick
@@ -66,7 +66,7 @@ MARKS = " _-.,;:!?*'\"`´~^°§$%&/\\()[]{}<>|#+=@äß日本\U0001f52c\n\t"
 names = st.text(st.one_of(st.sampled_from(MARKS), st.characters(exclude_categories=["Cs"])), min_size=1, max_size=12)
 
 
-@settings(max_examples=12, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=12)
 @example("TS[1]", "a#b%20&+=")
 @example("TS{1,2}~'$", "…é日本")
 @example("a.zarr", "features")

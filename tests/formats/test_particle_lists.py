@@ -85,7 +85,7 @@ def test_angles_of_every_convention_give_their_matrix_back(angles: np.ndarray) -
         np.testing.assert_allclose(there(back(matrices)), matrices, atol=1e-7)
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(first=poses(), second=poses(least=1))
 def test_every_list_reads_its_own_output_back(first: Poses, second: Poses) -> None:
     by_number = {3: first, 11: second}
@@ -110,7 +110,7 @@ def test_every_list_reads_its_own_output_back(first: Poses, second: Poses) -> No
         np.testing.assert_array_equal(each.instance_ids, by_name[name].instance_ids)
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(first=poses(), second=poses(least=1), polar=st.booleans())
 def test_relion_reads_its_own_output_back(first: Poses, second: Poses, polar: bool) -> None:
     particles = {"TS_1": first, "TS 2": second}
@@ -135,7 +135,7 @@ def test_relion_reads_its_own_output_back(first: Poses, second: Poses, polar: bo
         )
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(first=poses(least=1))
 def test_the_readers_of_ingestion_see_the_same(first: Poses) -> None:
     """Two readers of one format, the one of annotations and the one of whole lists, agree on centre and turn."""
@@ -168,7 +168,7 @@ def test_the_readers_of_ingestion_see_the_same(first: Poses) -> None:
         np.testing.assert_allclose(each.rotations, rotations, atol=1e-5)
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(first=poses(least=1))
 def test_imod_models_hold_contours_and_views(first: Poses) -> None:
     data = write_imod_model(

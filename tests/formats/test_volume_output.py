@@ -119,7 +119,7 @@ def test_what_a_format_cannot_hold_is_refused_and_leaves_no_file(tmp_path: Path)
     assert not list(tmp_path.iterdir())
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(count=st.integers(1, 8), seed=st.integers(0, 99), kind=st.sampled_from(sorted(MESH_WRITERS)))
 def test_meshes_read_back(count: int, seed: int, kind: str) -> None:
     generator = np.random.default_rng(seed)

@@ -20,7 +20,7 @@ from typing import get_args
 import numpy as np
 import pytest
 import tifffile
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
@@ -135,7 +135,7 @@ ELSEWHERE = {
 
 @pytest.mark.parametrize("target", TARGETS)
 @given(data=st.data())
-@settings(suppress_health_check=[HealthCheck.too_slow], max_examples=60)
+@settings(max_examples=60)
 def test_fuzz_files(target: str, data: st.DataObject) -> None:
     read, samples = TARGETS[target]
     store = open_store("memory://")

@@ -18,7 +18,7 @@ import h5py
 import numpy as np
 import pytest
 import yaml
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
@@ -209,7 +209,6 @@ def _broken(draw: st.DrawFn, samples: tuple[bytes, ...]) -> bytes:
 
 @pytest.mark.parametrize("target", TARGETS)
 @given(data=st.data())
-@settings(suppress_health_check=[HealthCheck.too_slow])
 def test_fuzz_parsers(target: str, data: st.DataObject) -> None:
     parse, samples = TARGETS[target]
     blob = data.draw(_broken(samples))

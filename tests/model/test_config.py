@@ -10,7 +10,7 @@ from typing import Any, get_args
 
 import pytest
 import yaml
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tomoportal.errors import ConfigError
@@ -362,7 +362,7 @@ def test_a_key_with_a_line_break_is_quoted(fresh_config: Callable[[], Config]) -
 
 
 @given(data=st.data())
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=150)
+@settings(max_examples=150)
 def test_no_value_breaks_the_checks(fresh_config: Callable[[], Config], data: st.DataObject) -> None:
     config = fresh_config()
     path = data.draw(st.sampled_from(_paths(config)))

@@ -14,7 +14,7 @@ from urllib.parse import quote, urlsplit
 
 import httpx
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tomoportal.archive import Archive
@@ -61,7 +61,7 @@ def test_a_file_is_its_bytes(http: httpx.Client, folder: Path, key: str, kind: s
         assert head.headers[name] == answer.headers[name]
 
 
-@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=60)
 @given(
     start=st.integers(0, 9_100_000) | st.none(),
     stop=st.integers(0, 9_100_000) | st.none(),

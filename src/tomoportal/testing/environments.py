@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import faulthandler
 import os
 import subprocess
 import sys
@@ -58,6 +59,7 @@ class Environment:
         locks = open_store(Path(tempfile.gettempdir()) / "tomoportal-tests", create=True)
         with locks.lock(self.folder.name.lstrip("."), timeout=_PATIENCE):
             if not self.is_ready:
+                faulthandler.cancel_dump_traceback_later()  # pytest's: this takes as long as the network does
                 venv.create(self.folder, with_pip=True, clear=True)
                 self.pip("install", "-r", self.requirements)
                 if self.bare:
