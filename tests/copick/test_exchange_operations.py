@@ -12,7 +12,7 @@ import trimesh
 import tomoportal.copick as copick
 from tomoportal.copick.exchange.exporting_volumes import VolumeExport, plan_segmentations_export
 from tomoportal.copick.exchange.importing_volumes import VolumeOptions, plan_segmentations
-from tomoportal.copick.operations import counting, depositing, exporting, file_imports, managing, synchronising
+from tomoportal.copick.operations import depositing, exporting, file_imports, managing, statistics, synchronising
 from tomoportal.copick.removed import removed_documents
 from tomoportal.copick.tasks import perform
 from tomoportal.copick.transfers.by_uri import plan_restore
@@ -64,12 +64,12 @@ def test_synchronising(project: copick.CopickRoot, make_config: Any, tmp_path: P
 
 
 def test_counting_and_depositing(project: copick.CopickRoot, config: Path, tmp_path: Path) -> None:
-    assert counting.picks_stats(project)["total_picks"] == 4
+    assert statistics.picks_stats(project)["total_picks"] == 4
     for runs in (project.runs[:1], project.runs[0], "TS_001", ["TS_001"]):
-        assert counting.picks_stats(str(config), runs)["distribution_by_run"] == {"TS_001": 2}
+        assert statistics.picks_stats(str(config), runs)["distribution_by_run"] == {"TS_001": 2}
     for nothing in ({"runs": []}, {"object_name": []}):
-        assert counting.picks_stats(project, **nothing)["total_pick_files"] == 0
-    assert counting.segmentations_stats(project, is_multilabel=True, parallel=True)["total_segmentations"] == 2
+        assert statistics.picks_stats(project, **nothing)["total_pick_files"] == 0
+    assert statistics.segmentations_stats(project, is_multilabel=True, parallel=True)["total_segmentations"] == 2
     depositing.deposit(config, str(tmp_path / "out"), picks_uris=["ribosome"], run_name_prefix="x_")
     assert len(list((tmp_path / "out").rglob("*.json"))) == 2
     run = project.get_run("TS_001")

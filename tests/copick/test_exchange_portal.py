@@ -4,16 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
 
 import tomoportal.copick as copick
+from tomoportal.cli import main
 from tomoportal.copick.exchange.exporting_picks import PicksExport, plan_picks_export
 from tomoportal.copick.exchange.exporting_volumes import VolumeExport, plan_tomograms_export
+from tomoportal.copick.operations.statistics import picks_stats, segmentations_stats
+from tomoportal.copick.exchange.run_names import written_names
+from tomoportal.copick.operations import exporting
 from tomoportal.copick.overviews.browsing import project_tree
-from tomoportal.copick.overviews.statistics import picks_stats, segmentations_stats
 from tomoportal.copick.tasks import perform
 from tomoportal.copick.transfers.by_uri import plan_removal, plan_transfer
 from tomoportal.copick.transfers.copies import mapped_labels
@@ -26,6 +30,7 @@ from tomoportal.copick.transfers.synchronisation import (
 )
 from tomoportal.errors import AnnotationError
 from tomoportal.formats import copick_csv_poses, open_mrc
+from tomoportal.formats.star import read_star
 from tomoportal.storage import open_store
 
 Roots = Callable[..., Any]
@@ -41,7 +46,7 @@ def test_a_portal_is_exported_and_synchronised(portal_root: Roots, tmp_path: Pat
     source = portal_root()
     stats = picks_stats(source)
     assert stats["total_picks"] > 0
-    assert segmentations_stats(source)["total_segmentations"] > 0
+    assert segmentations_stats(source, is_instance=None)["total_segmentations"] > 0
     done(plan_picks_export(source, PicksExport("*", "csv"), output_file=tmp_path / "all.csv"))
     found = copick_csv_poses((tmp_path / "all.csv").read_bytes(), "all.csv")
     assert sum(map(len, found.values())) == stats["total_picks"]
@@ -64,7 +69,74 @@ def test_a_portal_is_exported_and_synchronised(portal_root: Roots, tmp_path: Pat
     assert exported.shape == tomogram.numpy().shape
     done(plan_segmentations_sync(Sync(source, target, config), ("binary", "instance")))
     copied = copick.from_file(config).segmentations(is_instance=None)
-    assert len(copied) == segmentations_stats(source)["total_segmentations"]
+    assert len(copied) == segmentations_stats(source, is_instance=None)["total_segmentations"]
+
+
+@pytest.fixture
+def exported(portal_root: Roots, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., list[str]]:
+    """Exports with the command, and says which files there are."""
+    monkeypatch.setenv("COPICK_CONFIG", str(tmp_path / "project/config.json"))
+    count = 0
+
+    def call(*arguments: str) -> list[str]:
+        nonlocal count
+        count += 1
+        with pytest.raises(SystemExit) as ended:
+            main(["copick", "export", *arguments, "--output-dir", str(tmp_path / f"out{count}")])
+        assert ended.value.code == 0
+        files = (path for path in (tmp_path / f"out{count}").rglob("*") if path.is_file())
+        return sorted(str(path.relative_to(tmp_path / f"out{count}")) for path in files)
+
+    return call
+
+
+def test_runs_have_the_names_of_the_portal_in_exported_files(
+    portal_root: Roots, exported: Callable[..., list[str]], tmp_path: Path
+) -> None:
+    """Upstream writes ids, which stand in no tomograms.star: its functions do so here as well, and --names id."""
+    root = portal_root([10001])
+    names = {run.name: run.portal_run_name for run in root.runs}
+    assert names["1"] == "TS_1"
+    picks = ("picks", "--picks-uri", "*:data-portal/*", "--output-format")
+    assert {file.split("_cyto")[0].split("_thyl")[0] for file in exported(*picks, "csv", "--names", "id")} <= set(names)
+    csv = exported(*picks, "csv", "-r", "1")
+    assert csv
+    assert all(file.startswith("TS_1_") for file in csv)
+    assert exported(*picks, "csv", "-r", "TS_1") == csv == exported(*picks, "csv", "-r", "TS_1", "-r", "1")
+    assert b"\nTS_1," in (tmp_path / "out2" / csv[0]).read_bytes()
+    star = exported(*picks, "star", "-r", "1", "--voxel-size", "10")
+    table = read_star((tmp_path / "out5" / star[0]).read_bytes(), star[0]).table("particles")
+    assert table is not None
+    assert set(table.text("rlnTomoName")) == {"TS_1"}
+    tomograms = exported("tomogram", "--tomogram-uri", "*", "--output-format", "mrc", "-r", "1")
+    assert {file.split("/")[0] for file in tomograms} == {"TS_1"}
+    masks = exported("segmentation", "--segmentation-uri", "*", "--output-format", "tiff")
+    assert {file.split("/")[0] for file in masks} <= set(names.values())
+    (tmp_path / "map.csv").write_text("7,TS_1\n")
+    numbered = ("--voxel-size", "10", "--index-map", str(tmp_path / "map.csv"))
+    table_of_dynamo = exported(*picks, "dynamo", "-r", "1", *numbered)
+    assert (tmp_path / "out8" / table_of_dynamo[0]).read_text().split()[19] == "7"
+    assert exporting.export_picks(root.get_run("1").picks[0], str(tmp_path / "theirs.csv"), "csv")
+    assert b"\n1," in (tmp_path / "theirs.csv").read_bytes()
+
+
+def test_names_of_runs_never_collide_in_files() -> None:
+    """Of several datasets, with odd names, and with runs of the overlay."""
+    told = {
+        "1": ("TS_1", 10001), "2": ("TS_1", 10002), "3": ("Ts_2", 10001), "4": ("ts_2", 10001),
+        "5": ("../x", 10001), "6": ("mine", 10001), "mine": (None, None), "7": ("8", 10001), "8": ("8", 10001),
+        "9": ("10", 10001), "10": ("TS_10", 10001),
+    }  # fmt: skip
+    runs = [
+        SimpleNamespace(name=name, portal_run_name=named, portal_dataset_id=dataset)
+        for name, (named, dataset) in told.items()
+    ]
+    found = written_names(SimpleNamespace(runs=runs))  # type: ignore[arg-type]
+    assert found == {
+        "1": "10001_TS_1", "2": "10002_TS_1", "3": "3", "4": "4", "5": "5", "6": "10001_mine", "mine": "mine",
+        "7": "7", "8": "8", "9": "10", "10": "TS_10",
+    }  # fmt: skip
+    assert written_names(SimpleNamespace(runs=runs), "id") == {}  # type: ignore[arg-type]
 
 
 def test_what_is_the_portals_stays(portal_root: Roots, tmp_path: Path) -> None:

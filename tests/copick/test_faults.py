@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 import tomoportal.copick as copick
-from tomoportal.copick.overviews import statistics
+from tomoportal.copick.operations import statistics
 from tomoportal.copick.picks import CopickPoint
 from tomoportal.errors import TomoportalError
 from tomoportal.storage.local import LocalStore

@@ -46,11 +46,11 @@ def _documents(kind: str, groups: str) -> None:
     """The command for picks or meshes, whose counts are functions of one form."""
 
     def count(config: str, run_names: tuple[str, ...], object_name: tuple[str, ...], **given: Any) -> int:
-        from tomoportal.copick.overviews import statistics
+        from tomoportal.copick.operations import statistics
 
         counted: Callable[..., dict[str, Any]] = getattr(statistics, f"{kind}_stats")
         runs, root = _runs(run_names, given), open_project(config)
-        found = counted(root, runs, *_who(given), object_name or None, workers=_workers(given))
+        found = counted(root, runs, *_who(given), object_name or None, **_workers(given))
         return _show(found, given, kind.capitalize())
 
     of_object = click.option("--object-name", multiple=True, metavar="NAME", help="Only this object; may be repeated.")
@@ -81,7 +81,7 @@ def segmentations(
     **given: Any,
 ) -> int:
     """Count segmentations, by user, session, name, voxel size and type."""
-    from tomoportal.copick.overviews.statistics import segmentations_stats
+    from tomoportal.copick.operations.statistics import segmentations_stats
 
     kind = None if segmentation_type in (None, "all") else segmentation_type
     found = segmentations_stats(
@@ -93,7 +93,7 @@ def segmentations(
         voxel_size or None,
         is_instance=None if kind is None else kind == "instance",
         is_panoptic=None if kind is None else kind == "panoptic",
-        workers=_workers(given),
+        **_workers(given),
     )
     return _show(found, given, "Segmentations")
 
@@ -110,8 +110,8 @@ def _who(given: dict[str, Any]) -> tuple[Any, Any]:
     return given["user_id"] or None, given["session_id"] or None
 
 
-def _workers(given: dict[str, Any]) -> int:
-    return int(given["workers"]) if given["parallel"] else 1
+def _workers(given: dict[str, Any]) -> dict[str, Any]:
+    return {"parallel": given["parallel"], "workers": given["workers"]}
 
 
 def _show(found: dict[str, Any], given: dict[str, Any], title: str) -> int:

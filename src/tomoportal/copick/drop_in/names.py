@@ -192,7 +192,7 @@ _OPS: Final[dict[str, Names]] = {
         "move_copick_objects", "move_copick_objects_batch", "move_copick_objects_per_run", "remove_copick_objects",
         "remove_copick_objects_batch", "remove_copick_objects_per_run",
     ),
-    "copick.ops.stats": _names("operations.counting", "meshes_stats", "picks_stats", "segmentations_stats"),
+    "copick.ops.stats": _names("operations.statistics", "meshes_stats", "picks_stats", "segmentations_stats"),
     "copick.ops.sync": _names(
         "operations.synchronising", "sync_meshes", "sync_picks", "sync_segmentations", "sync_tomograms"
     ),

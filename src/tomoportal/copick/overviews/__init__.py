@@ -1,1 +1,1 @@
-"""What a project holds, for people: as a tree, as Markdown, as counts."""
+"""What a project holds, for people: as a tree, as Markdown."""

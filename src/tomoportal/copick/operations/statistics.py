@@ -1,38 +1,47 @@
-"""Counts of what a project holds, by run, user, session, object and type (``copick.ops.stats``)."""
+"""Counts of what a project holds, by run, user, session, object and type (``copick.ops.stats``).
+
+``root`` may be the path of a config, ``runs`` one or many, names or runs; they are counted one after the other, or with
+``parallel`` in threads.
+"""
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
-from tomoportal.copick.root import CopickRoot
+from tomoportal.copick.operations.getting import opened
 from tomoportal.copick.runs import CopickRun
 from tomoportal.errors import AnnotationError
+
+if TYPE_CHECKING:
+    from tomoportal.copick.operations.getting import Root, Runs
+    from tomoportal.copick.root import CopickRoot
 
 __all__ = ["meshes_stats", "picks_stats", "segmentations_stats"]
 
 _Names = str | Collection[str] | None
-_Runs = CopickRun | str | Iterable[str] | Iterable[CopickRun] | None
 _T = TypeVar("_T")
 
 
-def _chosen(root: CopickRoot, runs: _Runs) -> list[CopickRun]:
+def _chosen(root: CopickRoot, runs: Runs) -> list[CopickRun]:
     if runs is None:
         return root.runs
-    given: Iterable[str | CopickRun] = [runs] if isinstance(runs, str | CopickRun) else runs
+    given: Iterable[Any] = [runs] if isinstance(runs, str | CopickRun) else runs
     named = [(each, root.get_run(each) if isinstance(each, str) else each) for each in given]
     if missing := [name for name, run in named if run is None]:
         raise AnnotationError(f"Run names not found in project: {missing}", fix="names are case-sensitive")
     return [run for _, run in named if run is not None]
 
 
-def _each(runs: Iterable[CopickRun], work: Callable[[CopickRun], _T], workers: int) -> list[_T]:
+def _rows(root: Root, runs: Runs, rows_of: Callable[[CopickRun], list[_T]], workers: int) -> list[_T]:
+    """The rows of all these runs, in their order."""
+    chosen = _chosen(opened(root), runs)
     if workers < 2:
-        return [work(run) for run in runs]
+        return [row for run in chosen for row in rows_of(run)]
     with ThreadPoolExecutor(workers, "stats") as pool:
-        return list(pool.map(work, runs))
+        return [row for rows in pool.map(rows_of, chosen) for row in rows]
 
 
 def _counts(values: Iterable[tuple[str, int]]) -> dict[str, int]:
@@ -44,13 +53,14 @@ def _counts(values: Iterable[tuple[str, int]]) -> dict[str, int]:
 
 
 def picks_stats(
-    root: CopickRoot,
-    runs: _Runs = None,
+    root: Root,
+    runs: Runs = None,
     user_id: _Names = None,
     session_id: _Names = None,
     object_name: _Names = None,
-    *,
+    parallel: bool = False,
     workers: int = 8,
+    show_progress: bool = True,
 ) -> dict[str, Any]:
     """``total_picks`` points in ``total_pick_files`` files, and how they are distributed."""
 
@@ -61,7 +71,7 @@ def picks_stats(
             for each in found
         ]
 
-    rows = [row for part in _each(_chosen(root, runs), count, workers) for row in part]
+    rows = _rows(root, runs, count, workers if parallel else 1)
     return {
         "total_picks": sum(row[4] for row in rows),
         "total_pick_files": len(rows),
@@ -73,13 +83,14 @@ def picks_stats(
 
 
 def meshes_stats(
-    root: CopickRoot,
-    runs: _Runs = None,
+    root: Root,
+    runs: Runs = None,
     user_id: _Names = None,
     session_id: _Names = None,
     object_name: _Names = None,
-    *,
+    parallel: bool = False,
     workers: int = 8,
+    show_progress: bool = True,
 ) -> dict[str, Any]:
     """``total_meshes`` and how they are distributed."""
 
@@ -87,7 +98,7 @@ def meshes_stats(
         found = run.get_meshes(object_name, user_id, session_id)
         return [(each.user_id, each.session_id, each.pickable_object_name) for each in found]
 
-    rows = [row for part in _each(_chosen(root, runs), count, workers) for row in part]
+    rows = _rows(root, runs, count, workers if parallel else 1)
     return {
         "total_meshes": len(rows),
         "distribution_by_user": _counts((row[0], 1) for row in rows),
@@ -98,19 +109,23 @@ def meshes_stats(
 
 
 def segmentations_stats(
-    root: CopickRoot,
-    runs: _Runs = None,
+    root: Root,
+    runs: Runs = None,
     user_id: _Names = None,
     session_id: _Names = None,
     is_multilabel: bool | None = None,
     name: _Names = None,
     voxel_size: float | Collection[float] | None = None,
-    *,
-    is_instance: bool | None = None,
-    is_panoptic: bool | None = None,
+    parallel: bool = False,
     workers: int = 8,
+    show_progress: bool = True,
+    is_instance: bool | None = False,
+    is_panoptic: bool | None = False,
 ) -> dict[str, Any]:
-    """``total_segmentations`` and how they are distributed. Flags that are None take both."""
+    """``total_segmentations`` and how they are distributed. Flags that are None take both.
+
+    Binary and multilabel ones unless the flags say otherwise.
+    """
 
     def count(run: CopickRun) -> list[tuple[str, str, str, float, bool, str]]:
         found = run.get_segmentations(
@@ -127,7 +142,7 @@ def segmentations_stats(
             for each in found
         ]
 
-    rows = [row for part in _each(_chosen(root, runs), count, workers) for row in part]
+    rows = _rows(root, runs, count, workers if parallel else 1)
     return {
         "total_segmentations": len(rows),
         "distribution_by_user": _counts((row[0], 1) for row in rows),
