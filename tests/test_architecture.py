@@ -159,3 +159,22 @@ def test_every_command_says_in_its_own_help_what_the_overview_says() -> None:
         assert (command.help or "").startswith(line.rstrip(".")), (
             f"tomoportal {name} --help does not begin with: {line}"
         )
+
+
+# From the roof to the ground, as docs/architecture.md prints them; modules beside them are the model, which may open a
+# portal or a manifest and hand out data frames, each when it is first asked.
+COPICK_ROOMS = ("operations", "overviews", "exchange", "transfers", "particles", "portal", "croissant", "drop_in")
+COPICK_MAY = {("operations", "exchange"), ("operations", "transfers"), ("operations", "particles")}
+COPICK_MAY |= {("exchange", "particles"), ("croissant", "portal")}
+
+
+def test_sub_rooms_of_copick_import_one_way() -> None:
+    wrong = []
+    for path in sorted((SOURCE / "copick").rglob("*.py")):
+        here = path.relative_to(SOURCE / "copick").parts[0]
+        for line, name in imports_of(path):
+            there = name.removeprefix("tomoportal.copick.").split(".")[0]
+            if here in COPICK_ROOMS and there in COPICK_ROOMS and there != here and (here, there) not in COPICK_MAY:
+                wrong.append(f"{path.relative_to(SOURCE)}:{line} imports {name}")
+    assert not wrong
+    assert {path.name for path in (SOURCE / "copick").iterdir() if path.is_dir()} - {"__pycache__"} == set(COPICK_ROOMS)

@@ -15,6 +15,7 @@ import pytest
 import tomoportal.copick as copick
 from tomoportal.copick.operations import adding, getting, options
 from tomoportal.copick.operations.mapping import map_runs, report_results
+from tomoportal.copick.particles.handlers import read_volume
 
 
 @pytest.fixture
@@ -214,7 +215,7 @@ def test_missing_objects_come_from_the_source(root: copick.CopickRoot, tmp_path:
 def test_volumes_are_read_from_files(real_data: Path) -> None:
     for place in sorted(real_data.rglob("*.mrc"))[:6]:
         with mrcfile.open(place, permissive=True) as peer:
-            voxels, size = options.read_volume(place)
+            voxels, size = read_volume(place)
             assert np.array_equal(voxels, np.asarray(peer.data).reshape(voxels.shape))
             assert (size or 0) == pytest.approx(float(peer.voxel_size.x))
     assert options.get_format_from_extension("x.map") == "mrc"

@@ -6,7 +6,6 @@ import logging
 import os
 import re
 from collections.abc import Iterable, Mapping
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from tomoportal.copick.logs import get_logger
@@ -24,7 +23,6 @@ __all__ = [
     "parse_list",
     "parse_mapping",
     "prepare_runs_from_paths",
-    "read_volume",
 ]
 
 _FORMATS: Final = {"mrc": "mrc", "map": "mrc", "zarr": "zarr"}
@@ -58,26 +56,12 @@ def get_data_from_file(path: str, file_format: str) -> tuple[Array, float]:
     """The voxels ``(z, y, x)`` of an MRC file or OME-Zarr folder, and the voxel size in Å that it states."""
     if file_format not in _FORMATS.values():
         raise AnnotationError(f"Unsupported file format: {file_format}", where=path, fix="convert it to MRC")
+    from tomoportal.copick.particles.handlers import read_volume
+
     voxels, size = read_volume(path)
     if size is None:
         raise FormatError("the file does not say how large its voxels are", where=path, fix="give the voxel size")
     return voxels, size
-
-
-def read_volume(path: str | os.PathLike[str]) -> tuple[Array, float | None]:
-    """The voxels ``(z, y, x)`` of an MRC, EM or TIFF file or OME-Zarr folder; the voxel size in Å if it is stated."""
-    from tomoportal.formats.opening import open_volume
-    from tomoportal.storage import open_store
-
-    place = Path(path).absolute()
-    volume = open_volume(open_store(place.parent, read_only=True, follow_links=True), place.name)
-    try:
-        voxels = volume.read(0, volume.shape[0]).copy()
-        if volume.value_offset:
-            voxels = voxels.astype("int16") + volume.value_offset
-        return voxels, volume.voxel_size[0] or None
-    finally:
-        volume.close()
 
 
 def prepare_runs_from_paths(

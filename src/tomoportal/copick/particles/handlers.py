@@ -5,6 +5,7 @@ Picks are positions ``(n, 3)`` in Å, transformations ``(n, 4, 4)`` and scores `
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -39,6 +40,7 @@ __all__ = [
     "mrc_handler",
     "poses_of",
     "put_file",
+    "read_volume",
     "tiff_handler",
     "unpack_picks_data",
     "zarr_handler",
@@ -264,14 +266,28 @@ class DynamoPicksHandler(_Numbered):
         return write_dynamo({numbers[run]: poses for run, poses in runs.items()}, voxel_spacing=voxel_spacing)
 
 
+def read_volume(path: str | os.PathLike[str]) -> tuple[Array, float | None]:
+    """The voxels ``(z, y, x)`` of an MRC, EM or TIFF file or OME-Zarr folder; the voxel size in Å if it is stated."""
+    from tomoportal.formats.opening import open_volume
+    from tomoportal.storage import open_store
+
+    place = Path(path).absolute()
+    volume = open_volume(open_store(place.parent, read_only=True, follow_links=True), place.name)
+    try:
+        voxels = volume.read(0, volume.shape[0]).copy()
+        if volume.value_offset:
+            voxels = voxels.astype("int16") + volume.value_offset
+        return voxels, volume.voxel_size[0] or None
+    finally:
+        volume.close()
+
+
 class _Volumes:
     format_name: ClassVar[str]
     capabilities: ClassVar[FormatCapabilities] = FormatCapabilities(True, True, True)
 
     def read(self, path: str, **kwargs: Any) -> tuple[Array, float | None]:
         """The voxels ``(z, y, x)``, and the voxel size in Å if the file states it."""
-        from tomoportal.copick.operations.options import read_volume
-
         return read_volume(path)
 
     def write(self, path: str, volume: Array, voxel_size: float, **kwargs: Any) -> str:
