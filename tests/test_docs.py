@@ -28,6 +28,8 @@ def test_every_module_and_room_that_the_architecture_names_exists() -> None:
     for name in re.findall(r"`([a-z_]+/[a-z_/]*(?:\.py)?)`", text):
         beside = ROOT / name
         assert (SOURCE / name).exists() or beside.exists(), f"docs/architecture.md names {name}"
+    for name in re.findall(r"`([a-z_0-9]+\.py)`", text.partition("## The copick room")[2].partition("\n## ")[0]):
+        assert (SOURCE / "copick" / name).exists(), f"docs/architecture.md names {name}"
 
 
 def test_every_room_stands_in_the_architecture() -> None:
