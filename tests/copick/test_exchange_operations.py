@@ -129,6 +129,15 @@ def test_entities_become_files(project: copick.CopickRoot, config: Path, tmp_pat
     assert (tmp_path / "s.tiff").exists()
 
 
+def test_runs_of_one_number_are_all_written(tmp_path: Path, config: Path) -> None:
+    root = copick.from_file(config)
+    for number, name in enumerate(("TS_1", "TS_2"), start=1):
+        root.new_run(name).new_picks("ribosome", "1", "ada").from_numpy(np.full((number, 3), 10.0))
+    path = str(tmp_path / "all.tbl")
+    exporting.export_picks_combined(config, path, "ribosome", "dynamo", 10.0, run_to_index={"TS_1": 4, "TS_2": 4})
+    assert [line.split()[19] for line in Path(path).read_text().splitlines()] == ["4"] * 3
+
+
 @pytest.mark.parametrize("kind", ["em", "dynamo", "stopgap", "imod", "ndjson"])
 @pytest.mark.parametrize("size", [None, 0.0, -10.0, float("nan")])
 def test_lists_that_count_voxels_need_their_size(

@@ -14,9 +14,9 @@ import tomoportal.copick as copick
 from tomoportal.cli import main
 from tomoportal.copick.exchange.exporting_picks import PicksExport, plan_picks_export
 from tomoportal.copick.exchange.exporting_volumes import VolumeExport, plan_tomograms_export
-from tomoportal.copick.operations.statistics import picks_stats, segmentations_stats
 from tomoportal.copick.exchange.run_names import written_names
 from tomoportal.copick.operations import exporting
+from tomoportal.copick.operations.statistics import picks_stats, segmentations_stats
 from tomoportal.copick.overviews.browsing import project_tree
 from tomoportal.copick.tasks import perform
 from tomoportal.copick.transfers.by_uri import plan_removal, plan_transfer
@@ -98,14 +98,14 @@ def test_runs_have_the_names_of_the_portal_in_exported_files(
     names = {run.name: run.portal_run_name for run in root.runs}
     assert names["1"] == "TS_1"
     picks = ("picks", "--picks-uri", "*:data-portal/*", "--output-format")
-    assert {file.split("_cyto")[0].split("_thyl")[0] for file in exported(*picks, "csv", "--names", "id")} <= set(names)
+    assert {file.partition("_")[0] for file in exported(*picks, "csv", "--names", "id")} <= set(names)
+    picks = ("picks", "--picks-uri", "cytosolic-ribosome:data-portal/1", "--output-format")
     csv = exported(*picks, "csv", "-r", "1")
-    assert csv
-    assert all(file.startswith("TS_1_") for file in csv)
-    assert exported(*picks, "csv", "-r", "TS_1") == csv == exported(*picks, "csv", "-r", "TS_1", "-r", "1")
+    assert csv == ["TS_1_cytosolic-ribosome_data-portal_1.csv"]
+    assert exported(*picks, "csv", "-r", "TS_1", "-r", "1") == csv
     assert b"\nTS_1," in (tmp_path / "out2" / csv[0]).read_bytes()
     star = exported(*picks, "star", "-r", "1", "--voxel-size", "10")
-    table = read_star((tmp_path / "out5" / star[0]).read_bytes(), star[0]).table("particles")
+    table = read_star((tmp_path / "out4" / star[0]).read_bytes(), star[0]).table("particles")
     assert table is not None
     assert set(table.text("rlnTomoName")) == {"TS_1"}
     tomograms = exported("tomogram", "--tomogram-uri", "*", "--output-format", "mrc", "-r", "1")
@@ -115,7 +115,7 @@ def test_runs_have_the_names_of_the_portal_in_exported_files(
     (tmp_path / "map.csv").write_text("7,TS_1\n")
     numbered = ("--voxel-size", "10", "--index-map", str(tmp_path / "map.csv"))
     table_of_dynamo = exported(*picks, "dynamo", "-r", "1", *numbered)
-    assert (tmp_path / "out8" / table_of_dynamo[0]).read_text().split()[19] == "7"
+    assert (tmp_path / "out7" / table_of_dynamo[0]).read_text().split()[19] == "7"
     assert exporting.export_picks(root.get_run("1").picks[0], str(tmp_path / "theirs.csv"), "csv")
     assert b"\n1," in (tmp_path / "theirs.csv").read_bytes()
 
@@ -134,7 +134,7 @@ def test_names_of_runs_never_collide_in_files() -> None:
     found = written_names(SimpleNamespace(runs=runs))  # type: ignore[arg-type]
     assert found == {
         "1": "10001_TS_1", "2": "10002_TS_1", "3": "3", "4": "4", "5": "5", "6": "10001_mine", "mine": "mine",
-        "7": "7", "8": "8", "9": "10", "10": "TS_10",
+        "7": "10001_8", "8": "8", "9": "10", "10": "TS_10",
     }  # fmt: skip
     assert written_names(SimpleNamespace(runs=runs), "id") == {}  # type: ignore[arg-type]
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final, Literal
 
@@ -80,6 +80,17 @@ class PicksExport:
     index_map: Mapping[str, int] | None = None
     run_names: Sequence[str] | None = None
     star: StarOptions = StarOptions()
+    names: Mapping[str, str] = field(default_factory=dict)
+    """What runs are called in files, where not by their own names."""
+
+    def name(self, run: str) -> str:
+        """In files."""
+        return self.names.get(run, run)
+
+    def number(self, run: str) -> int | None:
+        """In the index map, which may have either name."""
+        known = self.index_map or {}
+        return known.get(run, known.get(self.name(run)))
 
 
 def chosen_picks(root: CopickRoot, uri: str, run_names: Sequence[str] | None) -> dict[str, list[CopickPicks]]:
@@ -88,8 +99,8 @@ def chosen_picks(root: CopickRoot, uri: str, run_names: Sequence[str] | None) ->
     if unknown:
         raise AnnotationError(f"Unknown runs: {', '.join(unknown)}", fix="names of runs are case-sensitive")
     found: dict[str, list[CopickPicks]] = {}
-    for run in root.runs if run_names is None else run_names:
-        name = run if isinstance(run, str) else run.name
+    chosen = root.runs if run_names is None else filter(None, map(root.get_run, run_names))
+    for name in dict.fromkeys(run.name for run in chosen):
         for picks in resolve_copick_objects(uri, root, "picks", name):
             found.setdefault(name, []).append(picks)
     if not found:
@@ -148,7 +159,7 @@ def _per_run(root: CopickRoot, export: PicksExport, found: Mapping[str, list[Cop
     tasks = []
     for run, many in found.items():
         for picks in many:
-            names = (run, picks.pickable_object_name, picks.user_id, picks.session_id)
+            names = (export.name(run), picks.pickable_object_name, picks.user_id, picks.session_id)
             file = "_".join(names) + PARTICLE_ENDINGS[export.output_format]
             tasks.append(_task(root, export, picks, run, store, file))
     return tasks
@@ -180,12 +191,12 @@ def picks_file(root: CopickRoot, export: PicksExport, picks: CopickPicks, run: s
     poses, size = poses_of(picks), export.voxel_size or 0.0
     kind = export.output_format
     if kind == "csv":
-        return write_copick_csv({run: poses})
+        return write_copick_csv({export.name(run): poses})
     if kind == "star":
         return relion_files(root, export, {run: [picks]})[0]
     _check_rotations(poses, run)
     if kind in _NUMBERED:
-        number = (export.index_map or {}).get(run, 1)
+        number = export.number(run) or 1
         return _WRITERS[kind]({number: poses}, size)
     if kind == "ndjson":
         return _ndjson(poses, size)
@@ -228,9 +239,9 @@ def _combined(root: CopickRoot, export: PicksExport, found: Mapping[str, list[Co
     if kind in _ONE_RUN_ONLY:
         raise AnnotationError(f"A file of the type {kind} holds one run.", fix="give --output-dir")
     if kind in _NUMBERED:
-        missing = [Problem(run, "is not in the index map", "add a line") for run in found]
-        missing = [each for each in missing if each.where not in (export.index_map or {})]
-        refuse(missing, "The picks cannot be exported")
+        missing = [run for run in found if export.number(run) is None]
+        problems = [Problem(export.name(run), "is not in the index map", "add a line") for run in missing]
+        refuse(problems, "The picks cannot be exported")
     path = path if path.suffix else path.with_suffix(PARTICLE_ENDINGS[kind])
     target = _Target(path.parent)
     count = sum(len(picks.arrays().positions) for many in found.values() for picks in many)
@@ -244,14 +255,15 @@ def _combined(root: CopickRoot, export: PicksExport, found: Mapping[str, list[Co
             return
         by_run = {run: Poses.joined([poses_of(picks) for picks in many]) for run, many in found.items()}
         if kind == "csv":
-            target.put(path.name, write_copick_csv(by_run))
+            target.put(path.name, write_copick_csv({export.name(run): poses for run, poses in by_run.items()}))
             return
         for run, poses in by_run.items():
-            _check_rotations(poses, run)
-        numbers = export.index_map or {}
-        target.put(
-            path.name, _WRITERS[kind]({numbers[run]: each for run, each in by_run.items()}, export.voxel_size or 0)
-        )
+            _check_rotations(poses, export.name(run))
+        numbered: dict[int, list[Poses]] = {}
+        for run, poses in by_run.items():
+            numbered.setdefault(export.number(run) or 1, []).append(poses)
+        joined = {number: Poses.joined(parts) for number, parts in numbered.items()}
+        target.put(path.name, _WRITERS[kind](joined, export.voxel_size or 0))
 
     runs = f"{len(found)} run{'' if len(found) == 1 else 's'}"
     return [Task("export", f"{path.name}: {count} points of {runs}", "", write, export.uri)]
@@ -269,6 +281,9 @@ def relion_files(
     particles = {run: poses for run, poses in particles.items() if len(poses)} or particles
     tomograms = _tomograms(root, export, list(particles))
     filaments = relion_filaments(root, star, {run: found[run] for run in particles})
+    if filaments is not None:
+        filaments = replace(filaments, polar={export.name(run): polar for run, polar in filaments.polar.items()})
+    particles = {export.name(run): poses for run, poses in particles.items()}
     if star.layout == "import":
         return write_relion_import(
             particles,
@@ -291,16 +306,17 @@ def relion_files(
 
 def _tomograms(root: CopickRoot, export: PicksExport, runs: Sequence[str]) -> dict[str, RelionTomogram]:
     star = export.star
-    missing = [run for run in runs if run not in star.tomograms]
+    listed = {run: star.tomograms.get(export.name(run)) or star.tomograms.get(run) for run in runs}
+    missing = [run for run, known in listed.items() if known is None]
     if export.voxel_size is None and not star.smallest_counts:
         _check_centres(root, missing, star.tomo_type)
     own = project_tomograms(root, missing, export.voxel_size, star.tomo_type)
     found = {}
     for run in runs:
-        known = star.tomograms.get(run) or own.get(run) or RelionTomogram()
+        known = listed[run] or own.get(run) or RelionTomogram()
         given = star.tilt_series_pixel_size
         size = given.get(run) if isinstance(given, Mapping) else given
-        found[run] = RelionTomogram(known.centre, size or known.pixel_size, known.optics)
+        found[export.name(run)] = RelionTomogram(known.centre, size or known.pixel_size, known.optics)
     return found
 
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final, Literal
 
@@ -46,13 +46,20 @@ class VolumeExport:
     compression: TiffCompression = "none"
     run_names: Sequence[str] | None = None
     channel: Literal["label", "instance"] | None = None
+    names: Mapping[str, str] = field(default_factory=dict)
+    """What runs are called in files, where not by their own names."""
+
+    def name(self, run: str) -> str:
+        """In files."""
+        return self.names.get(run, run)
 
     def found(self, root: CopickRoot, object_type: str) -> list[tuple[str, Any]]:
         """Runs and what the URI names in them."""
         unknown = [name for name in self.run_names or () if root.get_run(name) is None]
         if unknown:
             raise AnnotationError(f"Unknown runs: {', '.join(unknown)}", fix="names of runs are case-sensitive")
-        names = [run.name for run in root.runs] if self.run_names is None else self.run_names
+        chosen = root.runs if self.run_names is None else filter(None, map(root.get_run, self.run_names))
+        names = dict.fromkeys(run.name for run in chosen)
         found = [(name, each) for name in names for each in resolve_copick_objects(self.uri, root, object_type, name)]
         if not found:
             raise AnnotationError(
@@ -92,7 +99,7 @@ def plan_tomograms_export(root: CopickRoot, export: VolumeExport, output_dir: Pa
     tasks = []
     for run, tomogram in export.found(root, "tomogram"):
         size = tomogram.voxel_spacing.voxel_size
-        key = f"{run}/{voxel_spacing_folder(size)}/{tomogram.tomo_type}"
+        key = f"{export.name(run)}/{voxel_spacing_folder(size)}/{tomogram.tomo_type}"
         tasks.append(_task(tomogram, key, run, export, output_dir))
     return tasks
 
@@ -104,7 +111,7 @@ def plan_segmentations_export(root: CopickRoot, export: VolumeExport, output_dir
     Zarr.
     """
     found = export.found(root, "segmentation")
-    keys = [_segmentation_key(run, each) for run, each in found]
+    keys = [_segmentation_key(export.name(run), each) for run, each in found]
     tasks = []
     for (run, each), key in zip(found, keys, strict=True):
         if keys.count(key) > 1:
@@ -262,7 +269,7 @@ def plan_meshes_export(root: CopickRoot, export: VolumeExport, output_dir: Path)
         )
     tasks = []
     for run, mesh in export.found(root, "mesh"):
-        names = (run, mesh.pickable_object_name, mesh.user_id, mesh.session_id)
+        names = (export.name(run), mesh.pickable_object_name, mesh.user_id, mesh.session_id)
         tasks.append(_mesh_task(mesh, "_".join(names) + f".{export.output_format}", run, export, output_dir))
     return tasks
 

@@ -10,7 +10,15 @@ import click
 from tomoportal.cli.copick.bundles import work_options
 from tomoportal.cli.copick.options import run_names_option
 
-__all__ = ["export_options"]
+__all__ = ["export_options", "names_option"]
+
+names_option = click.option(
+    "--names",
+    type=click.Choice(["portal", "id"]),
+    default="portal",
+    show_default=True,
+    help="What runs of a portal are called in files: as there (TS_001), or by their ids, as in the project.",
+)
 
 
 def export_options(kind: str, example: str, formats: Sequence[str]) -> Callable[[Any], Any]:
@@ -22,6 +30,7 @@ def export_options(kind: str, example: str, formats: Sequence[str]) -> Callable[
             "--output-dir", required=True, type=click.Path(file_okay=False), metavar="FOLDER", help="For the files."
         ),
         click.option("--output-format", required=True, type=click.Choice(formats), help="Of the files."),
+        names_option,
         work_options("--max-workers", default=4),
         run_names_option,
     ]

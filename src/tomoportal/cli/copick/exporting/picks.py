@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from tomoportal.cli.copick.bundles import Work, work_options
+from tomoportal.cli.copick.exporting.options import names_option
 from tomoportal.cli.copick.options import chosen_runs, run_names_option
+
+if TYPE_CHECKING:
+    from tomoportal.copick.exchange.run_names import RunNames
 
 __all__ = ["command"]
 
@@ -57,6 +61,7 @@ _FILE = click.Path(exists=True, dir_okay=False)
     "--half-sets", type=click.Choice(["none", "filament"]), default="none", show_default=True,
     help="STAR: divide whole filaments.",
 )  # fmt: skip
+@names_option
 @work_options("--max-workers", default=4)
 @run_names_option
 def command(
@@ -69,6 +74,7 @@ def command(
     tomograms_star: str | None,
     work: Work,
     run_names: tuple[str, ...],
+    names: RunNames,
     **star: Any,
 ) -> int:
     """Write picks as RELION, Dynamo, STOPGAP, EM, IMOD, CSV or ndjson files.
@@ -76,14 +82,16 @@ def command(
     With --output-dir each picks file becomes RUN_OBJECT_USER_SESSION; with --output-file all runs go into one.
     """
     from tomoportal.copick.exchange.exporting_picks import PicksExport, StarOptions, plan_picks_export
+    from tomoportal.copick.exchange.run_names import written_names
     from tomoportal.copick.particles.index_maps import inverse, read_index_map, read_relion_tomograms
 
     if (output_dir is None) == (output_file is None):
         raise click.UsageError("give exactly one of --output-dir and --output-file")
     if star["layout"] == "import" and output_file is None:
         raise click.UsageError("--star-layout import needs --output-file")
+    root = work.project()
     tasks = plan_picks_export(
-        work.project(),
+        root,
         PicksExport(
             picks_uri,
             output_format,
@@ -91,6 +99,7 @@ def command(
             inverse(read_index_map(index_map)) if index_map else None,
             chosen_runs(run_names),
             StarOptions(tomograms=read_relion_tomograms(tomograms_star) if tomograms_star else {}, **star),
+            written_names(root, names),
         ),
         output_dir=Path(output_dir) if output_dir else None,
         output_file=Path(output_file) if output_file else None,
