@@ -87,10 +87,10 @@ class PicksExport:
         """In files."""
         return self.names.get(run, run)
 
-    def number(self, run: str) -> int | None:
-        """In the index map, which may have either name."""
+    def number(self, run: str) -> int:
+        """In the index map, which may have either name; 1 if it has none."""
         known = self.index_map or {}
-        return known.get(run, known.get(self.name(run)))
+        return known.get(run, known.get(self.name(run), 1))
 
 
 def chosen_picks(root: CopickRoot, uri: str, run_names: Sequence[str] | None) -> dict[str, list[CopickPicks]]:
@@ -196,7 +196,7 @@ def picks_file(root: CopickRoot, export: PicksExport, picks: CopickPicks, run: s
         return relion_files(root, export, {run: [picks]})[0]
     _check_rotations(poses, run)
     if kind in _NUMBERED:
-        number = export.number(run) or 1
+        number = export.number(run)
         return _WRITERS[kind]({number: poses}, size)
     if kind == "ndjson":
         return _ndjson(poses, size)
@@ -239,9 +239,11 @@ def _combined(root: CopickRoot, export: PicksExport, found: Mapping[str, list[Co
     if kind in _ONE_RUN_ONLY:
         raise AnnotationError(f"A file of the type {kind} holds one run.", fix="give --output-dir")
     if kind in _NUMBERED:
-        missing = [run for run in found if export.number(run) is None]
-        problems = [Problem(export.name(run), "is not in the index map", "add a line") for run in missing]
-        refuse(problems, "The picks cannot be exported")
+        known = set(export.index_map or ())
+        missing = [export.name(run) for run in found if not {run, export.name(run)} & known]
+        refuse(
+            [Problem(name, "is not in the index map", "add a line") for name in missing], "The picks cannot be exported"
+        )
     path = path if path.suffix else path.with_suffix(PARTICLE_ENDINGS[kind])
     target = _Target(path.parent)
     count = sum(len(picks.arrays().positions) for many in found.values() for picks in many)
@@ -261,7 +263,7 @@ def _combined(root: CopickRoot, export: PicksExport, found: Mapping[str, list[Co
             _check_rotations(poses, export.name(run))
         numbered: dict[int, list[Poses]] = {}
         for run, poses in by_run.items():
-            numbered.setdefault(export.number(run) or 1, []).append(poses)
+            numbered.setdefault(export.number(run), []).append(poses)
         joined = {number: Poses.joined(parts) for number, parts in numbered.items()}
         target.put(path.name, _WRITERS[kind](joined, export.voxel_size or 0))
 
