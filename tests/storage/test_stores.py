@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from tomoportal.errors import NotFoundError
 from tomoportal.storage import Store, open_store
 from tomoportal.testing.faulty import FaultyStore
 from tomoportal.testing.object_server import s3_server
@@ -121,3 +122,16 @@ def test_a_fork_of_a_process_that_read_from_s3_is_told_instead_of_waiting_for_ev
     script.write_text(FORKS)
     done = subprocess.run([sys.executable, "-W", "ignore", script, bucket], capture_output=True, text=True, timeout=60)
     assert done.returncode == 0, done.stderr
+
+
+def test_copies_on_a_disk_are_second_names_that_writes_do_not_change(tmp_path: Path) -> None:
+    store = open_store(tmp_path)
+    for number in range(3):
+        store.put(f"x/{number}", b"%d" % number)
+    store.copy_files([(f"x/{number}", f"y/z/{number}") for number in range(3)])
+    assert (tmp_path / "y/z/0").stat().st_nlink == 2
+    store.put("x/1", b"new")
+    store.delete("x/2")
+    assert [store.get(f"y/z/{number}") for number in range(3)] == [b"0", b"1", b"2"]
+    with pytest.raises(NotFoundError):
+        store.copy_files([("missing", "z")])

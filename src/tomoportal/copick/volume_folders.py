@@ -48,8 +48,9 @@ def replaced_folder(
         versions.keep_copy(state)
         versions.seen = None  # if this ends half-way, what is there is ours
         removed_folder(store, key)
-        fill(store, key)
+        fill(store, key)  # which may read a version that is beyond the bound now
         lock.check()
+        versions.prune()
         versions.wrote_whole(versions.state().fingerprint)
 
 

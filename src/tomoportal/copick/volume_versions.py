@@ -190,7 +190,6 @@ class VolumeVersions:
         """Copy what is there into the history, its metadata last; the lock on the volume is held."""
         if self.keep > 0 and state.has_voxels and state.is_volume:
             self._copy(state, self._next())
-            self.prune()
 
     def _copy(self, state: VolumeState, target: str, *, in_place: bool = False) -> None:
         """Copy the volume, its metadata last; by bytes if its files are going to be written ``in_place``."""
@@ -225,7 +224,6 @@ class VolumeVersions:
                 else:
                     self.keep_before_change(in_place=in_place)
             self.seen, self._is_kept = None, True
-        if self.store.moves_folders:
             self.prune()
 
     def keep_before_change(self, *, in_place: bool = False) -> None:
@@ -262,7 +260,6 @@ class VolumeVersions:
             else:
                 self.keep_copy(self.state())
             removed_folder(self.store, self.key)
-        if self.store.moves_folders:
             self.prune()
         self.seen, self._is_kept = 0, False
 
