@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import re
-import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
@@ -17,6 +14,7 @@ from tomoportal.archive import Archive
 from tomoportal.server import LiveServer, Settings
 from tomoportal.storage import open_store
 from tomoportal.testing.object_server import s3_server
+from tomoportal.testing.programs import Program
 from tomoportal.testing.sample_archive import write_sample_archive
 
 BIG = "10001/TS_1/Frames/big.bin"
@@ -77,7 +75,7 @@ def http(server: LiveServer) -> Iterator[httpx.Client]:
         yield client
 
 
-Serving = Callable[..., AbstractContextManager[tuple[subprocess.Popen[str], str]]]
+Serving = Callable[..., AbstractContextManager[tuple[Program, str]]]
 
 
 @pytest.fixture(scope="session")
@@ -85,21 +83,8 @@ def serving() -> Serving:
     """``serving(*options, cwd=folder)`` → ``tomoportal serve`` in a process of its own, and its address."""
 
     @contextmanager
-    def serving(*options: str, cwd: Path) -> Iterator[tuple[subprocess.Popen[str], str]]:
-        environment = {name: value for name, value in os.environ.items() if not name.startswith("TOMOPORTAL_")}
-        command = [sys.executable, "-m", "tomoportal", "serve", "--port", "0", *options]
-        process = subprocess.Popen(
-            command, cwd=cwd, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-        )
-        try:
-            assert process.stdout is not None
-            line = process.stdout.readline()
-            found = re.search(r"http://\S+", line)
-            assert found, f"{line}{process.stderr.read() if process.stderr and not line else ''}"
-            yield process, found.group()
-        finally:
-            if process.poll() is None:
-                process.kill()
-            process.communicate()
+    def serving(*options: str, cwd: Path) -> Iterator[tuple[Program, str]]:
+        with Program([sys.executable, "-m", "tomoportal", "serve", "--port", "0", *options], cwd=cwd) as program:
+            yield program, program.says(r"http://\S+")
 
     return serving

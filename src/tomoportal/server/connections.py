@@ -15,7 +15,11 @@ __all__ = ["Connection"]
 
 
 class Connection(HttpToolsProtocol):
-    """uvicorn's HTTP connection, with limits. Times are in seconds, sizes in bytes."""
+    """uvicorn's HTTP connection, with limits. Times are in seconds, sizes in bytes.
+
+    Time is counted in looks, between which the loop reads what has arrived: a server that was suspended, or whose
+    machine was busy, does not cut off those whose requests wait for it.
+    """
 
     head_patience = 30.0
     """For the headers of a request, from its first byte; on a new connection from the beginning."""
@@ -25,15 +29,16 @@ class Connection(HttpToolsProtocol):
     """For a client that takes one piece of an answer; those have 4 MB at most."""
     largest_head = 128 * 1024
 
-    _reading_since: float | None = None
-    _writing_since: float | None = None
+    _looks = 0
+    _reading_since: int | None = None
+    _writing_since: int | None = None
     _in_head = True
     _head_size = 0
     _watch: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
-        self._reading_since = self.loop.time()
+        self._reading_since = self._looks
         self._look_again()
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -51,12 +56,12 @@ class Connection(HttpToolsProtocol):
 
     def on_message_begin(self) -> None:
         if self._reading_since is None:
-            self._reading_since = self.loop.time()
+            self._reading_since = self._looks
         super().on_message_begin()
 
     def on_headers_complete(self) -> None:
         self._in_head, self._head_size = False, 0
-        self._reading_since = self.loop.time()
+        self._reading_since = self._looks
         super().on_headers_complete()
 
     def on_message_complete(self) -> None:
@@ -64,7 +69,7 @@ class Connection(HttpToolsProtocol):
         super().on_message_complete()
 
     def pause_writing(self) -> None:
-        self._writing_since = self.loop.time()
+        self._writing_since = self._looks
         super().pause_writing()
 
     def resume_writing(self) -> None:
@@ -72,15 +77,18 @@ class Connection(HttpToolsProtocol):
         super().resume_writing()
 
     def _look_again(self) -> None:
-        shortest = min(self.head_patience, self.body_patience, self.reader_patience)
-        self._watch = cast(Any, self.loop).call_later(shortest / 3, self._look)
+        self._watch = cast(Any, self.loop).call_later(self._pause(), self._look)
+
+    def _pause(self) -> float:
+        return min(self.head_patience, self.body_patience, self.reader_patience) / 3
 
     def _look(self) -> None:
-        now = self.loop.time()
+        self._looks += 1
         reading = self.head_patience if self._in_head else self.body_patience
-        if (self._reading_since is not None and now - self._reading_since > reading) or (
-            self._writing_since is not None and now - self._writing_since > self.reader_patience
-        ):
+        if self._is_over(self._reading_since, reading) or self._is_over(self._writing_since, self.reader_patience):
             self.transport.abort()  # closing would first wait for the reader
         else:
             self._look_again()
+
+    def _is_over(self, since: int | None, patience: float) -> bool:
+        return since is not None and (self._looks - since) * self._pause() > patience

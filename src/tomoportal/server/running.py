@@ -26,6 +26,9 @@ __all__ = ["LiveServer", "run"]
 
 _START_PATIENCE = 60.0  # seconds
 _STOP_PATIENCE = 10  # seconds that running downloads get when the server is told to stop
+_SILENCE = (
+    120  # seconds after which a worker process that says nothing is replaced; busy and suspended ones say nothing
+)
 
 Told = Callable[[str], None]
 
@@ -124,10 +127,12 @@ class _Workers(Multiprocess):
     def __init__(self, config: uvicorn.Config, sockets: list[socket.socket], ready: Callable[[], None]) -> None:
         super().__init__(config, sockets)
         self._ready = ready
+        self._is_ready = False
 
-    def init_processes(self) -> None:
-        super().init_processes()
-        if all(process.wait_until_ready(_START_PATIENCE, self.should_exit) for process in self.processes):
+    def keep_subprocess_alive(self) -> None:
+        super().keep_subprocess_alive()
+        if not self._is_ready and all(process.is_ready(_SILENCE) for process in self.processes):
+            self._is_ready = True
             self._ready()
 
 
@@ -167,6 +172,7 @@ def _config(settings: Settings, log_config: dict[str, Any] | None = None) -> uvi
         server_header=False,
         timeout_keep_alive=30,
         timeout_graceful_shutdown=_STOP_PATIENCE,
+        timeout_worker_healthcheck=_SILENCE,
     )
 
 
