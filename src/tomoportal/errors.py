@@ -26,6 +26,7 @@ that a caller would catch: a missing key is a ``FileNotFoundError``, a malformed
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
@@ -50,6 +51,7 @@ __all__ = [
     "TomoportalError",
     "UnknownLevelError",
     "UnknownNameError",
+    "is_disk_full",
 ]
 
 
@@ -173,6 +175,15 @@ class QueryError(TomoportalError):
 
 class MissingPartError(TomoportalError, ImportError):
     """An optional part that is not installed; ``fix`` says how to get it."""
+
+
+def is_disk_full(error: BaseException | None) -> bool:
+    """Whether a full disk is at the bottom of an error."""
+    while error is not None:
+        if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+            return True
+        error = error.__cause__
+    return False
 
 
 def _rebuild(kind: type[TomoportalError], state: dict[str, object]) -> TomoportalError:

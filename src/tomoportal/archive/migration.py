@@ -7,7 +7,6 @@ sources did not change are passed over.
 
 from __future__ import annotations
 
-import errno
 import hashlib
 import multiprocessing
 import os
@@ -27,7 +26,7 @@ from tomoportal.archive.manifest import ItemRecord
 from tomoportal.archive.older import Conversion, Item, Numbers, OlderPlan, plan_archive
 from tomoportal.archive.source_digests import SourceDigests
 from tomoportal.archive.staging import Staging
-from tomoportal.errors import ArchiveError, NotFoundError, StorageError, TomoportalError
+from tomoportal.errors import ArchiveError, NotFoundError, StorageError, TomoportalError, is_disk_full
 from tomoportal.formats.convert import convert_volume
 from tomoportal.formats.opening import open_volume
 from tomoportal.storage import FileRecord, Store
@@ -44,7 +43,6 @@ _FOLDERS = {
     "annotation": "Annotations",
 }
 _MADE_FROM = "migrated"  # in the inputs of an item: the old keys that it was made from
-_FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
 @dataclass(frozen=True, slots=True)
@@ -200,7 +198,7 @@ class _Mover:
             try:
                 results[number] = Migrated(item.label, item.kind, self.move(item))
             except TomoportalError as error:
-                if _is_full(error):
+                if is_disk_full(error):
                     raise
                 results[number] = Migrated(item.label, item.kind, "failed", str(error))
             self.done += 1
@@ -387,11 +385,3 @@ def _check_apart(source: Store, target: Store) -> None:
 def _is_inside(path: Path, folder: Path) -> bool:
     resolved, around = path.resolve(), folder.resolve()
     return resolved == around or around in resolved.parents
-
-
-def _is_full(error: BaseException | None) -> bool:
-    while error is not None:
-        if isinstance(error, OSError) and error.errno in _FULL:
-            return True
-        error = error.__cause__
-    return False

@@ -8,12 +8,22 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Literal, TypeAlias
 
 from tomoportal.errors import FormatError
 
-__all__ = ["CTF_FORMATS", "CtfFormat", "CtfSection", "CtfTable", "PhaseUnit", "ctf_table", "measured", "read_ctf"]
+__all__ = [
+    "CTF_FIELDS",
+    "CTF_FORMATS",
+    "CtfFormat",
+    "CtfSection",
+    "CtfTable",
+    "PhaseUnit",
+    "ctf_table",
+    "measured",
+    "read_ctf",
+]
 
 CtfFormat: TypeAlias = Literal["CTFFIND", "Gctf", "IMOD"]
 PhaseUnit: TypeAlias = Literal["radian", "degree"]
@@ -38,6 +48,10 @@ class CtfSection:
     def z_index(self) -> int:
         """Position of the section in the stack, from 0."""
         return self.section - 1
+
+
+CTF_FIELDS = tuple(sorted(each.name for each in fields(CtfSection) if each.name != "section"))
+"""What is estimated, in the order in which documents have it."""
 
 
 @dataclass(frozen=True, slots=True)

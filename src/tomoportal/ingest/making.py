@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import time
 import traceback
 from dataclasses import dataclass, field, replace
@@ -11,7 +10,7 @@ from typing import Any
 
 from tomoportal.archive import Archive, Container, ItemRecord, Published
 from tomoportal.archive.source_digests import SourceDigests
-from tomoportal.errors import DocumentError, TomoportalError
+from tomoportal.errors import DocumentError, TomoportalError, is_disk_full
 from tomoportal.ingest.bench import Bench
 from tomoportal.ingest.inputs import digest_of, input_parts, is_complete
 from tomoportal.ingest.patience import patiently
@@ -25,7 +24,6 @@ from tomoportal.storage import Store
 __all__ = ["Maker"]
 
 _FLUSH_EVERY = 10.0  # seconds between two writes of the digest cache
-_FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
 @dataclass
@@ -61,12 +59,12 @@ class Maker:
             result, remarks = patiently(lambda: self._make(item))
             return replace(result, warnings=(*remarks, *result.warnings))
         except TomoportalError as error:
-            return Result.of(item, "failed", str(error), stop=_is_full(error))
+            return Result.of(item, "failed", str(error), stop=is_disk_full(error))
         except Exception as error:  # noqa: BLE001 - a fault of ours in one item must not take the others with it
             text = "".join(traceback.format_exception_only(error)).strip()
             where = traceback.extract_tb(error.__traceback__)[-1]
             return Result.of(
-                item, "failed", f"{text} ({where.filename.rpartition('/')[2]}:{where.lineno})", stop=_is_full(error)
+                item, "failed", f"{text} ({where.filename.rpartition('/')[2]}:{where.lineno})", stop=is_disk_full(error)
             )
 
     def announce(self, item: Item) -> bool:
@@ -150,12 +148,3 @@ class Maker:
             raise DocumentError(
                 error.problems, source=f"{item.config_path} → {document[0]}" if document else item.config_path
             ) from error
-
-
-def _is_full(error: BaseException | None) -> bool:
-    """Whether a full disk is at the bottom of an error."""
-    while error is not None:
-        if isinstance(error, OSError) and error.errno in _FULL:
-            return True
-        error = error.__cause__
-    return False

@@ -22,6 +22,7 @@ from tomoportal.model.rules import config_errors, config_warnings, document_erro
 from tomoportal.model.values import REFUSED, Matrix
 
 __all__ = [
+    "CLASSES",
     "KINDS",
     "Checked",
     "canonical_config",
@@ -31,7 +32,7 @@ __all__ = [
     "validate_document",
 ]
 
-_CLASSES: Final = {
+CLASSES: Final = {
     "dataset": "DatasetMetadata",
     "deposition": "DepositionMetadata",
     "run": "RunMetadata",
@@ -43,7 +44,7 @@ _CLASSES: Final = {
     "identified_objects": "IdentifiedObjectsMetadata",
 }
 
-KINDS: Final = tuple(_CLASSES)
+KINDS: Final = tuple(CLASSES)
 """Kinds of metadata documents."""
 
 _OLD_SHAPES: Final = ("SemanticSegmentationMask", "TriangularMeshGroup", "Mesh")
@@ -132,9 +133,9 @@ def canonical_config(data: dict[str, Any]) -> dict[str, Any]:
 
 
 def _document_class(kind: str) -> type[BaseModel]:
-    if kind not in _CLASSES:
+    if kind not in CLASSES:
         raise KeyError(f"{kind!r} is not a kind of document; kinds are {', '.join(KINDS)}")
-    cls: type[BaseModel] = getattr(importlib.import_module("tomoportal.model.generated.documents"), _CLASSES[kind])
+    cls: type[BaseModel] = getattr(importlib.import_module("tomoportal.model.generated.documents"), CLASSES[kind])
     return cls
 
 

@@ -28,16 +28,6 @@ __all__ = [
 Document = dict[str, Any]
 Tell = Callable[[str], None]
 
-_CLASSES = {
-    "dataset": "DatasetMetadata",
-    "deposition": "DepositionMetadata",
-    "run": "RunMetadata",
-    "frames": "FramesMetadata",
-    "tiltseries": "TiltSeriesMetadata",
-    "alignment": "AlignmentMetadata",
-    "tomogram": "TomogramMetadata",
-    "annotation": "AnnotationMetadata",
-}
 _NOT_REPORTED = ("assay", "disease", "cell_component", "cell_strain", "cell_type", "tissue")
 _ORCID_ADDRESS = re.compile(r"https?://(?:www\.)?orcid\.org/")
 _SHAPES = {
@@ -147,9 +137,10 @@ def stamp_of(document: Mapping[str, Any], default: int = 0) -> int:
 def fitted(kind: str, document: Mapping[str, Any], tell: Tell) -> Document:
     """The document without the keys that today's schema does not know; each that held something is told."""
     from tomoportal.model.generated import documents
+    from tomoportal.model.validation import CLASSES
 
     lost: list[str] = []
-    result: Document = _fit(getattr(documents, _CLASSES[kind]), document, "", lost)
+    result: Document = _fit(getattr(documents, CLASSES[kind]), document, "", lost)
     for each in lost:
         tell(f"today's documents have no place for {each}")
     return result

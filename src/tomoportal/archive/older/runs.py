@@ -16,20 +16,13 @@ from tomoportal.archive.older.items import Item
 from tomoportal.archive.older.volumes import plan_volume
 from tomoportal.errors import FormatError
 from tomoportal.formats.acquisition import frame_doses, match_sections
+from tomoportal.formats.ctf import CTF_FIELDS
 from tomoportal.formats.mdoc import Mdoc, read_mdoc
 from tomoportal.formats.mrc import HEADER_SIZE, MrcHeader
 from tomoportal.formats.tilt_angles import read_tilt_angles, write_tilt_angles
 
 __all__ = ["named_mrc", "plan_acquisition"]
 
-_CTF_FIELDS = (
-    "astigmatic_angle",
-    "cross_correlation",
-    "major_defocus",
-    "max_resolution",
-    "minor_defocus",
-    "phase_shift",
-)
 _OBJECTS = 100
 
 
@@ -306,7 +299,7 @@ def _sections(draft: Draft, found: FoundTiltSeries, document: dict[str, Any], md
             "z_index": match.z_index,
             "frame_acquisition_order": match.frame_acquisition_order,
             "raw_angle": match.raw_angle,
-            **dict.fromkeys(_CTF_FIELDS),
+            **dict.fromkeys(CTF_FIELDS),
         }
         for match in matches
     ]

@@ -8,7 +8,7 @@ from tomoportal.archive import identity as identities
 from tomoportal.archive import layout
 from tomoportal.errors import FormatError
 from tomoportal.formats.acquisition import match_sections
-from tomoportal.formats.ctf import CtfSection, read_ctf
+from tomoportal.formats.ctf import CTF_FIELDS, CtfSection, read_ctf
 from tomoportal.formats.mdoc import read_mdoc
 from tomoportal.formats.tilt_angles import read_tilt_angles, write_tilt_angles
 from tomoportal.ingest.bench import Bench, Made
@@ -21,14 +21,6 @@ __all__ = ["make", "plan"]
 
 KIND = "tiltseries"
 VERSION = 1
-_CTF_FIELDS = (
-    "astigmatic_angle",
-    "cross_correlation",
-    "major_defocus",
-    "max_resolution",
-    "minor_defocus",
-    "phase_shift",
-)
 
 
 def plan(run: RunPlan) -> None:
@@ -168,7 +160,7 @@ def make(item: Item, bench: Bench) -> Made:
             "z_index": match.z_index,
             "frame_acquisition_order": match.frame_acquisition_order,
             "raw_angle": match.raw_angle,
-            **{field: getattr(estimates.get(match.z_index), field, None) for field in _CTF_FIELDS},
+            **{field: getattr(estimates.get(match.z_index), field, None) for field in CTF_FIELDS},
         }
         for match in matches
     ]
