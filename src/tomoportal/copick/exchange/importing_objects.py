@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -100,11 +101,8 @@ def plan_object_volume(
 
 
 def _map(path: Path, volume_format: str | None, voxel_size: float | None) -> tuple[Any, float]:
-    volume = open_file(path, "mrc" if volume_format == "map" else volume_format)
-    try:
+    with closing(open_file(path, "mrc" if volume_format == "map" else volume_format)) as volume:
         return read_whole(volume), spacing_of(volume, voxel_size)
-    finally:
-        volume.close()
 
 
 def plan_meshes(

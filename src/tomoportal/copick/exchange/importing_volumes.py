@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -101,9 +102,8 @@ def plan_tomograms_of(
 def _tomogram(
     root: CopickRoot, file: RunFile, tomo_type: str, size: float | None, options: VolumeOptions, pyramid: Pyramid
 ) -> Task:
-    volume = open_file(file.path, options.file_type)
-    spacing = spacing_of(volume, size)
-    volume.close()
+    with closing(open_file(file.path, options.file_type)) as volume:
+        spacing = spacing_of(volume, size)
     known = _known_tomogram(root.get_run(file.run), spacing, tomo_type)
     what = f"{file.run} {tomo_type}@{spacing:g}"
     if known is not None and not options.overwrite:
@@ -114,24 +114,24 @@ def _tomogram(
         )
 
     def store() -> None:
-        order, flipped = axes_of(options.transpose, options.flip)
-        source = OrientedVolume(open_file(file.path, options.file_type), order, flipped)
-        try:
+        with _oriented(file.path, options) as source:
             place = root.new_run(file.run, exist_ok=True).new_voxel_spacing(spacing, exist_ok=True)
             made = place.new_tomogram(tomo_type, exist_ok=True)
             store_tomogram(made, source, levels=pyramid.levels, chunks=pyramid.chunks)
-        finally:
-            source.close()
 
     action: Action = "create" if known is None else "replace"
     return Task(action, what, file.run, store, str(file.path))
 
 
+def _oriented(path: Path, options: VolumeOptions) -> closing[OrientedVolume]:
+    """A file's volume with its axes as they were asked for, until the end of the block."""
+    order, flipped = axes_of(options.transpose, options.flip)
+    return closing(OrientedVolume(open_file(path, options.file_type), order, flipped))
+
+
 def _is_stored(known: StoredVolume, path: Path, options: VolumeOptions) -> bool:
     """Whether the finest level has the voxels of a file; looked at slab by slab."""
-    order, flipped = axes_of(options.transpose, options.flip)
-    volume = OrientedVolume(open_file(path, options.file_type), order, flipped)
-    try:
+    with _oriented(path, options) as volume:
         array = known._folder.array("0")
         if array.shape != volume.shape:
             return False
@@ -141,8 +141,6 @@ def _is_stored(known: StoredVolume, path: Path, options: VolumeOptions) -> bool:
             if not np.array_equal(stored, volume.read(start, min(start + step, volume.shape[0])).astype(array.dtype)):
                 return False
         return True
-    finally:
-        volume.close()
 
 
 def _known_tomogram(run: CopickRun | None, spacing: float, tomo_type: str) -> CopickTomogram | None:
@@ -198,9 +196,8 @@ def _segmentation(root: CopickRoot, file: RunFile, names: tuple[str, str, str, s
     if kind == "panoptic":
         spacing = panoptic_spacing(file.path, options.file_type, options.voxel_size)
     else:
-        volume = open_file(file.path, options.file_type)
-        spacing = spacing_of(volume, options.voxel_size)
-        volume.close()
+        with closing(open_file(file.path, options.file_type)) as volume:
+            spacing = spacing_of(volume, options.voxel_size)
     known = _known_segmentation(root.get_run(file.run), spacing, names)
     uri = f"{name}:{user}/{session}@{spacing:g}" + ("" if kind == "binary" else f"?{kind}=true")
     if known is not None and not options.overwrite:
@@ -227,16 +224,13 @@ def _has_labels(known: CopickSegmentation, path: Path, kind: str, options: Volum
 
 
 def _labels(path: Path, kind: str, options: VolumeOptions) -> NDArray[Any]:
-    order, flipped = axes_of(options.transpose, options.flip)
     if kind == "panoptic":
+        order, flipped = axes_of(options.transpose, options.flip)
         both = both_channels(path, options.file_type).transpose((0, *(axis + 1 for axis in order)))
         labels: NDArray[Any] = np.flip(both, tuple(axis + 1 for axis in flipped)) if flipped else both
         return labels
-    volume = OrientedVolume(open_file(path, options.file_type), order, flipped)
-    try:
+    with _oriented(path, options) as volume:
         labels = read_whole(volume)
-    finally:
-        volume.close()
     if kind == "binary" and int(labels.max()) > 1:
         label_dtype(labels)  # says what is wrong with values that are no labels at all
         raise AnnotationError(
@@ -251,8 +245,5 @@ def _known_segmentation(
     run: CopickRun | None, spacing: float, names: tuple[str, str, str, str]
 ) -> CopickSegmentation | None:
     kind, name, user, session = names
-    if run is None:
-        return None
-    found = run.get_segmentations(user, session, None, name, spacing, is_instance=None, is_panoptic=None)
-    known = [each for each in found if each.segmentation_type == kind and not each._folder.is_empty()]
-    return known[0] if known else None
+    known = run._same_segmentation(spacing, user, session, name, kind) if run is not None else None
+    return None if known is None or known._folder.is_empty() else known

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -78,11 +79,8 @@ def add_tomogram_from_file(
     options = VolumeOptions(file_type, voxel_spacing, transpose, flip, overwrite or exist_ok, create)
     pyramid = Pyramid(pyramid_levels if create_pyramid else 1, (z, y, x))
     _do(plan_tomograms(root, file_path, tomo_type, run=run_name, options=options, pyramid=pyramid))
-    volume = open_file(Path(file_path), file_type)
-    try:
+    with closing(open_file(Path(file_path), file_type)) as volume:
         spacing = _run(root, run_name).get_voxel_spacing(spacing_of(volume, voxel_spacing))
-    finally:
-        volume.close()
     assert spacing is not None
     return spacing.get_tomograms(sanitize_name(tomo_type, suppress_warnings=True))[0]
 

@@ -5,7 +5,7 @@ What they do is :mod:`tomoportal.copick.transfers.by_uri`; here are the names, a
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
 from tomoportal.copick.logs import get_logger
@@ -148,8 +148,11 @@ def copy_copick_objects_per_run(
     return _transferred_in(run, object_type, source_uri, target_uri, overwrite, False)
 
 
-def _names(root: CopickRoot, run_names: Iterable[str] | None) -> list[str]:
-    return [run.name for run in root.runs] if run_names is None else list(run_names)
+def _batch(
+    work: Callable[..., Result], root: CopickRoot, run_names: Iterable[str] | None, workers: int, **arguments: Any
+) -> dict[str, Any]:
+    names = [run.name for run in root.runs] if run_names is None else list(run_names)
+    return dict(map_runs(work, root, names, workers, show_progress=False, **arguments))
 
 
 def remove_copick_objects_batch(
@@ -161,9 +164,8 @@ def remove_copick_objects_batch(
     workers: int = 8,
 ) -> dict[str, Any]:
     """Remove what a URI names in many runs: run → result."""
-    names = _names(root, run_names)
     arguments: dict[str, Any] = {"object_type": object_type, "uri": uri, "dry_run": dry_run}
-    return dict(map_runs(remove_copick_objects_per_run, root, names, workers, show_progress=False, **arguments))
+    return _batch(remove_copick_objects_per_run, root, run_names, workers, **arguments)
 
 
 def move_copick_objects_batch(
@@ -176,14 +178,8 @@ def move_copick_objects_batch(
     workers: int = 8,
 ) -> dict[str, Any]:
     """Move what a URI names in many runs: run → result."""
-    names = _names(root, run_names)
-    uris: dict[str, Any] = {
-        "object_type": object_type,
-        "source_uri": source_uri,
-        "target_uri": target_uri,
-        "overwrite": overwrite,
-    }
-    return dict(map_runs(move_copick_objects_per_run, root, names, workers, show_progress=False, **uris))
+    uris = {"object_type": object_type, "source_uri": source_uri, "target_uri": target_uri}
+    return _batch(move_copick_objects_per_run, root, run_names, workers, overwrite=overwrite, **uris)
 
 
 def copy_copick_objects_batch(
@@ -196,11 +192,5 @@ def copy_copick_objects_batch(
     workers: int = 8,
 ) -> dict[str, Any]:
     """Copy what a URI names in many runs: run → result."""
-    names = _names(root, run_names)
-    uris: dict[str, Any] = {
-        "object_type": object_type,
-        "source_uri": source_uri,
-        "target_uri": target_uri,
-        "overwrite": overwrite,
-    }
-    return dict(map_runs(copy_copick_objects_per_run, root, names, workers, show_progress=False, **uris))
+    uris = {"object_type": object_type, "source_uri": source_uri, "target_uri": target_uri}
+    return _batch(copy_copick_objects_per_run, root, run_names, workers, overwrite=overwrite, **uris)

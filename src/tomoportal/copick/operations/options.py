@@ -6,7 +6,7 @@ import logging
 import os
 import re
 from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from tomoportal.copick.logs import get_logger
 from tomoportal.errors import AnnotationError, FormatError
@@ -116,22 +116,13 @@ def ensure_pickable_objects(
     A label that is taken in the target becomes its next free one. Raises :class:`AnnotationError` if the source has
     no such object, and then nothing has been changed.
     """
-    known = {each.name for each in target_root.pickable_objects}
-    wanted: dict[str, Any] = {}
+    from tomoportal.copick.transfers.copies import copy_objects
+
+    wanted: dict[str, str] = {}
     for name in source_objects_list:
-        target = target_objects_dict.get(name, name)
-        if target in known or target in wanted:
-            continue
-        found = source_root.get_object(name)
-        if found is None:
-            raise AnnotationError(f"Object name {name} not found in the source project.", fix="correct the list")
-        wanted[target] = found
-    for target, found in wanted.items():
-        meta = found.meta.model_dump(exclude={"name", "label", "is_particle"})
-        labels = {each.label for each in target_root.pickable_objects}
-        label = found.label if found.label not in labels else None
-        target_root.new_object(target, found.is_particle, label=label, **meta)
-        if log:
-            get_logger("tomoportal.copick").info("Created the object %s", target)
-    if wanted:
+        wanted.setdefault(target_objects_dict.get(name, name), name)
+    made = copy_objects(source_root, target_root, wanted)
+    for name in made if log else ():
+        get_logger("tomoportal.copick").info("Created the object %s", name)
+    if made:
         target_root.save_config(target_config_path)

@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar, Protocol, TypeAlias, runtime_checkable
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol, TypeAlias, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,6 +21,9 @@ from tomoportal.copick.particles.conversions import (
 )
 from tomoportal.errors import AnnotationError
 from tomoportal.formats.poses import Poses
+
+if TYPE_CHECKING:
+    from tomoportal.storage import Store
 
 __all__ = [
     "CSVPicksHandler",
@@ -164,11 +168,17 @@ class PicksFileHandler:
         return put_file(path, self._bytes(runs, run_to_index or {}, voxel_spacing))
 
 
-def put_file(path: str, data: bytes) -> str:
+def _target(path: str) -> tuple[Store, str]:
+    """The folder of a file that is written, which is made if need be, and its name there."""
     from tomoportal.storage import open_store
 
     place = Path(path).absolute()
-    open_store(place.parent, create=True, follow_links=True).put(place.name, data)
+    return open_store(place.parent, create=True, follow_links=True), place.name
+
+
+def put_file(path: str, data: bytes) -> str:
+    store, name = _target(path)
+    store.put(name, data)
     return path
 
 
@@ -272,14 +282,11 @@ def read_volume(path: str | os.PathLike[str]) -> tuple[Array, float | None]:
     from tomoportal.storage import open_store
 
     place = Path(path).absolute()
-    volume = open_volume(open_store(place.parent, read_only=True, follow_links=True), place.name)
-    try:
+    with closing(open_volume(open_store(place.parent, read_only=True, follow_links=True), place.name)) as volume:
         voxels = volume.read(0, volume.shape[0]).copy()
         if volume.value_offset:
             voxels = voxels.astype("int16") + volume.value_offset
         return voxels, volume.voxel_size[0] or None
-    finally:
-        volume.close()
 
 
 class _Volumes:
@@ -294,19 +301,11 @@ class _Volumes:
         """Write voxels ``(z, y, x)``."""
         from tomoportal.formats import volume_output
         from tomoportal.formats.volumes import ArrayVolume
-        from tomoportal.storage import open_store
 
-        place = Path(path).absolute()
-        store = open_store(place.parent, create=True, follow_links=True)
         write = getattr(volume_output, f"write_{self.format_name}")
         compression = {"compression": kwargs["compression"]} if kwargs.get("compression") else {}
-        write(
-            ArrayVolume(np.asarray(volume), (voxel_size,) * 3),
-            store,
-            place.name,
-            voxel_spacing=voxel_size,
-            **compression,
-        )
+        voxels = ArrayVolume(np.asarray(volume), (voxel_size,) * 3)
+        write(voxels, *_target(path), voxel_spacing=voxel_size, **compression)
         return path
 
 
@@ -340,12 +339,9 @@ class TIFFVolumeHandler(_Volumes):
             return super().write(path, voxels, voxel_size, **kwargs)
         from tomoportal.formats.volume_output import write_tiff_channels
         from tomoportal.formats.volumes import ArrayVolume
-        from tomoportal.storage import open_store
 
-        place = Path(path).absolute()
-        store = open_store(place.parent, create=True, follow_links=True)
         compression: Any = kwargs.get("compression") or "none"
-        write_tiff_channels([ArrayVolume(each) for each in voxels], store, place.name, compression=compression)
+        write_tiff_channels([ArrayVolume(each) for each in voxels], *_target(path), compression=compression)
         return path
 
 
@@ -367,13 +363,9 @@ class ZarrVolumeHandler(_Volumes):
     ) -> str:
         """Write one level."""
         from tomoportal.copick.pyramids import levels_of, write_pyramid
-        from tomoportal.storage import open_store
 
-        place = Path(path).absolute()
-        store = open_store(place.parent, create=True, follow_links=True)
-        write_pyramid(
-            store, place.name, levels_of(np.asarray(volume), voxel_size, 1, "mean"), is_labels=False, chunk=chunks
-        )
+        levels = levels_of(np.asarray(volume), voxel_size, 1, "mean")
+        write_pyramid(*_target(path), levels, is_labels=False, chunk=chunks)
         return path
 
 

@@ -19,6 +19,7 @@ from tomoportal.copick.meshes import CopickMesh
 from tomoportal.copick.names import DocumentName, document_name
 from tomoportal.copick.pick_output import write_picks
 from tomoportal.copick.picks import CopickPicks
+from tomoportal.copick.root import CopickRoot
 from tomoportal.copick.runs import CopickRun
 from tomoportal.copick.segmentations import CopickSegmentation
 from tomoportal.copick.zarr_copies import copy_folder, same_folder
@@ -28,6 +29,7 @@ from tomoportal.formats.meshes.glb import is_empty_glb
 __all__ = [
     "Names",
     "copy_document",
+    "copy_objects",
     "copy_segmentation",
     "is_empty_document",
     "is_same_document",
@@ -108,6 +110,32 @@ def is_empty_document(known: RunDocument) -> bool:
 def _forget(run: CopickRun) -> None:
     run._forget()
     run._invalidate_annotations()
+
+
+# --- objects
+
+_OBJECT_FIELDS = {"color", "emdb_id", "pdb_id", "identifier", "map_threshold", "radius", "metadata"}
+
+
+def copy_objects(source: CopickRoot, target: CopickRoot, wanted: Mapping[str, str]) -> list[str]:
+    """Objects (target's name → source's name) that the target has not; returns their names there.
+
+    A label that is taken there becomes the next free one. Raises :class:`AnnotationError` if the source has no such
+    object, and then nothing has been changed.
+    """
+    found = {}
+    for name, original in wanted.items():
+        if target.get_object(name) is not None:
+            continue
+        known = source.get_object(original)
+        if known is None:
+            raise AnnotationError(f"Object name {original} not found in the source project.", fix="correct the list")
+        found[name] = known
+    for name, known in found.items():
+        meta = known.meta.model_dump(include=_OBJECT_FIELDS)
+        taken = {each.label for each in target.pickable_objects}
+        target.new_object(name, known.is_particle, label=None if known.label in taken else known.label, **meta)
+    return list(found)
 
 
 # --- segmentations

@@ -22,6 +22,7 @@ from tomoportal.copick.tasks import Action, Task
 from tomoportal.copick.transfers.copies import (
     Names,
     copy_document,
+    copy_objects,
     copy_segmentation,
     is_empty_document,
     is_same_document,
@@ -105,15 +106,7 @@ class _Objects:
         with self._lock:
             if self._done or not self._wanted:
                 return
-            for target, source in self._wanted.items():
-                found = self._sync.source.get_object(source)
-                if found is None:
-                    raise AnnotationError(f"Object name {source} not found in the source project.")
-                taken = {each.label for each in self._sync.target.pickable_objects}
-                meta = found.meta.model_dump(exclude={"name", "label", "is_particle"})
-                label = None if found.label in taken else found.label
-                known = {key: value for key, value in meta.items() if key in _FIELDS}
-                self._sync.target.new_object(target, found.is_particle, label=label, **known)
+            copy_objects(self._sync.source, self._sync.target, self._wanted)
             self._sync.target.save_config(self._sync.target_config or "")
             self._done = True
 
@@ -125,9 +118,6 @@ class _Objects:
             if each.label is not None and target is not None and target.label is not None:
                 found[each.label] = target.label
         return found
-
-
-_FIELDS = ("color", "emdb_id", "pdb_id", "identifier", "map_threshold", "radius", "metadata")
 
 
 def _blocked(what: str, run: str, error: AnnotationError) -> Task:
@@ -233,7 +223,12 @@ def _segmentation(sync: Sync, objects: _Objects, source: CopickSegmentation, tar
         problem = objects.want(name)
         if problem is not None:
             return _blocked(what, target_run, problem)
-    known = _known(sync.target.get_run(target_run), source, names)
+    place = sync.target.get_run(target_run)
+    known: CopickSegmentation | None = None
+    if place is not None:
+        known = place._same_segmentation(
+            source.voxel_size, names.user_id, names.session_id, names.name, source.segmentation_type
+        )
     if known is not None and not known._folder.is_empty():
         if _is_same(sync, objects, source, known, has_labels):
             return Task("keep", what, target_run, lambda: None)
@@ -253,15 +248,6 @@ def _segmentation(sync: Sync, objects: _Objects, source: CopickSegmentation, tar
 def _labelled(source: CopickSegmentation) -> list[str]:
     """The objects whose labels the source's config gives: those that the volume may hold."""
     return [each.name for each in source.run.root.pickable_objects if each.label is not None]
-
-
-def _known(run: CopickRun | None, source: CopickSegmentation, names: Names) -> CopickSegmentation | None:
-    if run is None:
-        return None
-    found = run.get_segmentations(
-        names.user_id, names.session_id, None, names.name, source.voxel_size, is_instance=None, is_panoptic=None
-    )
-    return next((each for each in found if each.segmentation_type == source.segmentation_type), None)
 
 
 def _is_same(
