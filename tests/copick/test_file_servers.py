@@ -8,7 +8,6 @@ import os
 import signal
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -21,7 +20,7 @@ import pytest
 import tomoportal.copick as copick
 from tomoportal.errors import ConflictError, ReadOnlyError
 from tomoportal.storage.filesystem_spec import FsspecStore
-from tomoportal.testing.file_servers import FileServer, ServerIsMissing, smb_server, ssh_server
+from tomoportal.testing.file_servers import FileServer, ServerIsMissing, outage, smb_server, ssh_server
 
 _serial = itertools.count()
 
@@ -272,11 +271,8 @@ def test_a_static_project_on_a_server_that_comes_and_goes(place: Place, tmp_path
     root = copick.from_file(make_config(tmp_path, **place.settings("static")))
     found = []
     for run in root.runs:
-        place.server.stop()
-        timer = threading.Timer(0.2, place.server.start)
-        timer.start()
-        found.append(xs(run.picks[0]))
-        timer.join()
+        with outage(place.server, 0.2):
+            found.append(xs(run.picks[0]))
         run.new_picks("ribosome", "2").from_numpy(at(9))
     assert found == [[0], [1], [2]]
     with pytest.raises(ReadOnlyError):

@@ -11,7 +11,6 @@ from __future__ import annotations
 import builtins
 import io
 import math
-import os
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -22,17 +21,15 @@ from typing import Any, Final, TypeVar
 from tomoportal.errors import (
     ConflictError,
     LockedError,
-    MissingPartError,
     NotFoundError,
-    ReadOnlyError,
     StorageError,
-    TomoportalError,
 )
 from tomoportal.storage.base import LOCK_TIMEOUT, Lock, Stat, Store, Writer
 from tomoportal.storage.keys import check_key, check_prefix, join, name_of, parent_of
 from tomoportal.storage.leases import lease
 from tomoportal.storage.owners import is_abandoned, new_token
-from tomoportal.storage.protocols import Info, Protocol, is_broken, is_denied, is_missing, protocol_of
+from tomoportal.storage.protocols import Info, Protocol, is_broken, is_missing
+from tomoportal.storage.server_connection import ServerConnection, file_system
 
 __all__ = ["FsspecStore", "file_system", "open_fsspec"]
 
@@ -42,9 +39,6 @@ _LOCK_ENDS: Final = 30.0
 """Seconds after which the lock on a key counts as left behind; it is held for a few requests."""
 _PATIENCE: Final = 20
 _OWN: Final = ".tomoportal"
-_PAUSES: Final = (0.0, 0.3, 1.0)
-"""Seconds before a connection that broke is opened again."""
-_EXTRAS: Final = {"smb": "smb", "ssh": "ssh", "sftp": "ssh", "http": "http", "https": "http"}
 
 _T = TypeVar("_T")
 
@@ -52,17 +46,6 @@ _T = TypeVar("_T")
 def open_fsspec(url: str, arguments: Mapping[str, Any] | None = None, *, read_only: bool = False) -> FsspecStore:
     """The store of an fsspec URL, chained ones included. Raises :class:`MissingPartError` without its package."""
     return FsspecStore(url, dict(arguments or {}), read_only=read_only)
-
-
-def file_system(url: str, arguments: Mapping[str, Any]) -> Any:
-    """The fsspec file system of a URL, for callers that read by themselves. Raises :class:`MissingPartError`."""
-    try:
-        import fsspec
-    except ImportError as error:
-        raise MissingPartError(
-            "the package fsspec is not installed", where=url, fix="pip install 'tomoportal[copick]'"
-        ) from error
-    return fsspec.core.url_to_fs(url, **arguments)[0]
 
 
 class FsspecStore(Store):
@@ -74,31 +57,14 @@ class FsspecStore(Store):
         self._arguments = arguments
         self._one_at_a_time = threading.Lock()
         self._swept: set[str] = set()
-        self._connect()
+        self._server = ServerConnection(url, arguments)
 
     def __reduce__(self) -> tuple[object, ...]:
         return _reopen, (self.url, self._arguments, self.read_only)
 
-    def _connect(self) -> None:
-        try:
-            import fsspec
-        except ImportError as error:
-            raise MissingPartError(
-                "the package fsspec is not installed", where=self.url, fix="pip install 'tomoportal[copick]'"
-            ) from error
-        try:
-            # Folders are made by this store; most file systems do not know the word.
-            arguments = {name: value for name, value in self._arguments.items() if name != "auto_mkdir"}
-            fs, root = fsspec.core.url_to_fs(self.url, skip_instance_cache=True, **arguments)
-        except ImportError as error:
-            extra = _EXTRAS.get(self.url.partition("://")[0])
-            fix = f"pip install 'tomoportal[{extra}]'" if extra else "install the package that fsspec names"
-            raise MissingPartError(f"its package is not installed: {error}", where=self.url, fix=fix) from error
-        except Exception as error:
-            what = "no connection" if is_broken(error) else "fsspec cannot open it"
-            raise StorageError(f"{what}: {_said(error)}", where=self.url, fix="check the *_fs_args") from error
-        self._process = os.getpid()
-        self._protocol: Protocol = protocol_of(fs, str(root).rstrip("/"))
+    @property
+    def _protocol(self) -> Protocol:
+        return self._server.protocol
 
     @property
     def moves_folders(self) -> bool:
@@ -113,37 +79,7 @@ class FsspecStore(Store):
         return self._path(check_key(key))
 
     def _do(self, key: str, action: Callable[[Protocol], _T]) -> _T:
-        """Talk to the server; connect again if the connection broke; explain what fails."""
-        if self._process != os.getpid():  # the threads of a connection do not survive a fork
-            self._protocol.forget()
-            self._connect()
-        try:
-            for pause in _PAUSES:
-                try:
-                    return action(self._protocol)
-                except Exception as error:
-                    if not is_broken(error):
-                        raise
-                    time.sleep(pause)
-                    with suppress(StorageError):  # else the next attempt says what is wrong
-                        self._connect()
-            return action(self._protocol)
-        except TomoportalError:
-            raise
-        except Exception as error:
-            if is_missing(error):
-                raise NotFoundError("there is no such file", where=key) from error
-            if is_denied(error):
-                raise ReadOnlyError(
-                    f"the server refuses access: {_said(error)}",
-                    where=key,
-                    fix="ask for the right to write there, or use it as the static_root of a project",
-                ) from error
-            if isinstance(error, NotImplementedError):
-                raise ReadOnlyError(
-                    "stores of this kind cannot be written to", where=key, fix="use it as static_root, not as overlay"
-                ) from error
-            raise StorageError(f"the file system failed: {_said(error)}", where=key) from error
+        return self._server.do(key, action)
 
     # --- reading
 
@@ -163,7 +99,7 @@ class FsspecStore(Store):
         except NotFoundError:
             raise
         except StorageError as error:
-            if self.is_folder(key):  # servers do not say why
+            if not is_broken(error.__cause__ or error) and self.is_folder(key):  # servers do not say why
                 raise NotFoundError("this is a folder, not a file", where=key) from error
             raise
 
@@ -470,11 +406,6 @@ class _BufferedWriter(Writer):
 
 def _reopen(url: str, arguments: dict[str, Any], read_only: bool) -> FsspecStore:
     return FsspecStore(url, arguments, read_only=read_only)
-
-
-def _said(error: BaseException) -> str:
-    """What a library says of a failure, in one line."""
-    return next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)
 
 
 def _stat(key: str, info: Mapping[str, Any]) -> Stat:

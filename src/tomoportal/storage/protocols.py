@@ -16,7 +16,7 @@ from urllib.parse import quote, unquote
 from tomoportal.errors import MissingPartError, StorageError
 from tomoportal.storage.keys import name_of
 
-__all__ = ["SMB_DENIED", "Info", "Protocol", "is_broken", "is_denied", "is_missing", "protocol_of"]
+__all__ = ["SMB_DENIED", "Info", "Protocol", "is_broken", "is_busy", "is_denied", "is_missing", "protocol_of"]
 
 Info: TypeAlias = dict[str, Any]
 _T = TypeVar("_T")
@@ -30,8 +30,6 @@ _BROKEN: Final = frozenset(
         *("BrokenPipeError", "ConnectionAbortedError", "ConnectionRefusedError", "ConnectionResetError", "EOFError"),
         # SSH
         *("ConnectionLost", "DisconnectError", "SFTPConnectionLost", "SFTPNoConnection", "SSHException"),
-        # SMB
-        *("SMBConnectionClosed", "NetworkNameDeleted", "NetworkSessionExpired", "UserSessionDeleted"),
         # HTTP
         *("ClientConnectionError", "ClientPayloadError", "FSTimeoutError", "TimeoutError"),
     }
@@ -40,7 +38,7 @@ _BROKEN_NUMBERS: Final = frozenset(
     {
         *(errno.EPIPE, errno.ECONNRESET, errno.ENOTCONN, errno.ESHUTDOWN, errno.ENETRESET),
         *(errno.ENETDOWN, errno.ENETUNREACH, errno.EHOSTDOWN, errno.EHOSTUNREACH),
-        errno.EBADF,  # smbprotocol closed its socket in the thread that reads, while another one was about to send
+        errno.ETIMEDOUT,
     }
 )
 _BUSY_ANSWERS: Final = frozenset({429, 500, 502, 503, 504})
@@ -55,9 +53,13 @@ def is_broken(error: BaseException) -> bool:
         return True
     if isinstance(error, OSError):
         return error.errno in _BROKEN_NUMBERS
-    if getattr(error, "status", None) in _BUSY_ANSWERS:
-        return True
-    return isinstance(error, ValueError) and "Failed to connect" in str(error)  # smbprotocol
+    # What sshfs says of a connection that was lost before its first channel was opened.
+    return is_busy(error) or (isinstance(error, ValueError) and "create any SFTP connections" in str(error))
+
+
+def is_busy(error: BaseException) -> bool:
+    """Whether a web server says that it cannot do it now."""
+    return getattr(error, "status", None) in _BUSY_ANSWERS
 
 
 def is_missing(error: BaseException) -> bool:
@@ -88,6 +90,8 @@ class Protocol:
     has_folders: bool = True
     is_exact: ClassVar[bool] = True
     """Whether times tell two writes of the same second apart."""
+    reconnects: ClassVar[bool] = False
+    """Whether it opens a connection that broke again by itself, at the next request."""
 
     def __init__(self, fs: Any, root: str) -> None:
         self.fs, self.root = fs, root
@@ -95,9 +99,6 @@ class Protocol:
     def path(self, key: str) -> str:
         """The path of a key. Raises :class:`StorageError` for names that the protocol cannot carry."""
         return f"{self.root}/{key}" if key else self.root
-
-    def forget(self) -> None:
-        """Let go, in a forked process, of what the library shares with its parent."""
 
     def info(self, path: str) -> Info:
         """Size, type, time, links followed."""
@@ -123,7 +124,12 @@ class Protocol:
             return found
 
     def is_folder(self, path: str) -> bool:
-        return bool(self.fs.isdir(path))
+        try:  # fsspec's own way takes a lost connection for a folder that is not there
+            return bool(self.info(path)["type"] == "directory")
+        except Exception as error:
+            if is_missing(error):
+                return False
+            raise
 
     def read(self, path: str, start: int | None = None, end: int | None = None) -> bytes:
         """The bytes of an object, or of a range that lies in it."""
@@ -198,6 +204,9 @@ class _Objects(Protocol):
     def __init__(self, fs: Any, root: str) -> None:
         super().__init__(fs, root)
         self.has_folders = "memory" in fs.protocol
+
+    def is_folder(self, path: str) -> bool:
+        return bool(self.fs.isdir(path))
 
     def remove_tree(self, path: str) -> None:
         if self.has_folders:

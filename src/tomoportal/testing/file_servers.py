@@ -1,7 +1,9 @@
 """Real file servers for tests: Samba's ``smbd`` and OpenSSH's ``sshd``, without root and without a trace.
 
     with smb_server(folder) as server:          # raises ServerIsMissing where the program is not installed
-        open_fsspec("smb:///share/place", server.arguments)
+        store = open_fsspec("smb:///share/place", server.arguments)
+        with outage(server, 5):             # nobody waits for 5 s
+            store.get("key")
 
 Debian has them in the packages ``samba`` and ``openssh-server``.
 """
@@ -9,19 +11,25 @@ Debian has them in the packages ``samba`` and ``openssh-server``.
 from __future__ import annotations
 
 import getpass
+import math
 import os
 import shutil
 import signal
 import socket
 import subprocess
 import tempfile
+import threading
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
+from unittest import mock
 
-__all__ = ["FileServer", "ServerIsMissing", "free_port", "smb_server", "ssh_server"]
+from tomoportal.storage import server_connection
+
+__all__ = ["FileServer", "ServerIsMissing", "free_port", "outage", "smb_server", "ssh_server"]
 
 _PATIENCE = 20.0
 _PASSWORD = "secret"
@@ -103,6 +111,10 @@ class FileServer:
                 raise ServerIsMissing(f"{self._command[0]} does not start")
             time.sleep(0.05)
 
+    @property
+    def is_running(self) -> bool:
+        return self._process is not None
+
     def stop(self) -> None:
         """Kill it with all its connections, as a machine does that loses its power."""
         if self._process is None:
@@ -117,6 +129,29 @@ class FileServer:
         """Break every connection."""
         self.stop()
         self.start()
+
+
+@contextmanager
+def outage(server: FileServer, seconds: float = math.inf) -> Iterator[list[float]]:
+    """The server is away until stores have paused for ``seconds`` in all, or until the end; they pause by the clock of
+    the test, which costs no time. Yields the pauses."""
+    pauses: list[float] = []
+    lock = threading.Lock()
+
+    def pause(length: float) -> None:
+        with lock:
+            before = sum(pauses)
+            pauses.append(length)
+            if before < seconds <= before + length:
+                server.start()
+
+    server.stop()
+    with mock.patch.object(server_connection, "time", SimpleNamespace(sleep=pause, monotonic=lambda: sum(pauses))):
+        try:
+            yield pauses
+        finally:
+            if not server.is_running:
+                server.start()
 
 
 def _below(process: int) -> list[int]:
