@@ -9,8 +9,6 @@ import json
 import os
 import subprocess
 import sys
-import tarfile
-import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -18,12 +16,14 @@ import numpy as np
 import pytest
 
 import tomoportal.copick as copick
-from tomoportal.storage import open_store
+from tomoportal.errors import MissingPartError
+from tomoportal.testing.environments import Environment, not_testable
 
 sys.path.insert(0, str(Path(__file__).with_name("plugin_scripts")))
 
 from plugin_project import make_project
 
+REQUIREMENTS = Path(__file__).parents[2] / "requirements" / "copick-plugins.txt"
 RECORDER = Path(__file__).with_name("upstream_suite")
 # What fails on upstream's package as well, and why.
 KNOWN = {
@@ -39,20 +39,10 @@ KNOWN = {
 
 def unpacked_tests(python: Path, name: str, version: str) -> Path:
     """The folder of a package's own tests, in the folder of the environment."""
-    folder = python.parent.parent / "plugin-suites"
-    tests = folder / f"{name}-{version}" / "tests"
-    locks = open_store(Path(tempfile.gettempdir()) / "tomoportal-tests", create=True)
-    with locks.lock(f"suite-{name}", timeout=600):
-        if not tests.exists():
-            command = [python, "-m", "pip", "download", "--no-deps", "--no-binary", ":all:", "--dest", folder]
-            command += ["--quiet", "--disable-pip-version-check", f"{name.replace('_', '-')}=={version}"]
-            try:
-                subprocess.run(command, check=True, capture_output=True, text=True)
-            except subprocess.CalledProcessError as error:
-                pytest.skip(f"the package index gives no source distribution of {name}: {error.stderr[-500:]}")
-            with tarfile.open(folder / f"{name}-{version}.tar.gz") as archive:
-                archive.extractall(folder, filter="data")
-    return tests
+    try:
+        return Environment(python.parent.parent, REQUIREMENTS).sources(name, version) / "tests"
+    except MissingPartError as error:
+        not_testable(str(error))
 
 
 def check(python: Path, name: str, version: str, least: int, folder: Path, **variables: str) -> None:

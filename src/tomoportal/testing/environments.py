@@ -6,9 +6,11 @@ import faulthandler
 import os
 import subprocess
 import sys
+import tarfile
 import tempfile
 import time
 import venv
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NoReturn
@@ -16,7 +18,7 @@ from typing import NoReturn
 import pytest
 
 from tomoportal.errors import MissingPartError
-from tomoportal.storage import open_store
+from tomoportal.storage import Lock, open_store
 
 __all__ = ["Environment", "not_testable"]
 
@@ -56,8 +58,7 @@ class Environment:
         """
         if self._named is not None:
             return Path(self._named)
-        locks = open_store(Path(tempfile.gettempdir()) / "tomoportal-tests", create=True)
-        with locks.lock(self.folder.name.lstrip("."), timeout=_PATIENCE):
+        with _one_at_a_time(self.folder.name.lstrip(".")):
             if not self.is_ready:
                 faulthandler.cancel_dump_traceback_later()  # pytest's: this takes as long as the network does
                 venv.create(self.folder, with_pip=True, clear=True)
@@ -73,6 +74,23 @@ class Environment:
             return self.interpreter()
         except MissingPartError as error:
             not_testable(str(error))
+
+    def sources(self, name: str, version: str) -> Path:
+        """The folder of a package's source distribution, with its own tests: fetched once, kept in the environment.
+
+        Raises :class:`~tomoportal.errors.MissingPartError` when the package index does not give it.
+        """
+        python = Path(self._named or self.programs / "python")
+        folder = python.parent.parent / "sources"
+        unpacked = folder / f"{name}-{version}"
+        with _one_at_a_time(f"sources-{name}"):
+            if not unpacked.exists():
+                self.pip("download", "--dest", folder, "--no-deps", "--no-binary", name, f"{name}=={version}")
+                with tempfile.TemporaryDirectory(dir=folder) as aside:
+                    with tarfile.open(folder / f"{unpacked.name}.tar.gz") as archive:
+                        archive.extractall(aside, filter="data")
+                    Path(aside, unpacked.name).rename(unpacked)
+        return unpacked
 
     def pip(self, *arguments: str | Path) -> str:
         """What its pip prints; a package index that fails is asked again.
@@ -102,6 +120,12 @@ class Environment:
     @property
     def _wanted(self) -> str:
         return "\n".join([self.requirements.read_text(), *self.bare])
+
+
+def _one_at_a_time(name: str) -> AbstractContextManager[Lock]:
+    """A lock that the kernel releases when its process ends, however that ends."""
+    locks = open_store(Path(tempfile.gettempdir()) / "tomoportal-tests", create=True)
+    return locks.lock(name, timeout=_PATIENCE)
 
 
 def not_testable(why: str) -> NoReturn:

@@ -10,7 +10,6 @@ import json
 import os
 import subprocess
 import sys
-import tarfile
 import tempfile
 from collections import Counter
 from pathlib import Path
@@ -90,18 +89,12 @@ def prepare(python: Path) -> Suite:
 
     Raises :class:`~tomoportal.errors.MissingPartError` when the package index does not give them.
     """
-    folder = python.parent.parent / "copick-suite"
     source = HERE / "copick_corpus.py"
-    tests, corpus = folder / f"copick-{VERSION}" / "tests", folder / f"corpus-{digest(source)[:8]}"
+    environment = Environment(python.parent.parent, REPOSITORY / "requirements" / "copick-plugins.txt")
+    tests = environment.sources("copick", VERSION) / "tests"
+    corpus = environment.folder / "copick-suite" / f"corpus-{digest(source)[:8]}"
     locks = open_store(Path(tempfile.gettempdir()) / "tomoportal-tests", create=True)
     with locks.lock("copick-suite", timeout=7200):
-        if not tests.exists():
-            environment = Environment(python.parent.parent, REPOSITORY / "requirements" / "copick-plugins.txt")
-            wanted = ("--no-deps", "--no-binary", "copick", f"copick=={VERSION}")
-            environment.pip("download", "--dest", folder, *wanted)
-            with tarfile.open(folder / f"copick-{VERSION}.tar.gz") as archive:
-                archive.extractall(folder / "unpacked", filter="data")
-            os.rename(folder / "unpacked" / tests.parent.name, tests.parent)
         if not (corpus / "ready").exists():
             subprocess.run([python, "-W", "ignore", source, tests, corpus], check=True, capture_output=True, text=True)
             # Theirs unpacks it when a session begins; several that begin at once would be in each other's way.
