@@ -379,7 +379,7 @@ def test_c79_a_bad_file_is_reported_and_the_others_stay_readable(
     portal_archive.store.delete(keys[2])
     fine = root.load_points()
     assert len(fine) == RUNS * 4 - 3
-    with pytest.raises(FormatError, match="the line is no point") as caught:
+    with pytest.raises(FormatError, match="The row cannot be read") as caught:
         first.numpy()
     assert caught.value.where == f"{first.path}:3"
     with pytest.raises(FormatError, match="oriented point has no xyz_rotation_matrix"):

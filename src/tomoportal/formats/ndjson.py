@@ -7,7 +7,7 @@ file. Numbers are written in the shortest form that reads back to the same float
 
 from __future__ import annotations
 
-from typing import Annotated, TypeAlias
+from typing import Annotated, TypeAlias, TypeVar
 
 import msgspec
 import numpy as np
@@ -15,7 +15,7 @@ import numpy as np
 from tomoportal.errors import FormatError
 from tomoportal.formats.points import PointKind, VoxelPoints
 
-__all__ = ["read_points", "write_points"]
+__all__ = ["decode_rows", "read_points", "write_points"]
 
 _LOCATION = '"location": {"x": %r, "y": %r, "z": %r}'
 _POINT = '{"type": "point", ' + _LOCATION + "}"
@@ -24,6 +24,7 @@ _ORIENTED = (
 )
 _INSTANCE = '{"type": "instancePoint", ' + _LOCATION + ', "instance_id": %d}'
 
+_T = TypeVar("_T")
 _Row3: TypeAlias = tuple[float, float, float]
 _Id: TypeAlias = Annotated[int, msgspec.Meta(ge=-(2**63), le=2**63 - 1)]
 
@@ -70,11 +71,7 @@ def read_points(data: bytes, name: str, *, kind: PointKind | None = None) -> Vox
     With ``kind`` the rows have to be of that type, and a file without rows gives no points of that type. Raises
     ``FormatError`` with the number of a bad line, and for rows of several types or of another one.
     """
-    decoder = msgspec.json.Decoder(_Row)
-    try:
-        rows: list[_Row] = decoder.decode_lines(data)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise _first_bad_line(decoder, data, name, error) from error
+    rows = decode_rows(msgspec.json.Decoder(_Row), data, name)
     kinds = {type(row) for row in rows}
     if len(kinds) > 1:
         names = ", ".join(sorted(str(kind.__struct_config__.tag) for kind in kinds))
@@ -103,11 +100,16 @@ def _points(rows: list[_Row]) -> VoxelPoints:
     )
 
 
-def _first_bad_line(decoder: msgspec.json.Decoder[_Row], data: bytes, name: str, error: Exception) -> FormatError:
-    for number, line in enumerate(data.split(b"\n"), start=1):
-        try:
-            if line.strip():
-                decoder.decode(line)
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as bad:
-            return FormatError(f"The row cannot be read: {bad}.", where=f"{name}:{number}")
-    return FormatError(f"The rows cannot be read: {error}.", where=name)
+def decode_rows(decoder: msgspec.json.Decoder[_T], data: bytes, name: str, *, fix: str | None = None) -> list[_T]:
+    """The rows of a file, blank lines skipped. Raises :class:`FormatError` with the number of the first bad line."""
+    bad_line = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
+    try:
+        return decoder.decode_lines(data)
+    except bad_line as error:
+        for number, line in enumerate(data.split(b"\n"), start=1):
+            try:
+                if line.strip():
+                    decoder.decode(line)
+            except bad_line as bad:
+                raise FormatError(f"The row cannot be read: {bad}.", where=f"{name}:{number}", fix=fix) from error
+        raise FormatError(f"The rows cannot be read: {error}.", where=name, fix=fix) from error

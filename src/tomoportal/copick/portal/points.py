@@ -10,6 +10,7 @@ import numpy as np
 
 from tomoportal.copick.pick_documents import PickTable, compact
 from tomoportal.errors import FormatError
+from tomoportal.formats.ndjson import decode_rows
 
 __all__ = ["read_any_portal_points", "read_portal_points"]
 
@@ -36,7 +37,7 @@ def read_portal_points(data: bytes, voxel_spacing: float, where: str, *, oriente
 
     Raises :class:`FormatError` with the number of a line that is no point.
     """
-    return _table(_lines(data, where), voxel_spacing, where, oriented=oriented)
+    return _table(decode_rows(_DECODER, data, where, fix=_FIX), voxel_spacing, where, oriented=oriented)
 
 
 def read_any_portal_points(data: bytes, voxel_spacing: float, where: str) -> tuple[PickTable, bool]:
@@ -44,20 +45,12 @@ def read_any_portal_points(data: bytes, voxel_spacing: float, where: str) -> tup
 
     Other lines have the identity then. Returns whether there are rotations, too.
     """
-    lines = _lines(data, where)
+    lines = decode_rows(_DECODER, data, where, fix=_FIX)
     oriented = any(each.xyz_rotation_matrix for each in lines)
     if oriented:
         for each in lines:
             each.xyz_rotation_matrix = each.xyz_rotation_matrix or _IDENTITY
     return _table(lines, voxel_spacing, where, oriented=oriented), oriented
-
-
-def _lines(data: bytes, where: str) -> list[_Line]:
-    try:
-        lines: list[_Line] = _DECODER.decode_lines(data)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise _first_bad(data, where, error) from error
-    return lines
 
 
 def _table(lines: list[_Line], voxel_spacing: float, where: str, *, oriented: bool) -> PickTable:
@@ -77,13 +70,3 @@ def _table(lines: list[_Line], voxel_spacing: float, where: str, *, oriented: bo
 
 _IDENTITY = ((1.0, 0.0, 0.0), (0.0, 1.0, 0.0), (0.0, 0.0, 1.0))
 _FIX = "tell the portal's keepers; the other annotations of the run are not affected"
-
-
-def _first_bad(data: bytes, where: str, error: Exception) -> FormatError:
-    for number, line in enumerate(data.split(b"\n"), start=1):
-        try:
-            if line.strip():
-                _DECODER.decode(line)
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as bad:
-            return FormatError(f"the line is no point: {bad}", where=f"{where}:{number}", fix=_FIX)
-    return FormatError(f"the lines are no points: {error}", where=where, fix=_FIX)
