@@ -6,8 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from tomoportal.storage import Store, open_store
+from tomoportal.errors import ConflictError
+from tomoportal.storage import Stat, Store, open_store
 from tomoportal.storage.overlay import OverlayStore
+from tomoportal.testing.faulty import FaultyStore
 from tomoportal.testing.stores import StoreTests
 
 
@@ -43,3 +45,47 @@ def test_the_store_below_is_read_and_never_changed(tmp_path: Path) -> None:
     store.delete_tree("")
     assert list(store.list()) == []
     assert {stat.key: lower.get(stat.key) for stat in lower.list()} == before
+
+
+class Watched(FaultyStore):
+    """Looks, after each change, at what another thread would see in this moment."""
+
+    store: Store
+
+    def delete(self, key: str) -> None:
+        super().delete(key)
+        assert not self.store.exists(key)
+
+    def move(self, source: str, target: str) -> None:
+        super().move(source, target)
+        assert not self.store.exists(source)
+        assert self.store.get(target) == b"new"
+
+
+def test_what_is_deleted_or_moved_is_not_seen_below_for_a_moment(tmp_path: Path) -> None:
+    lower = open_store(tmp_path / "lower", create=True)
+    upper = Watched(open_store(tmp_path / "upper", create=True))
+    upper.store = store = OverlayStore(lower, upper)
+    for key in ("a", "b"):
+        lower.put(key, b"old")
+        store.put(key, b"new")
+    store.delete("a")
+    store.move("b", "c")
+    assert [stat.key for stat in store.list()] == ["c"]
+
+
+def test_of_two_who_change_what_lies_below_one_wins(tmp_path: Path) -> None:
+    """The other one's change comes between the look at the version and the write."""
+    lower = open_store(tmp_path / "lower", create=True)
+    upper = open_store(tmp_path / "upper", create=True)
+    etag = lower.put("a", b"old")
+
+    class Late(FaultyStore):
+        def stat(self, key: str) -> Stat:
+            found = self.inner.stat(key)
+            upper.put(key, b"theirs")
+            return found
+
+    with pytest.raises(ConflictError):
+        OverlayStore(Late(lower), upper).put("a", b"mine", if_match=etag)
+    assert OverlayStore(lower, upper).get("a") == b"theirs"

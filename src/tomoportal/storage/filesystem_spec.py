@@ -37,6 +37,8 @@ _TEMPORARY: Final = ".tomoportal-tmp-"
 _LOCK: Final = f"{_TEMPORARY}lock-"
 _LOCK_ENDS: Final = 30.0
 """Seconds after which the lock on a key counts as left behind; it is held for a few requests."""
+_LOCK_HOLDS: Final = _LOCK_ENDS / 2
+"""Seconds after which its holder does not rely on it."""
 _PATIENCE: Final = 20
 _OWN: Final = ".tomoportal"
 
@@ -267,7 +269,7 @@ class FsspecStore(Store):
             return
         lock = join(parent_of(key), f"{_LOCK}{name_of(key)}")
         self._acquire(lock)
-        end = time.monotonic() + _LOCK_ENDS / 2
+        end = time.monotonic() + _LOCK_HOLDS
         try:
             yield end
         finally:

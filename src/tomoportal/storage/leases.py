@@ -15,7 +15,10 @@ from tomoportal.storage.owners import is_abandoned, new_token
 __all__ = ["LEASE_SECONDS", "lease"]
 
 LEASE_SECONDS = 60.0
-"""How long a lease lasts without renewal. It is renewed three times as often."""
+"""How long a lease lasts without renewal."""
+
+_RENEWALS = 3
+"""How often it is renewed in that time."""
 
 _CLOCK_MARGIN = 5.0
 """Seconds by which the clocks of two machines may differ."""
@@ -57,7 +60,7 @@ class _Lease:
             )
 
     def _renew(self) -> None:
-        while not self._ended.wait(LEASE_SECONDS / 3):
+        while not self._ended.wait(LEASE_SECONDS / _RENEWALS):
             started = time.monotonic()
             try:
                 match = self._etag if self._conditional else None

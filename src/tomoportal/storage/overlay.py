@@ -86,7 +86,10 @@ class OverlayStore(Store):
         return self._upper.open_writer(key, durable=False)
 
     def delete(self, key: str) -> None:
+        self._hide(key)  # first: else another thread would see the old version below again for a moment
         self._upper.delete(key)
+
+    def _hide(self, key: str) -> None:
         if key not in self._gone and self._lower.exists(key):
             self._gone.add(key)
 
@@ -106,13 +109,13 @@ class OverlayStore(Store):
 
     def _move(self, source: str, target: str) -> None:
         if self._upper.exists(source):
+            self._hide(source)
             self._upper.move(source, target)
         else:
             with self._upper.open_writer(target, durable=False) as writer:
                 for piece in self._lower.chunks(source):
                     writer.write(piece)
-        if source not in self._gone and self._lower.exists(source):
-            self._gone.add(source)
+            self._hide(source)
 
     def lock(self, name: str, *, timeout: float = LOCK_TIMEOUT) -> AbstractContextManager[Lock]:
         return self._upper.lock(name, timeout=timeout)

@@ -13,6 +13,7 @@ from __future__ import annotations
 import getpass
 import math
 import os
+import random
 import shutil
 import signal
 import socket
@@ -31,7 +32,8 @@ from tomoportal.storage import server_connection
 
 __all__ = ["FileServer", "ServerIsMissing", "free_port", "outage", "smb_server", "ssh_server"]
 
-_PATIENCE = 20.0
+_PATIENCE = 60.0
+_FIRST_PORT = 10240
 _PASSWORD = "secret"
 _PROGRAMS = os.pathsep.join((os.environ.get("PATH", ""), "/usr/sbin", "/usr/lib/openssh", "/usr/libexec"))
 
@@ -81,11 +83,24 @@ class ServerIsMissing(RuntimeError):
 
 
 def free_port() -> int:
-    """A port of 127.0.0.1 on which nobody listens."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        found: int = probe.getsockname()[1]
-        return found
+    """A port of 127.0.0.1 on which nobody listens.
+
+    None of those that the system gives to clients: one of them would sit there while a server is away, and a client
+    that calls a port of its own kind in vain now and then reaches itself.
+    """
+    for number in random.SystemRandom().sample(range(_FIRST_PORT, _first_of_clients()), 100):
+        with socket.socket() as probe, suppress(OSError):
+            probe.bind(("127.0.0.1", number))
+            return number
+    raise ServerIsMissing("no port is free")
+
+
+def _first_of_clients() -> int:
+    with suppress(OSError):
+        first = int(Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split()[0])
+        if first > _FIRST_PORT + 1000:
+            return first
+    return 32768
 
 
 class FileServer:

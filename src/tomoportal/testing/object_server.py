@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import socket
 import subprocess
 import sys
 import time
@@ -11,6 +10,8 @@ import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
+
+from tomoportal.testing.file_servers import free_port
 
 __all__ = ["s3_server"]
 
@@ -28,9 +29,7 @@ def s3_server(bucket: str = "bucket") -> Iterator[str]:
 
     Sets dummy ``AWS_…`` credentials in the environment for as long.
     """
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = free_port()
     former = {name: os.environ.get(name) for name in _CREDENTIALS}
     os.environ.update(_CREDENTIALS)
     server = subprocess.Popen(
