@@ -344,6 +344,54 @@ def test_the_regex_finds_the_run_in_the_names_of_folders(run: Run, project: Path
         assert item["run"] == "TS_007"
 
 
+def test_a_run_that_is_named_counts_for_patterns_too(run: Run, project: Path, tmp_path: Path) -> None:
+    """It was left out of account where the path was a pattern, so that a run of the file's name appeared."""
+    store = open_store(tmp_path / "raw", create=True)
+    write_mrc(ArrayVolume(np.zeros((4, 4, 4), np.float32)), store, "a.mrc", voxel_spacing=10)
+    add = ("add", "tomogram", "raw/*.mrc", "--run", "TS_001", "--json")
+    assert [each["run"] for each in run(*add).json["items"]] == ["TS_001"]
+    write_mrc(ArrayVolume(np.ones((4, 4, 4), np.float32)), store, "b.mrc", voxel_spacing=10)
+    both = run(*add)
+    assert (both.code, "the run TS_001 is that of a.mrc already" in both.err) == (1, True)
+    assert "leave --run out" in both.err
+
+
+def test_typing_errors_are_told_with_what_there_is(run: Run, project: Path, tmp_path: Path) -> None:
+    some_picks(project)
+    (tmp_path / "a.csv").write_text("1,2,3\n")
+    added = run("add", "picks", "a.csv", "--file-type", "csv_plain", "--voxel-size", "1", "--object-name", "ribosom")
+    assert (added.code, "write ribosome, or add it" in added.err) == (1, True)
+    other = run("new", "picks", "--particle-name", "x")
+    assert (other.code, "use one of ribosome, membrane, microtubule, or add it" in other.err) == (1, True)
+    copied = run("cp", "picks", "ribosom:ada/1", "ribosome:bob/1")
+    assert (copied.code, copied.err.startswith("error: ribosom:ada/1: No picks match the URI.\n  fix: ")) == (1, True)
+    counted = run("stats", "picks", "--object-name", "ribosom")
+    assert counted.out == "total picks: 0\ntotal pick files: 0\n"  # no tables of nothing
+    assert "no object ribosom, only ribosome, membrane, microtubule" in counted.err
+    for given, code in (((), 2), (("--picks", "ribosom"), 1)):
+        nothing = run("deposit", "--target-dir", "out", *given)
+        assert (nothing.code, nothing.out) == (code, "")
+    for objects, words in (
+        (("my_virus,True",), "write my-virus"),
+        (("virus,True", "virus,False"), "virus is given twice"),
+        (("virus,True,-5",), "no positive length"),
+        (("virus,True,nan",), "no positive length"),
+    ):
+        given = [part for each in objects for part in ("--objects", each)]
+        wrong = run("config", "filesystem", "--overlay-root", "o", "--config", "new.json", *given)
+        assert (wrong.code, words in wrong.err) == (2, True), wrong.err
+    assert not (tmp_path / "new.json").exists()
+
+
+def test_what_was_there_already_is_not_counted_as_done(run: Run, project: Path) -> None:
+    some_picks(project)
+    copy = ("cp", "picks", "ribosome:ada/1", "ribosome:bob/1")
+    assert run(*copy, "-r", "TS_001").code == 0
+    assert "1 item would be done, 1 kept as it is" in run(*copy, "--dry-run").err
+    assert "1 item done, 1 kept as it is; completed successfully" in run(*copy).err
+    assert run(*copy, "--json").json["kept"] == 2
+
+
 def test_old_lists_of_relion_state_the_pixel_size_of_micrographs(run: Run, project: Path, tmp_path: Path) -> None:
     write_mrc(ArrayVolume(np.zeros((4, 4, 4), np.float32)), open_store(tmp_path), "a.mrc", voxel_spacing=1)
     columns = ("rlnTomoName", "rlnMicrographOriginalPixelSize", "rlnTomoTomogramBinning")

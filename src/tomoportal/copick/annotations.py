@@ -17,6 +17,7 @@ from tomoportal.copick.names import (
     segmentation_name,
     voxel_key,
 )
+from tomoportal.copick.objects import unknown_object
 from tomoportal.copick.picks import CopickPicks
 from tomoportal.copick.segmentations import CopickSegmentation, kind_of
 from tomoportal.errors import AnnotationError
@@ -49,7 +50,7 @@ class RunAnnotations(AnnotationLists):
         session = checked_name(names[1], "session_id", strict=strict)
         user = checked_name(user, "user_id", strict=strict)
         if self.root.get_object(object_name) is None:
-            raise _unknown(object_name)
+            raise unknown_object(self.root, object_name)
         wanted = (user, session, object_name)
         found = next((each for each in kept if document_identity(each) == wanted), None)
         if found is not None and not exist_ok:
@@ -129,7 +130,7 @@ class RunAnnotations(AnnotationLists):
         name = checked_name(name, "segmentation name", strict=strict)
         if kind in ("binary", "instance"):
             if self.root.get_object(name) is None:
-                raise _unknown(name, f" ({kind} segmentations are named after one)")
+                raise unknown_object(self.root, name, f" ({kind} segmentations are named after one)")
         elif name.endswith(RESERVED_NAME_SUFFIXES) and kind == "multilabel":
             raise AnnotationError(f"The segmentation name {name!r} ends in its type.", fix="leave -multilabel out")
         found = self._same_segmentation(size, user, session, name, kind)
@@ -169,9 +170,3 @@ class RunAnnotations(AnnotationLists):
     ) -> CopickSegmentation | None:
         wanted = (kind, voxel_key(size), user, session, name)
         return next((each for each in self.segmentations if segmentation_identity(each) == wanted), None)
-
-
-def _unknown(name: str, more: str = "") -> AnnotationError:
-    return AnnotationError(
-        f"Object name {name} not found in pickable objects.{more}", fix="add it with root.new_object, or correct it"
-    )

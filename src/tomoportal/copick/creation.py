@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from tomoportal.copick.names import check_run_name, checked_name, checked_voxel_size
+from tomoportal.copick.objects import unknown_object
 from tomoportal.copick.root import CopickRoot
 from tomoportal.copick.runs import CopickRun
 from tomoportal.copick.tasks import Task
@@ -48,9 +49,7 @@ def plan_empty_picks(
 ) -> list[Task]:
     """Empty picks in every run; those that are there stay, or are emptied with ``overwrite``."""
     if root.get_object(object_name) is None:
-        raise AnnotationError(
-            f"Object name {object_name} not found in pickable objects.", fix="add it: tomoportal copick add object"
-        )
+        raise unknown_object(root, object_name)
     strict = bool(root.config.strict)
     user = checked_name(user_id, "user_id", strict=strict)
     session = checked_name(session_id, "session_id", strict=strict)

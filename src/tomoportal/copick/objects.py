@@ -10,12 +10,26 @@ from tomoportal.copick.config import FilamentSpec, PickableObject
 from tomoportal.copick.sides import TwoSided
 from tomoportal.copick.sources import Source
 from tomoportal.copick.volumes import ALL, StoredVolume
+from tomoportal.errors import AnnotationError
 
 if TYPE_CHECKING:
     from tomoportal.copick.pyramids import Array
     from tomoportal.copick.root import CopickRoot
 
-__all__ = ["CopickObject"]
+__all__ = ["CopickObject", "unknown_object"]
+
+
+def unknown_object(root: CopickRoot, name: str, more: str = "") -> AnnotationError:
+    """The error of a name that no object of the project has; it says which ones there are."""
+    import difflib
+
+    known = [each.name for each in root.pickable_objects]
+    near = difflib.get_close_matches(name, known, 1)
+    there = f"write {near[0]}" if near else f"use one of {', '.join(known[:10])}" if known else "see the config"
+    return AnnotationError(
+        f"Object name {name} not found in pickable objects.{more}",
+        fix=f"{there}, or add it: `tomoportal copick add object --name {name}`, in Python root.new_object",
+    )
 
 
 class CopickObject(TwoSided, StoredVolume):

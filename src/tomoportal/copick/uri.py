@@ -31,6 +31,7 @@ __all__ = [
     "get_copick_objects_by_type",
     "matches_number",
     "matches_pattern",
+    "no_match",
     "parse_copick_uri",
     "resolve_copick_objects",
     "serialize_copick_uri",
@@ -292,3 +293,11 @@ def serialize_copick_uri_from_dict(
 def _escape(name: str) -> str:
     """``re`` is the only name that would be taken for the beginning of a regular expression."""
     return "".join(f"%{ord(char):02X}" if char in _ESCAPED else char for char in name) if name != "re" else "%72e"
+
+
+def no_match(object_type: str, uri: str) -> AnnotationError:
+    """The error of a URI that names nothing."""
+    verb = "match" if object_type.endswith("s") else "matches"
+    return AnnotationError(
+        f"No {object_type} {verb} the URI.", where=uri, fix="correct it; `tomoportal copick browse` shows what there is"
+    )

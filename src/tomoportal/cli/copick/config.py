@@ -23,6 +23,8 @@ _Object = tuple[str, bool, float | None, str | None]
 
 def parse_object(ctx: click.Context, param: click.Parameter, value: Sequence[str]) -> list[_Object]:
     """``NAME,IS_PARTICLE[,RADIUS[,PDB]]`` of each object as a tuple; what is not given is None."""
+    from tomoportal.copick.names import is_clean, sanitize_name
+
     found: list[_Object] = []
     for text in value:
         name, *rest = (part.strip() for part in text.split(","))
@@ -34,6 +36,16 @@ def parse_object(ctx: click.Context, param: click.Parameter, value: Sequence[str
             number = float(radius) if radius else None
         except ValueError:
             raise click.BadParameter(f"the radius {radius!r} is not a number", ctx, param) from None
+        if number is not None and not number > 0:
+            raise click.BadParameter(f"the radius {radius!r} is no positive length in Å", ctx, param)
+        if not is_clean(name):
+            raise click.BadParameter(
+                f"the name {name!r} may not hold '_', blanks and <>:\"/\\|?*; write {sanitize_name(name, True)}",
+                ctx,
+                param,
+            )
+        if any(name == known for known, *_ in found):
+            raise click.BadParameter(f"{name} is given twice", ctx, param)
         found.append((name, words[rest[0].lower()], number, pdb_id or None))
     return found
 

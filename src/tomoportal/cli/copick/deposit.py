@@ -37,6 +37,10 @@ def command(
     Several projects may be deposited into one folder. A kind without a URI is left out.
     """
     from tomoportal.copick.transfers.deposit import plan_deposit
+    from tomoportal.errors import AnnotationError
+
+    if not (picks or meshes or segmentations or tomograms or features):
+        raise click.UsageError("say what to link: --picks, --meshes, --segmentations, --tomograms or --features")
 
     tasks = plan_deposit(
         work.project(),
@@ -52,4 +56,8 @@ def command(
         run_name_prefix=run_name_prefix,
         run_name_regex=run_name_regex,
     )
+    if not tasks:
+        raise AnnotationError(
+            "Nothing matches the URIs.", fix="correct them; `tomoportal copick browse` shows what there is"
+        )
     return work.perform(tasks, "deposit")

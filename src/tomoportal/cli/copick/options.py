@@ -163,12 +163,14 @@ def perform_tasks(
             outcomes = perform(tasks, workers=workers, progress=progress)
     failed = [(task, error) for task, error in outcomes if error is not None]
     skipped = [task for task, _ in outcomes if task.action == "skip"]
+    kept = [task for task, error in outcomes if task.action == "keep" and error is None]
     if as_json:
         print_json(
             {
                 "dry_run": dry_run,
                 "done": 0 if dry_run else len(outcomes) - len(failed) - len(skipped),
                 "failed": len(failed),
+                "kept": len(kept),
                 "skipped": len(skipped),
                 "items": [
                     {**task.to_json(), "error": None if error is None else str(error)} for task, error in outcomes
@@ -185,7 +187,8 @@ def perform_tasks(
     for task, error in failed:
         say(f"failed   {task.what}: {error}")
     verb = "would be done" if dry_run else "done"
-    done = counted(len(outcomes) - len(failed) - len(skipped), "item")
-    others = [f", {len(some)} {word}" for some, word in ((skipped, "skipped"), (failed, "failed")) if some]
+    done = counted(len(outcomes) - len(failed) - len(skipped) - len(kept), "item")
+    told = ((kept, "kept as they are" if len(kept) > 1 else "kept as it is"), (skipped, "skipped"), (failed, "failed"))
+    others = [f", {len(some)} {word}" for some, word in told if some]
     say(f"{done} {verb}{''.join(others)}" + ("" if dry_run or failed else "; completed successfully"))
     return 1 if failed else 0

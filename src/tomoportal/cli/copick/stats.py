@@ -50,6 +50,10 @@ def _documents(kind: str, groups: str) -> None:
 
         counted: Callable[..., dict[str, Any]] = getattr(statistics, f"{kind}_stats")
         runs, root = _runs(run_names, given), open_project(config)
+        for name in object_name:
+            if root.get_object(name) is None:
+                known = ", ".join(each.name for each in root.pickable_objects)
+                say(f"warning: the project has no object {name}, only {known}")
         found = counted(root, runs, *_who(given), object_name or None, **_workers(given))
         return _show(found, given, kind.capitalize())
 
@@ -124,6 +128,8 @@ def _show(found: dict[str, Any], given: dict[str, Any], title: str) -> int:
         return 0
     for name, value in found.items():
         if isinstance(value, dict):
+            if not value:
+                continue
             rows = [(key, count) for key, count in value.items()]
             table([name.removeprefix("distribution_by_").replace("_", " "), "count"], rows)
         else:
@@ -148,3 +154,4 @@ def _plot(found: dict[str, Any], path: str, title: str) -> None:
     if drawn is None:
         raise click.BadParameter(f"{path} ends neither in .svg nor in .png", param_hint="--plot")
     open_store(place.absolute().parent, create=True).put(place.name, drawn(*charts))
+    say(f"{path} written")

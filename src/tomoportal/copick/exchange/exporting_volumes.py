@@ -18,7 +18,7 @@ from tomoportal.copick.root import CopickRoot
 from tomoportal.copick.segmentations import CopickSegmentation
 from tomoportal.copick.tasks import Task
 from tomoportal.copick.tomograms import CopickTomogram
-from tomoportal.copick.uri import resolve_copick_objects, serialize_copick_uri
+from tomoportal.copick.uri import no_match, resolve_copick_objects, serialize_copick_uri
 from tomoportal.copick.zarr_copies import copy_folder
 from tomoportal.copick.zarr_folders import ZarrFolder
 from tomoportal.errors import AnnotationError, FormatError
@@ -62,9 +62,7 @@ class VolumeExport:
         names = dict.fromkeys(run.name for run in chosen)
         found = [(name, each) for name in names for each in resolve_copick_objects(self.uri, root, object_type, name)]
         if not found:
-            raise AnnotationError(
-                f"No {object_type} matches the URI", where=self.uri, fix="see `tomoportal copick browse`"
-            )
+            raise no_match(object_type, self.uri)
         return found
 
 

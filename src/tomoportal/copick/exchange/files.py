@@ -58,7 +58,7 @@ def run_files(
 ) -> RunFiles:
     """Every file with its run; two files for one run are a problem (C105), names without a match are left out.
 
-    The run is ``run``, or for patterns and without it the file's name without its ending; of that, the first group
+    The run is ``run``, or without it the file's name without its ending; of that, the first group
     of ``run_regex``, with ``run_name_prefix`` before it. Where the regex does not match the name it is looked for in
     the names of the folders with it, the nearest first: ``TS_001/tomo``. These are the folders below that before the
     first wildcard, of a single file its own. ``name_of`` gives another name than that without the ending, or None for
@@ -82,7 +82,7 @@ def run_files(
             if is_single:
                 problems.append(Problem(str(path), "it is read together with another file beside it", "give that one"))
             continue
-        names = [run] if run and is_single else _names(path, name, above)
+        names = [run] if run else _names(path, name, above)
         matches = filter(None, map(regex.search, names))
         name = next(filter(None, (match.group(min(1, regex.groups)) for match in matches)), None)
         if name is None:
@@ -96,6 +96,7 @@ def run_files(
         if first != each.path:
             what = f"the run {each.run} is that of {first if first.name == each.path.name else first.name} already"
             fix = "let --run-regex tell them apart, by folders for instance: '(TS_[0-9]+)/'; or add one alone"
+            fix = "leave --run out, or add one file alone" if run else fix
             problems.append(Problem(str(each.path), what, fix))
     return RunFiles(found, problems, skipped)
 

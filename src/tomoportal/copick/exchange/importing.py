@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from tomoportal.copick.exchange.files import RunFile, found_files, missing_runs, run_files
 from tomoportal.copick.exchange.tomogram_grids import project_tomograms, tomogram_shapes
 from tomoportal.copick.names import checked_name
+from tomoportal.copick.objects import unknown_object
 from tomoportal.copick.particles.files import Particles, ReadOptions, particle_type, read_particles
 from tomoportal.copick.pick_documents import non_rigid, table_of
 from tomoportal.copick.picks import CopickPicks
@@ -38,10 +39,7 @@ class PicksTarget:
         """With names that can be stored. Raises :class:`AnnotationError` for an object that the project has not."""
         strict = bool(root.config.strict)
         if root.get_object(self.object_name) is None:
-            raise AnnotationError(
-                f"Object name {self.object_name} not found in pickable objects.",
-                fix=f"add it: tomoportal copick add object --name {self.object_name}",
-            )
+            raise unknown_object(root, self.object_name)
         return replace(
             self,
             user_id=checked_name(self.user_id, "user_id", strict=strict),

@@ -11,6 +11,7 @@ from typing import Any
 from tomoportal.copick.exchange.files import missing_runs, run_files
 from tomoportal.copick.exchange.volume_files import open_file, read_whole, spacing_of
 from tomoportal.copick.names import checked_name
+from tomoportal.copick.objects import unknown_object
 from tomoportal.copick.particles.index_maps import read_bytes
 from tomoportal.copick.root import UNSET, CopickRoot
 from tomoportal.copick.tasks import Action, Task, refuse
@@ -122,9 +123,7 @@ def plan_meshes(
 ) -> list[Task]:
     """Surfaces (GLB, OBJ, STL, PLY, VTK, EMDB-SFF), one file per run; coordinates times ``scale`` are Å."""
     if root.get_object(object_name) is None:
-        raise AnnotationError(
-            f"Object name {object_name} not found in pickable objects.", fix="add it: tomoportal copick add object"
-        )
+        raise unknown_object(root, object_name)
     strict = bool(root.config.strict)
     user, session = checked_name(user_id, "user_id", strict=strict), checked_name(session_id, "session_id")
     files, problems, tasks = run_files(pattern, run=run, run_regex=run_regex, run_name_prefix=run_name_prefix)

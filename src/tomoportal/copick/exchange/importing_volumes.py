@@ -24,6 +24,7 @@ from tomoportal.copick.exchange.volume_files import (
 )
 from tomoportal.copick.labels import label_dtype
 from tomoportal.copick.names import checked_name
+from tomoportal.copick.objects import unknown_object
 from tomoportal.copick.root import CopickRoot
 from tomoportal.copick.runs import CopickRun
 from tomoportal.copick.segmentations import CopickSegmentation
@@ -180,8 +181,8 @@ def plan_segmentations(
     )
     problems += missing_runs(root, [each.run for each in files], create=options.create)
     if kind in ("binary", "instance") and root.get_object(name) is None:
-        what = f"Object name {name} not found in pickable objects. ({kind} segmentations are named after one)"
-        problems.append(Problem(name, what, f"add it: tomoportal copick add object --name {name}"))
+        error = unknown_object(root, name, f" ({kind} segmentations are named after one)")
+        problems.append(Problem(name, error.what, error.fix))
     for each in files:
         try:
             tasks.append(_segmentation(root, each, (kind, name, user, session), options))

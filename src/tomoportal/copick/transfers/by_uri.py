@@ -29,6 +29,7 @@ from tomoportal.copick.transfers.copies import (
     is_same_segmentation,
 )
 from tomoportal.copick.uri import (
+    no_match,
     parse_copick_uri,
     resolve_copick_objects,
     serialize_copick_uri,
@@ -70,7 +71,7 @@ def plan_removal(
         )
     found = resolve_copick_objects(uri, root, object_type, run_name)
     if not found:
-        raise AnnotationError(f"No {object_type} matches the URI.", where=uri)
+        raise no_match(object_type, uri)
     problems = [
         Problem(f"{_run_of(each).name} {serialize_copick_uri(each)}", "is in a read-only source", "leave it out")
         for each in found
@@ -110,7 +111,7 @@ def plan_transfer(
     """
     sources = resolve_copick_objects(source_uri, root, object_type, run_name)
     if not sources:
-        raise AnnotationError(f"No {object_type} matches the URI.", where=source_uri)
+        raise no_match(object_type, source_uri)
     per_run: dict[str, int] = {}
     for each in sources:
         per_run[each.run.name] = per_run.get(each.run.name, 0) + 1
@@ -313,5 +314,5 @@ def differences(
             )
         found[name] = mine[0].diff(theirs[0])
     if not found:
-        raise AnnotationError(f"No {object_type} matches the URI.", where=uri)
+        raise no_match(object_type, uri)
     return found
