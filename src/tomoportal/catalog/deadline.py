@@ -9,6 +9,8 @@ from contextlib import contextmanager
 
 __all__ = ["Deadline"]
 
+_AGAIN = 0.1  # seconds between two interruptions
+
 
 class Deadline:
     """Begins when it is made; :meth:`stop` may be called from any thread."""
@@ -27,11 +29,16 @@ class Deadline:
         return self.stopped or (self._end is not None and time.monotonic() > self._end)
 
     def stop(self) -> None:
-        """Nobody waits any more: the statement that runs is interrupted, none is begun."""
+        """Nobody waits any more: what runs is interrupted until it has ended, nothing is begun."""
+        self.stopped = True
+        while self._interrupted():
+            time.sleep(_AGAIN)  # an interruption that comes just before the statement has no effect
+
+    def _interrupted(self) -> bool:
         with self._lock:
-            self.stopped = True
             if self._interrupt is not None:
                 self._interrupt()
+            return self._interrupt is not None
 
     @contextmanager
     def interrupting(self, interrupt: Callable[[], object]) -> Iterator[None]:

@@ -82,6 +82,8 @@ class PostgresDatabase:
     @contextmanager
     def limited(self, connection: Connection, deadline: Deadline) -> Iterator[None]:
         milliseconds = 0 if deadline.seconds is None else max(1, round(deadline.seconds * 1000))
+        if deadline.stopped:
+            milliseconds = 1
         if connection.info.get("statement_timeout", 0) != milliseconds:
             # For the session, so that the next request need not say it again.
             connection.exec_driver_sql(f"SET statement_timeout = {milliseconds}")
