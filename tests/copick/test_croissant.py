@@ -2,15 +2,10 @@
 
 from __future__ import annotations
 
-import contextlib
-import functools
-import http.server
-import io
 import json
 import multiprocessing
 import pickle
 import shutil
-import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -26,6 +21,8 @@ from tomoportal.copick.croissant.exporting import append_croissant, export_crois
 from tomoportal.copick.croissant.index import CroissantIndex
 from tomoportal.copick.croissant.schema import TABLES, key_of, row_of
 from tomoportal.copick.croissant.splits import set_splits
+from tomoportal.testing.copick_scripts import on_ours
+from tomoportal.testing.web_folder import web_folder
 
 TELL = """
 import json
@@ -105,17 +102,6 @@ def config_for(manifest: Path, folder: Path, **more: Any) -> Path:
     return place
 
 
-def ours(script: str, config: Path) -> Any:
-    printed = io.StringIO()
-    sys.modules["copick"] = copick
-    try:
-        with contextlib.redirect_stdout(printed):
-            exec(script, {"config": str(config)})
-    finally:
-        del sys.modules["copick"]
-    return json.loads(printed.getvalue()) if printed.getvalue() else None
-
-
 def theirs(script: str) -> str:
     return f"import sys\nconfig = sys.argv[1]\n{script}"
 
@@ -125,7 +111,7 @@ SPLITS = {"train": ["TS_001", "TS_003"], "val": ["TS_002"]}
 
 def test_upstream_opens_what_we_export(project: Any, tmp_path: Path, upstream: Any) -> None:
     config = config_for(exported(project, splits=SPLITS), tmp_path)
-    found = ours(TELL, config)
+    found = on_ours(TELL, config=str(config))
     assert found["splits"] == SPLITS
     assert len(found["TS_001"]) == 9
     assert upstream(theirs(TELL), config) == found
@@ -142,7 +128,7 @@ print("null")
 """
     upstream(theirs(script), tmp_path / "source" / "copick_config.json")
     config = config_for(Path(project.root_overlay) / "Croissant" / "metadata.json", tmp_path)
-    mine = ours(TELL, config)
+    mine = on_ours(TELL, config=str(config))
     assert mine == upstream(theirs(TELL), config)
     theirs_files = {each.name: each.read_text() for each in Path(config).parent.rglob("Croissant/*.csv")}
     exported(project, splits=SPLITS)
@@ -155,10 +141,10 @@ print("null")
 def test_changes_go_into_the_manifest_for_both(first: str, project: Any, tmp_path: Path, upstream: Any) -> None:
     config = config_for(exported(project), tmp_path)
     if first == "ours":
-        ours(CHANGE, config)
+        on_ours(CHANGE, config=str(config))
     else:
         upstream(theirs(CHANGE), config)
-    found = ours(TELL, config)
+    found = on_ours(TELL, config=str(config))
     assert found == upstream(theirs(TELL), config)
     assert found["TS_new"]["ada 5 ribosome"][0] == [[0, 1, 2], [3, 4, 5]]
     assert found["TS_new"]["7.5 wbp"][0] == 2016
@@ -183,7 +169,7 @@ def test_with_an_overlay_the_manifest_stays_as_it_is(project: Any, tmp_path: Pat
     run.new_picks("ribosome", "7").from_numpy(np.ones((2, 3)))
     root.new_run("only-here")
     assert [each.name for each in copick.from_file(config).runs] == ["TS_001", "TS_002", "TS_003", "only-here"]
-    found = ours(TELL.replace("root.splits", "{}"), config)
+    found = on_ours(TELL.replace("root.splits", "{}"), config=str(config))
     assert found == upstream(theirs(TELL.replace("root.splits", "{}")), config)
     assert {each: each.read_bytes() for each in manifest.parent.iterdir()} == before
     assert pickle.loads(pickle.dumps(root)).get_run("TS_001").picks
@@ -219,32 +205,19 @@ def test_c90_two_writers_lose_nothing_and_leave_no_stray_file(project: Any, tmp_
 
 @pytest.fixture
 def web(tmp_path: Path) -> Iterator[str]:
-    class Quiet(http.server.SimpleHTTPRequestHandler):
-        def log_message(self, *arguments: Any) -> None:
-            """Nothing."""
-
-        def list_directory(self, path: Any) -> None:
-            self.send_error(403, "no listings here")
-
-    handler = functools.partial(Quiet, directory=str(tmp_path / "source" / "overlay"))
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
-    thread = threading.Thread(target=server.serve_forever)
-    thread.start()
-    try:
-        yield f"http://127.0.0.1:{server.server_port}"
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()
+    with web_folder(tmp_path / "source" / "overlay", lists=False) as url:
+        yield url
 
 
 def test_c96_a_manifest_on_a_web_server_needs_no_listing(project: Any, tmp_path: Path, web: str) -> None:
     place = project.root_overlay
     export_croissant(project, place, base_url=web, dataset_name="x", splits=SPLITS)
-    local = ours(TELL, config_for(Path(place) / "Croissant" / "metadata.json", tmp_path, croissant_base_url=place))
+    local = on_ours(
+        TELL, config=str(config_for(Path(place) / "Croissant" / "metadata.json", tmp_path, croissant_base_url=place))
+    )
     config = config_for(Path("x"), tmp_path, croissant_url=f"{web}/Croissant/metadata.json",
                         overlay_root=f"local://{tmp_path}/over")  # fmt: skip
-    assert ours(TELL.replace(", picks.read_only", ", False"), config) == local
+    assert on_ours(TELL.replace(", picks.read_only", ", False"), config=str(config)) == local
     root = copick.from_croissant(f"{web}/Croissant/metadata.json")
     with pytest.raises(PermissionError):
         root.set_splits({"train": ["TS_001"]})  # type: ignore[attr-defined]

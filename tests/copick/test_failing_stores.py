@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import functools
-import http.server
 import itertools
-import threading
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, get_args
 from urllib.parse import parse_qs
@@ -21,6 +18,7 @@ from tomoportal.storage import Store, open_store
 from tomoportal.storage.filesystem_spec import open_fsspec
 from tomoportal.testing.failing_proxy import FailingProxy, Fault
 from tomoportal.testing.object_server import s3_server
+from tomoportal.testing.web_folder import web_folder
 
 _serial = itertools.count()
 MANY = 1100
@@ -218,38 +216,8 @@ def static(tmp_path: Path, make_config: Any) -> Path:
     return folder
 
 
-class Quiet(http.server.SimpleHTTPRequestHandler):
-    lists = True
-
-    def list_directory(self, path: Any) -> Any:
-        if self.lists:
-            return super().list_directory(path)
-        self.send_error(404, "No permission to list directory")
-        return None
-
-    def log_message(self, format: str, *arguments: Any) -> None:
-        """Nothing on stderr."""
-
-
-class Secret(Quiet):
-    lists = False
-
-
-@contextmanager
-def web_server(folder: Path, handler: type[Quiet] = Quiet) -> Iterator[str]:
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(handler, directory=str(folder)))
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
-    thread.start()
-    try:
-        yield f"http://127.0.0.1:{server.server_port}"
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()
-
-
 def test_c96_a_project_on_a_web_server_with_an_overlay_here(static: Path, tmp_path: Path, make_config: Any) -> None:
-    with web_server(static) as url:
+    with web_folder(static) as url:
         store, key = open_fsspec(url), "ExperimentRuns/TS#2%20/Picks/ada_1_ribosome.json"
         assert store.get_range(key, 5, 20) == store.get(key)[5:25]  # this server knows no ranges
         root = copick.from_file(make_config(tmp_path, static_root=url))
@@ -272,7 +240,7 @@ def test_c96_a_project_on_a_web_server_with_an_overlay_here(static: Path, tmp_pa
 
 @pytest.mark.parametrize("fault", [*BREAKING, "hang"])
 def test_a_web_server_that_is_slow_and_fails(fault: Fault, static: Path, tmp_path: Path, make_config: Any) -> None:
-    with web_server(static) as url, FailingProxy(url, every=3, fault=fault, delay=0.02, hang=0.3) as proxy:
+    with web_folder(static) as url, FailingProxy(url, every=3, fault=fault, delay=0.02, hang=0.3) as proxy:
         root = copick.from_file(make_config(tmp_path, static_root=proxy.url))
         for run in root.runs:
             assert xs(run.picks[0]) == [1]
@@ -282,7 +250,7 @@ def test_a_web_server_that_is_slow_and_fails(fault: Fault, static: Path, tmp_pat
 
 
 def test_a_web_server_without_lists_is_no_empty_project(static: Path, tmp_path: Path, make_config: Any) -> None:
-    with web_server(static, Secret) as url:
+    with web_folder(static, lists=False) as url:
         root = copick.from_file(make_config(tmp_path, static_root=url))
         with pytest.raises(StorageError, match="shows no list of this folder"):
             list(root.runs)

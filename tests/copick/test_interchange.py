@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
-import io
 import json
 import shutil
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,6 +15,7 @@ import tomoportal.copick as copick
 from tomoportal.copick.pick_documents import table_of
 from tomoportal.copick.pick_input import read_picks
 from tomoportal.copick.pick_output import write_picks
+from tomoportal.testing.copick_scripts import on_ours
 
 # One script, run by both packages: makes everything that a project can hold.
 MAKE = """
@@ -102,7 +100,8 @@ URIS = [
     (
         "segmentation",
         ["*", "*@7.84", "*@7.840", "*@10", "*?multilabel=true", "*?multilabel=false", "*?instance=true",
-         "pan?panoptic=1", "all:seg/0@7.84?multilabel=yes", "re:.*@7\\..*", "@7.84", ":seg", ":seg/0@7.84", "all:seg/0@"],
+         "pan?panoptic=1", "all:seg/0@7.84?multilabel=yes", "re:.*@7\\..*", "@7.84", ":seg", ":seg/0@7.84",
+         "all:seg/0@"],
     ),
     ("tomogram", ["wbp", "w*@7.84", "*@*", "wbp@8", "re:w.p@7.*"]),
     ("feature", ["wbp@7.84:sobel", "wbp", "*@*:s*"]),
@@ -122,18 +121,6 @@ print(json.dumps(told))
 """
 
 
-def ours(script: str, folder: Path) -> Any:
-    """The same script on our package; what it prints last is read as JSON."""
-    printed = io.StringIO()
-    sys.modules["copick"] = copick
-    try:
-        with contextlib.redirect_stdout(printed):
-            exec(compile(script, "script", "exec"), {"folder": str(folder)})
-    finally:
-        del sys.modules["copick"]
-    return json.loads(printed.getvalue()) if printed.getvalue() else None
-
-
 @dataclass
 class Both:
     """The same project made by both packages, and what upstream says about each."""
@@ -148,7 +135,7 @@ def both(tmp_path_factory: pytest.TempPathFactory, make_config: Any, upstream: A
     folders = [tmp_path_factory.mktemp("ours"), tmp_path_factory.mktemp("theirs")]
     for folder in folders:
         make_config(folder)
-    ours(MAKE, folders[0])
+    on_ours(MAKE, folder=str(folders[0]))
     script = f"""
 import contextlib, io, json, sys
 def run(script, folder):
@@ -165,11 +152,11 @@ print(json.dumps(told))
 
 
 def test_upstream_reads_what_we_write(both: Both) -> None:
-    assert both.told["ours"] == ours(TELL, both.ours)
+    assert both.told["ours"] == on_ours(TELL, folder=str(both.ours))
 
 
 def test_we_read_what_upstream_writes(both: Both) -> None:
-    assert ours(TELL, both.theirs) == both.told["theirs"]
+    assert on_ours(TELL, folder=str(both.theirs)) == both.told["theirs"]
 
 
 def test_documents_have_the_same_bytes(both: Both) -> None:

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
 import csv
-import io
 import json
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -18,6 +15,7 @@ import tomoportal.copick as copick
 from tomoportal.cli import main
 from tomoportal.copick.croissant.exporting import append_croissant, export_croissant
 from tomoportal.server import LiveServer
+from tomoportal.testing.copick_scripts import on_ours
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*is in voxels")
 
@@ -73,17 +71,6 @@ for run in root.runs:
 print(json.dumps(told, sort_keys=True))
 """
 START = "import json, os, sys\nimport copick\nglobals().update(json.loads(sys.argv[1]))\n"
-
-
-def on_ours(script: str, **names: Any) -> Any:
-    printed = io.StringIO()
-    sys.modules["copick"] = copick
-    try:
-        with contextlib.redirect_stdout(printed):
-            exec(compile(script, "script", "exec"), {"json": json, "copick": copick, **names})
-    finally:
-        del sys.modules["copick"]
-    return json.loads(printed.getvalue())
 
 
 @pytest.fixture(autouse=True)

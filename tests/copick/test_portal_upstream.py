@@ -6,10 +6,7 @@ S3 endpoint (reference copick-portal, 12).
 
 from __future__ import annotations
 
-import contextlib
-import io
 import json
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +14,7 @@ import pytest
 
 import tomoportal.copick as copick
 from tomoportal.server import LiveServer
+from tomoportal.testing.copick_scripts import on_ours
 
 # Written for upstream; nothing in it is ours. It cannot read an empty file of points, nor the ids in lines.
 TELL = """
@@ -139,17 +137,6 @@ def sessions(config: Path) -> dict[str, Any]:
     points_with_ids = [name for name, about in special.items() if about.shape_type == "InstanceSegmentation"]
     with_ids = [name for name, about in special.items() if "/112/" in about.s3_path]
     return {"skip": [*empty, *points_with_ids], "with_ids": with_ids, "hidden": points_with_ids}
-
-
-def on_ours(script: str, **names: Any) -> Any:
-    printed = io.StringIO()
-    sys.modules["copick"] = copick
-    try:
-        with contextlib.redirect_stdout(printed):
-            exec(compile(script, "script", "exec"), names)
-    finally:
-        del sys.modules["copick"]
-    return json.loads(printed.getvalue())
 
 
 def on_upstream(upstream: Any, portal: LiveServer, script: str, **names: Any) -> Any:

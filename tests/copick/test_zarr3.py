@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +11,7 @@ import zarr
 from ome_zarr_models.v05 import Image
 
 import tomoportal.copick as copick
+from tomoportal.testing.copick_scripts import on_ours
 
 TELL = """
 import json, sys
@@ -51,22 +51,6 @@ root.get_object("ribosome").from_numpy(volume, 10.0)
 """
 
 
-def ours(script: str, config: Path) -> Any:
-    import contextlib
-    import io
-    import sys
-    from unittest import mock
-
-    printed = io.StringIO()
-    with (
-        mock.patch.dict(sys.modules, {"copick": copick}),
-        mock.patch.object(sys, "argv", ["", str(config)]),
-        contextlib.redirect_stdout(printed),
-    ):
-        exec(script, {})
-    return json.loads(printed.getvalue()) if printed.getvalue() else None
-
-
 @pytest.fixture
 def config3(tmp_path: Path, make_config: Any) -> Path:
     place: Path = make_config(tmp_path, zarr_format=3, user_id=None)
@@ -74,7 +58,7 @@ def config3(tmp_path: Path, make_config: Any) -> Path:
 
 
 def test_volumes_are_those_that_zarr_and_the_models_of_ngff_accept(config3: Path) -> None:
-    ours(MAKE, config3)
+    on_ours(MAKE, config3)
     run = copick.from_file(config3).runs[0]
     tomogram = run.voxel_spacings[0].tomograms[0]
     group = zarr.open_group(tomogram.zarr(), mode="r")
@@ -92,16 +76,16 @@ def test_volumes_are_those_that_zarr_and_the_models_of_ngff_accept(config3: Path
 
 
 def test_both_formats_hold_the_same(config3: Path, tmp_path: Path, make_config: Any) -> None:
-    ours(MAKE, config3)
+    on_ours(MAKE, config3)
     (tmp_path / "two").mkdir()
     config2 = make_config(tmp_path / "two", user_id=None)
-    ours(MAKE, config2)
-    assert ours(TELL, config3) == ours(TELL, config2)
+    on_ours(MAKE, config2)
+    assert on_ours(TELL, config3) == on_ours(TELL, config2)
 
 
 def test_regions_are_written_in_every_level(config3: Path) -> None:
     """C8"""
-    ours(MAKE, config3)
+    on_ours(MAKE, config3)
     tomogram = copick.from_file(config3).runs[0].voxel_spacings[0].tomograms[0]
     tomogram.set_region(np.full((4, 4, 4), 9), x=slice(0, 4), y=slice(0, 4), z=slice(0, 4))
     assert (tomogram.numpy(x=slice(0, 4), y=slice(0, 4), z=slice(0, 4)) == 9).all()
@@ -118,14 +102,14 @@ def test_new_volumes_are_empty_groups_of_version_3(config3: Path) -> None:
 
 
 def test_copick_2_reads_what_we_write(config3: Path, next_upstream: Any) -> None:
-    ours(MAKE, config3)
-    assert next_upstream(TELL, config3) == ours(TELL, config3)
+    on_ours(MAKE, config3)
+    assert next_upstream(TELL, config3) == on_ours(TELL, config3)
 
 
 def test_we_read_what_copick_2_writes(config3: Path, next_upstream: Any) -> None:
     next_upstream(MAKE, config3)
     assert "sharding_indexed" in next(Path(config3).parent.rglob("wbp.zarr/0/zarr.json")).read_text()
-    assert ours(TELL, config3) == next_upstream(TELL, config3)
+    assert on_ours(TELL, config3) == next_upstream(TELL, config3)
     segmentation = copick.from_file(config3).runs[0].segmentations[0]
     with pytest.raises(ValueError, match="no shards"):
         segmentation.set_region(np.ones((1, 1, 1), int), x=slice(0, 1), y=slice(0, 1), z=slice(0, 1))
