@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from tomoportal.copick.annotation_lists import segmentation_identity
+from tomoportal.copick.annotation_lists import document_identity, segmentation_identity
 from tomoportal.copick.meshes import CopickMesh
 from tomoportal.copick.names import voxel_key
 from tomoportal.copick.picks import CopickPicks
@@ -25,7 +25,7 @@ from tomoportal.copick.portal.rows import PortalAnnotationMeta, PortalObject
 from tomoportal.copick.portal.tables import CAPTIONS, MASKS, MESHES, POINTS
 from tomoportal.copick.runs import CopickRun, CopickRunMeta
 from tomoportal.copick.segmentations import CopickSegmentation
-from tomoportal.copick.sources import Source
+from tomoportal.copick.sources import Source, shadowed
 from tomoportal.copick.spacings import CopickVoxelSpacing
 from tomoportal.errors import FormatError, Problem, ReadOnlyError
 
@@ -183,7 +183,6 @@ class CopickRunCDP(CopickRun):
     def query_picks(self, *, include_shadowed: bool = False) -> list[CopickPicks]:
         """The portal's picks in the order of their ids, then the overlay's, which shadow those of the same names."""
         overlay = super().query_picks(include_shadowed=include_shadowed)
-        hidden = set() if include_shadowed else {_who(each) for each in overlay}
         found: list[CopickPicks] = []
         for metadata, name, source, key in self._portal_files(POINTS):
             file = CopickPicksFileCDP.model_construct(
@@ -193,22 +192,22 @@ class CopickRunCDP(CopickRun):
                 portal_metadata=metadata,
             )
             found.append(CopickPicksCDP(self, file, True, source=source, key=key))
-        return [*(each for each in found if _who(each) not in hidden), *overlay]
+        found += overlay
+        return found if include_shadowed else shadowed(found, document_identity)
 
     def query_meshes(self, *, include_shadowed: bool = False) -> list[CopickMesh]:
         """The portal's meshes in the order of their ids, then the overlay's."""
         overlay = super().query_meshes(include_shadowed=include_shadowed)
-        hidden = set() if include_shadowed else {_who(each) for each in overlay}
         found: list[CopickMesh] = []
         for metadata, name, source, key in self._portal_files(MESHES):
             meta = CopickMeshMetaCDP.model_construct(**_named(metadata, name), portal_metadata=metadata)
             found.append(CopickMeshCDP(self, meta, None, True, source=source, key=key))
-        return [*(each for each in found if _who(each) not in hidden), *overlay]
+        found += overlay
+        return found if include_shadowed else shadowed(found, document_identity)
 
     def query_segmentations(self, *, include_shadowed: bool = False) -> list[CopickSegmentation]:
         """The portal's masks in the order of their ids, then the overlay's segmentations."""
         overlay = super().query_segmentations(include_shadowed=include_shadowed)
-        hidden = set() if include_shadowed else {segmentation_identity(each) for each in overlay}
         found: list[CopickSegmentation] = []
         for metadata, name, source, key in self._portal_files(MASKS):
             meta = CopickSegmentationMetaCDP.model_construct(
@@ -222,7 +221,8 @@ class CopickRunCDP(CopickRun):
                 portal_metadata=metadata,
             )
             found.append(CopickSegmentationCDP(self, meta, True, source=source, key=key))
-        return [*(each for each in found if segmentation_identity(each) not in hidden), *overlay]
+        found += overlay
+        return found if include_shadowed else shadowed(found, segmentation_identity)
 
     def get_picks(  # upstream's portal back end takes more before the keywords
         self,
@@ -288,10 +288,6 @@ class CopickRunCDP(CopickRun):
 
 def _named(metadata: PortalAnnotationMeta, name: str) -> dict[str, Any]:
     return {"pickable_object_name": name, "user_id": PORTAL_USER, "session_id": str(metadata.annotation_file_id)}
-
-
-def _who(each: CopickPicks | CopickMesh) -> tuple[str, str, str]:
-    return each.user_id, each.session_id, each.pickable_object_name
 
 
 def _of_portal(found: list[Any], query: Mapping[str, Any] | None, authors: Sequence[str] | None) -> list[Any]:
