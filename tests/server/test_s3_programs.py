@@ -95,7 +95,7 @@ def programs() -> Path:
 def run(command: list[object], **variables: str) -> str:
     environment = {name: value for name, value in os.environ.items() if not name.startswith(("AWS_", "BOTO_"))}
     environment |= {"AWS_EC2_METADATA_DISABLED": "true", "AWS_CONFIG_FILE": os.devnull, **variables}
-    done = subprocess.run(list(map(str, command)), env=environment, capture_output=True, text=True, timeout=120)
+    done = subprocess.run(list(map(str, command)), env=environment, capture_output=True, text=True, timeout=600)
     assert done.returncode == 0, done.stderr
     return done.stdout
 
