@@ -228,7 +228,8 @@ def test_c23_other_decimals_are_found_where_they_are(run: copick.CopickRun, conf
     assert spacing is not None
     assert spacing.tomograms[0].numpy().max() == 3
     found.segmentations[0].from_numpy(np.zeros((4, 4, 4), int))
-    assert sorted(path.name for path in (folder / "Segmentations").iterdir()) == ["10_ada_1_all-multilabel.zarr"]
+    names = sorted(path.name for path in (folder / "Segmentations").iterdir())
+    assert names == [".history", "10_ada_1_all-multilabel.zarr"]
     assert spacing.new_tomogram("sirt")._folder.where.endswith("VoxelSpacing10/sirt.zarr")
 
 
