@@ -35,7 +35,7 @@ logging.getLogger().addHandler(Problems(logging.ERROR))
 
 
 def until(done, what):
-    end = time.monotonic() + 60
+    end = time.monotonic() + 600
     while not done():
         application.processEvents()
         if time.monotonic() > end:
