@@ -7,7 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tomoportal.errors import FormatError
-from tomoportal.formats.relion_star import filter_counts, relion5_points, relion_points, relion_tomograms
+from tomoportal.formats.relion_particles import tomograms_of
+from tomoportal.formats.relion_star import filter_counts, relion5_points, relion_points
 from tomoportal.formats.star import read_star
 
 
@@ -347,6 +348,8 @@ def test_real_tomogram_lists(real_data):
         ("warp2", "TS_17.tomostar", ((4400, 6000, 1000), 0.7894)),
     ):
         data = (real_data / f"tilt/relion5/{name}/tomograms.star").read_bytes()
-        tomograms = relion_tomograms(read_star(data, name))
+        tomograms = tomograms_of(read_star(data, name))
         assert len(tomograms) == 5
-        assert tomograms[tomogram] == expected
+        found = tomograms[tomogram]
+        assert found.pixel_size == expected[1]
+        assert [2 * half / found.pixel_size for half in found.centre] == pytest.approx(expected[0])

@@ -56,7 +56,7 @@ if TYPE_CHECKING:
         write_relion,
         write_relion_import,
     )
-    from tomoportal.formats.relion_star import filter_counts, relion5_points, relion_points, relion_tomograms
+    from tomoportal.formats.relion_star import filter_counts, relion5_points, relion_points
     from tomoportal.formats.spool import spooled
     from tomoportal.formats.star import StarFile, read_star
     from tomoportal.formats.star_output import write_star
@@ -147,7 +147,6 @@ __all__ = [
     "relion5_points",
     "relion_points",
     "relion_poses",
-    "relion_tomograms",
     "render_key_photos",
     "semantic_mask",
     "spooled",
@@ -250,7 +249,6 @@ _HOMES = {
     "relion5_points": "relion_star",
     "relion_points": "relion_star",
     "relion_poses": "relion_particles",
-    "relion_tomograms": "relion_star",
     "render_key_photos": "keyphotos",
     "semantic_mask": "masks",
     "spooled": "spool",

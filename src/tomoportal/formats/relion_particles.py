@@ -17,22 +17,25 @@ from numpy.typing import NDArray
 
 from tomoportal.errors import FormatError
 from tomoportal.formats.poses import Poses
+from tomoportal.formats.relion_columns import (
+    ANGLES,
+    CENTERED,
+    GROUP,
+    NAME,
+    ORIGINS,
+    PIXEL_SIZE,
+    PIXELS,
+    SUBTOMOGRAM,
+    TRACK,
+    TUBE,
+    particle_pixel_sizes,
+)
 from tomoportal.formats.rotations import about_y, from_relion_angles, orthonormal, to_relion_angles
 from tomoportal.formats.star import StarFile, StarTable
 from tomoportal.formats.star_output import Columns, write_star
 
 __all__ = [
-    "ANGLES",
-    "CENTERED",
-    "GROUP",
-    "NAME",
-    "ORIGINS",
-    "PIXELS",
-    "PIXEL_SIZE",
     "RY90",
-    "SUBTOMOGRAM",
-    "TRACK",
-    "TUBE",
     "RelionFilaments",
     "RelionTomogram",
     "filament_angles",
@@ -46,13 +49,6 @@ __all__ = [
 ]
 
 _AXES: Final = ("X", "Y", "Z")
-PIXELS: Final = tuple(f"rlnCoordinate{axis}" for axis in _AXES)
-CENTERED: Final = tuple(f"rlnCenteredCoordinate{axis}Angst" for axis in _AXES)
-ORIGINS: Final = tuple(f"rlnOrigin{axis}Angst" for axis in _AXES)
-ANGLES: Final = ("rlnAngleRot", "rlnAngleTilt", "rlnAnglePsi")
-SUBTOMOGRAM: Final = ("rlnTomoSubtomogramRot", "rlnTomoSubtomogramTilt", "rlnTomoSubtomogramPsi")
-PIXEL_SIZE: Final = "rlnTomoTiltSeriesPixelSize"
-NAME, TUBE, TRACK, GROUP = "rlnTomoName", "rlnHelicalTubeID", "rlnHelicalTrackLengthAngst", "rlnOpticsGroup"
 RY90: Final[NDArray[np.float64]] = np.round(about_y([90.0])[0])
 """Turns the axis of a filament, z, into x, along which RELION expects it."""
 
@@ -217,16 +213,7 @@ def _pixel_sizes(
         sizes = optics.numbers(PIXEL_SIZE)
         if len(np.unique(sizes)) == 1:
             return np.full(len(table), sizes[0])
-        if GROUP in table and GROUP in optics:
-            by_group = dict(zip(optics.numbers(GROUP).tolist(), sizes.tolist(), strict=True))
-            unknown = sorted(set(table.numbers(GROUP).tolist()) - set(by_group))
-            if unknown:
-                raise FormatError(f"Optics group {unknown[0]:g} is not in the optics table.", where=star.name)
-            return np.array([by_group[group] for group in table.numbers(GROUP).tolist()], np.float64)
-        raise FormatError(
-            f"There are {len(sizes)} optics groups, but no {GROUP} to tell which particle is of which.",
-            where=star.name,
-        )
+        return particle_pixel_sizes(star, table, np.arange(len(table)), PIXEL_SIZE)
     known = {name: tomogram.pixel_size for name, tomogram in tomograms.items() if tomogram.pixel_size is not None}
     if len(table) and set(names.tolist()) <= set(known):
         return np.array([known[name] for name in names.tolist()], np.float64)

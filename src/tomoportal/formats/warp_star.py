@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from tomoportal.errors import FormatError
 from tomoportal.formats.points import AngstromPoints, Points, VoxelPoints
-from tomoportal.formats.relion_star import particle_pixel_sizes
+from tomoportal.formats.relion_columns import particle_pixel_sizes
 from tomoportal.formats.rotations import from_relion_angles
 from tomoportal.formats.star import StarFile, StarTable
 

@@ -19,10 +19,8 @@ from tomoportal.copick.names import voxel_key
 from tomoportal.copick.particles.data_frames import pandas
 from tomoportal.errors import AnnotationError
 from tomoportal.formats.poses import Poses
+from tomoportal.formats.relion_columns import NAME, TRACK, TUBE
 from tomoportal.formats.relion_particles import (
-    NAME,
-    TRACK,
-    TUBE,
     RelionFilaments,
     RelionTomogram,
     particle_columns,

@@ -23,7 +23,7 @@ from tomoportal.copick.particles.relion_frames import (
     smallest_spacing,
 )
 from tomoportal.errors import AnnotationError
-from tomoportal.formats.relion_particles import (
+from tomoportal.formats.relion_columns import (
     ANGLES,
     CENTERED,
     GROUP,

@@ -30,7 +30,7 @@ from tomoportal.copick.particles.relion_frames import (
 from tomoportal.copick.particles.relion_rows import RelionTomogram
 from tomoportal.copick.particles.star_tables import star_bytes, write_star_particles
 from tomoportal.errors import AnnotationError, FormatError
-from tomoportal.formats.relion_particles import GROUP, NAME, PIXEL_SIZE
+from tomoportal.formats.relion_columns import GROUP, NAME, PIXEL_SIZE
 from tomoportal.formats.star import StarFile, StarTable, read_star
 
 __all__ = [

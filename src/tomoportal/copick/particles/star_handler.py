@@ -21,7 +21,8 @@ from tomoportal.copick.particles.index_maps import read_bytes
 from tomoportal.copick.particles.relion_frames import Center, check_relion_filament_options
 from tomoportal.errors import AnnotationError
 from tomoportal.formats.poses import Poses
-from tomoportal.formats.relion_particles import NAME, RelionFilaments, RelionTomogram, write_relion
+from tomoportal.formats.relion_columns import NAME
+from tomoportal.formats.relion_particles import RelionFilaments, RelionTomogram, write_relion
 from tomoportal.formats.star import read_star
 
 __all__ = ["STARPicksHandler", "star_handler"]
