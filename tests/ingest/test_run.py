@@ -5,8 +5,6 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -239,22 +237,6 @@ def test_a_lost_file_is_made_again(raw: Path, ingest: Ingest, tmp_path: Path, tr
     (archive / RUN / "run_metadata.json").unlink()
     assert ingest(raw / "config.yaml", archive).counts["replaced"] == 2
     assert tree(archive) == before
-
-
-def test_jobs_do_not_change_a_byte(raw: Path, tmp_path: Path, tree: Digests) -> None:  # F12, F60
-    for jobs in ("1", "2"):  # as processes: the workers of a pool do not know the small photos of these tests
-        command = [
-            "-m",
-            "tomoportal",
-            "ingest",
-            str(raw / "config.yaml"),
-            "--archive",
-            str(tmp_path / jobs),
-            "--jobs",
-            jobs,
-        ]
-        subprocess.run([sys.executable, *command], check=True, capture_output=True)
-    assert tree(tmp_path / "1") == tree(tmp_path / "2")
 
 
 def test_a_moved_source_tree_changes_nothing(raw: Path, ingest: Ingest, tmp_path: Path, tree: Digests) -> None:
