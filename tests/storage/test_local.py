@@ -103,6 +103,23 @@ def test_links_inside_are_followed_but_not_in_circles(store: Store, tmp_path: Pa
     assert store.get("link/file") == b"1"
 
 
+def test_a_pipe_is_no_file_and_a_link_to_itself_says_so(store: Store, tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "root/pipe")
+    (tmp_path / "root/circle").symlink_to("circle")
+    reads = (
+        store.get,
+        store.get_version,
+        lambda key: store.get_range(key, 0, 1),
+        lambda key: list(store.chunks(key, 1)),
+    )
+    for read in reads:
+        with pytest.raises(NotFoundError, match="pipe"):
+            read("pipe")
+        with pytest.raises(StorageError, match="leads to itself") as caught:
+            read("circle")
+        assert caught.value.fix
+
+
 def test_a_root_that_is_a_link_works(tmp_path: Path) -> None:
     (tmp_path / "real").mkdir()
     (tmp_path / "link").symlink_to("real")

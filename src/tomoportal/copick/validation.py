@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
-from tomoportal.errors import FormatError, NotFoundError, Problem
+from tomoportal.errors import NotFoundError, Problem, TomoportalError
 
 if TYPE_CHECKING:
     from tomoportal.copick.root import CopickRoot
@@ -37,7 +37,7 @@ def check_project(root: CopickRoot, *, contents: bool) -> None:
                     entity.load()
                 except NotFoundError:
                     continue  # removed since it was listed
-                except FormatError as error:
+                except TomoportalError as error:
                     root._note(Problem(entity.path, error.what, error.fix))
         for segmentation in run.query_segmentations():
             _check_volume(root, segmentation)
@@ -60,7 +60,7 @@ def _check_volume(root: CopickRoot, volume: StoredVolume) -> None:
         if folder.is_empty():
             fix = "fill it with from_numpy, or delete it"
             root._note(Problem(folder.where, "a volume without voxels: new, or not written to the end", fix))
-    except FormatError as error:
+    except TomoportalError as error:
         root._note(Problem(folder.where, str(error), "write it again, or delete it"))
 
 

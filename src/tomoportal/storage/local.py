@@ -127,11 +127,11 @@ class LocalStore(Store):
     # --- reading
 
     def get(self, key: str) -> bytes:
-        with reading(key), open(self._path(key), "rb") as file:
+        with reading(key), open(self._path(key), "rb", opener=_file_only) as file:
             return file.read()
 
     def get_version(self, key: str) -> tuple[bytes, str]:
-        with reading(key), open(self._path(key), "rb", buffering=0) as file:
+        with reading(key), open(self._path(key), "rb", buffering=0, opener=_file_only) as file:
             before = os.fstat(file.fileno())
             data = file.read()
             after = os.fstat(file.fileno())
@@ -143,12 +143,12 @@ class LocalStore(Store):
         return is_settled(etag)
 
     def get_range(self, key: str, start: int, length: int) -> bytes:
-        with reading(key), open(self._path(key), "rb", buffering=0) as file:
+        with reading(key), open(self._path(key), "rb", buffering=0, opener=_file_only) as file:
             file.seek(start)
             return _read_exactly(file, length)
 
     def chunks(self, key: str, size: int = 4 * 1024 * 1024) -> Iterator[bytes]:
-        with reading(key), open(self._path(key), "rb", buffering=0) as file:
+        with reading(key), open(self._path(key), "rb", buffering=0, opener=_file_only) as file:
             while piece := file.read(size):
                 yield piece
 
@@ -484,6 +484,16 @@ def _read_exactly(file: RawIOBase, length: int) -> bytes:
         parts.append(piece)
         length -= len(piece)
     return b"".join(parts)
+
+
+def _file_only(path: str, flags: int) -> int:
+    """Opens a file; a pipe would be waited for, for ever."""
+    descriptor = os.open(path, flags | getattr(os, "O_NONBLOCK", 0))
+    mode = os.fstat(descriptor).st_mode
+    if stat.S_ISREG(mode) or stat.S_ISDIR(mode):  # of a folder Python says so itself
+        return descriptor
+    os.close(descriptor)
+    raise FileNotFoundError(errno.ENOENT, "neither a file nor a folder", path)
 
 
 def _is_file(status: os.stat_result) -> bool:

@@ -18,6 +18,7 @@ _FIXES = {
     errno.EROFS: ("the file system is read-only", "write to another place, or mount it writable"),
     errno.ENAMETOOLONG: ("the name is too long for this file system", "shorten it (most allow 255 bytes)"),
     errno.EISDIR: ("this is a folder, not a file", "remove the folder or choose another key"),
+    errno.ELOOP: ("the link leads to itself", "remove it, or let it lead to a file"),
     errno.ENOTDIR: ("a part of the path is a file, not a folder", "remove that file or choose another key"),
 }
 
