@@ -5,13 +5,9 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-import time
-import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
-
-from tomoportal.testing.file_servers import free_port
 
 __all__ = ["s3_server"]
 
@@ -22,6 +18,16 @@ _CREDENTIALS = {
     "AWS_EC2_METADATA_DISABLED": "true",
 }
 
+# It takes a port that is free and says which: no other program can be faster.
+_SERVER = """
+from moto.server import DomainDispatcherApplication, MotoRequestHandler, create_backend_app
+from werkzeug.serving import make_server
+application = DomainDispatcherApplication(create_backend_app)
+server = make_server("127.0.0.1", 0, application, threaded=True, request_handler=MotoRequestHandler)
+print(server.port, flush=True)
+server.serve_forever()
+"""
+
 
 @contextmanager
 def s3_server(bucket: str = "bucket") -> Iterator[str]:
@@ -29,37 +35,24 @@ def s3_server(bucket: str = "bucket") -> Iterator[str]:
 
     Sets dummy ``AWS_…`` credentials in the environment for as long.
     """
-    port = free_port()
     former = {name: os.environ.get(name) for name in _CREDENTIALS}
     os.environ.update(_CREDENTIALS)
     server = subprocess.Popen(
-        [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)],
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
+        [sys.executable, "-c", _SERVER], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
     )
     try:
-        endpoint = f"http://127.0.0.1:{port}"
-        _create_bucket(server, endpoint, bucket)
+        assert server.stdout is not None
+        endpoint = f"http://127.0.0.1:{int(server.stdout.readline())}"
+        request = urllib.request.Request(f"{endpoint}/{bucket}", method="PUT")
+        request.add_header("Authorization", "AWS4-HMAC-SHA256 Credential=test/20200101/us-east-1/s3/aws4_request")
+        with urllib.request.urlopen(request, timeout=120):
+            pass
         yield f"s3://{bucket}?endpoint={endpoint}"
     finally:
         server.terminate()
-        server.wait()
+        server.communicate()
         for name, value in former.items():
             if value is None:
                 os.environ.pop(name, None)
             else:
                 os.environ[name] = value
-
-
-def _create_bucket(server: subprocess.Popen[bytes], endpoint: str, bucket: str) -> None:
-    request = urllib.request.Request(f"{endpoint}/{bucket}", method="PUT")
-    request.add_header("Authorization", "AWS4-HMAC-SHA256 Credential=test/20200101/us-east-1/s3/aws4_request")
-    deadline = time.monotonic() + 60
-    while True:
-        try:
-            with urllib.request.urlopen(request, timeout=10):
-                return
-        except (urllib.error.URLError, ConnectionError):
-            if server.poll() is not None or time.monotonic() > deadline:
-                raise
-            time.sleep(0.1)
