@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tomoportal.ingest.scope import Scope, TemplateError, fields_of
+from tomoportal.ingest.scope import Scope, TemplateError
 
 SCOPE = (
     Scope({}, {"output_path": ""})
@@ -76,7 +76,3 @@ def test_numbers_are_finite(number: str) -> None:
 @given(st.text(max_size=30))
 def test_doubled_braces_protect_any_text(text: str) -> None:
     assert SCOPE.expand(text.replace("{", "{{").replace("}", "}}")) == text
-
-
-def test_fields_of_a_template() -> None:
-    assert fields_of("{a}/{b-c}/{{d}}") == {"a", "b-c"}

@@ -22,7 +22,6 @@ if TYPE_CHECKING:
 __all__ = ["Source", "open_source", "same_place", "shadowed"]
 
 _LOCAL = ("", "local", "file")
-_S3_KEYS = {"key": "AWS_ACCESS_KEY_ID", "secret": "AWS_SECRET_ACCESS_KEY"}
 
 
 @dataclass(eq=False)

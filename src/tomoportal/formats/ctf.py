@@ -16,7 +16,6 @@ from tomoportal.errors import FormatError
 __all__ = [
     "CTF_FIELDS",
     "CTF_FORMATS",
-    "CtfFormat",
     "CtfSection",
     "CtfTable",
     "PhaseUnit",
@@ -25,7 +24,6 @@ __all__ = [
     "read_ctf",
 ]
 
-CtfFormat: TypeAlias = Literal["CTFFIND", "Gctf", "IMOD"]
 PhaseUnit: TypeAlias = Literal["radian", "degree"]
 
 CTF_FORMATS: tuple[str, ...] = ("CTFFIND", "Gctf", "IMOD")

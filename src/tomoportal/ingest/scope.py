@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from string import Formatter
 from typing import Any
 
-__all__ = ["Scope", "TemplateError", "fields_of"]
+__all__ = ["Scope", "TemplateError"]
 
 _NUMBER = re.compile(r"^\s*(float|int)\s*(\{[^{}]+\})\s*$")
 
@@ -107,11 +107,6 @@ class Scope:
                 f"correct the value of {inner} in the map",
             ) from error
         return int(number)
-
-
-def fields_of(template: str) -> set[str]:
-    """Names of the variables that a template uses."""
-    return {name for _, name, _, _ in _parse(template) if name is not None}
 
 
 def _parse(template: str) -> list[tuple[str, str | None, str | None, str | None]]:

@@ -15,7 +15,7 @@ from fnmatch import translate
 from tomoportal.errors import StorageError
 from tomoportal.storage import Stat, Store
 
-__all__ = ["OutsideError", "Tree", "has_magic", "is_local", "join"]
+__all__ = ["OutsideError", "Tree", "is_local", "join"]
 
 _MAGIC = re.compile(r"[*?\[]")
 
@@ -128,11 +128,6 @@ def is_local(error: StorageError) -> bool:
     if isinstance(cause, PermissionError):
         return True
     return isinstance(cause, OSError) and cause.errno is not None and not isinstance(cause, ConnectionError)
-
-
-def has_magic(pattern: str) -> bool:
-    """Whether a pattern holds glob characters."""
-    return _MAGIC.search(pattern) is not None
 
 
 def join(*parts: str) -> str:

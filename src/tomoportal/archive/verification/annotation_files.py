@@ -33,7 +33,6 @@ _ORTHONORMAL = 1e-3
 _MANY = 20
 _MESH_MARGIN = 0.02
 _LONGEST_HEADER = 64 * 1024 * 1024
-_OBJECT_KEYS = ("object_id", "object_name", "object_state", "object_description")
 
 
 def check(view: View) -> list[Finding]:
