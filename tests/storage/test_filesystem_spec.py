@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import itertools
 import pickle
+import time
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import fsspec
 import pytest
 
 from tomoportal.errors import MissingPartError, NotFoundError, StorageError
-from tomoportal.storage import Store
+from tomoportal.storage import Store, server_connection
 from tomoportal.storage.filesystem_spec import FsspecStore, open_fsspec
 from tomoportal.storage.protocols import protocol_of
+from tomoportal.testing.scripted_server import ScriptedServer
 from tomoportal.testing.stores import StoreTests
 
 _serial = itertools.count()
@@ -64,6 +67,20 @@ def test_other_errors_are_not_tried_again(tmp_path: Path) -> None:
     with pytest.raises(StorageError, match="no"):
         store.get("a")
     assert breaking.reads == 1
+
+
+@pytest.mark.parametrize("kind", ["busy", "closed"])
+def test_a_web_server_that_does_not_answer_is_no_missing_file(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("aiohttp")
+    clock = SimpleNamespace(sleep=lambda seconds: None, monotonic=time.monotonic)
+    monkeypatch.setattr(server_connection, "time", clock)
+    with ScriptedServer(lambda number, asked: (503, {}, b"")) as server:
+        store = open_fsspec(server.url)
+        if kind == "closed":
+            server.close()
+        for action in (store.get, store.stat, store.exists, store.is_folder, store.children):
+            with pytest.raises(StorageError, match="no answer from the server"):
+                action("a")
 
 
 def test_stores_are_pickled_by_url_and_arguments(tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, contextmanager, suppress
+from datetime import timedelta
 from pathlib import Path
 from typing import Any, TypeVar
 from urllib.parse import parse_qsl, urlsplit
@@ -33,6 +34,12 @@ _REQUESTS_IN_FLIGHT = 16
 _BULK = 1000
 _ATTEMPTS = 4  # at reading what broke off
 _PAUSES = (0.1, 0.2, 0.4, 0.8, 1.6, 3.2, 6.4)  # seconds before a conditional write is tried again
+# 12 to 30 s in all: with a base of 3 a random pause is half as long again as the last one; with the library's own
+# base of 2 pauses do not grow, and a server that restarts is given up after two.
+_RETRIES: Any = {
+    "max_retries": 20,
+    "backoff": {"init_backoff": timedelta(seconds=0.1), "max_backoff": timedelta(seconds=2), "base": 3},
+}
 _LARGEST_COPY = 5 * 1024**3  # of one server-side copy request
 
 # Where a text stops to be the beginning of a path: behind the first of two slashes, before a control character.
@@ -75,7 +82,7 @@ def s3_store(url: str, *, read_only: bool = False) -> ObjectStore:
     client: Any = {"allow_http": True} if (endpoint or "").startswith("http://") else None
     never: Any = {"max_retries": 0}
     remote, once = (
-        S3Store(parts.netloc, config=config, client_options=client, retry_config=again) for again in (None, never)
+        S3Store(parts.netloc, config=config, client_options=client, retry_config=again) for again in (_RETRIES, never)
     )
     return ObjectStore(remote, url, check_prefix(parts.path.strip("/")), read_only=read_only, once=once)
 
@@ -466,8 +473,9 @@ def _explained(where: str) -> Iterator[None]:
             fix="check AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or add anonymous=true to the address",
         ) from error
     except (exceptions.BaseError, OSError) as error:
+        what = "no answer from the object store" if "sending request" in str(error) else "the object store failed"
         raise StorageError(
-            f"the object store failed: {_first_line(error)}", where=where, fix="check the endpoint and try again"
+            f"{what}: {_first_line(error)}", where=where, fix="check the endpoint and try again"
         ) from error
 
 

@@ -51,6 +51,8 @@ def is_broken(error: BaseException) -> bool:
     """Whether the connection broke, or the server was busy, rather than the request being wrong."""
     if any(clazz.__name__ in _BROKEN for clazz in type(error).__mro__):
         return True
+    if isinstance(error, FileNotFoundError) and error.__cause__ is not None:
+        return is_broken(error.__cause__)  # fsspec takes a web server that does not answer for one without the file
     if isinstance(error, OSError):
         return error.errno in _BROKEN_NUMBERS
     # What sshfs says of a connection that was lost before its first channel was opened.
@@ -65,7 +67,7 @@ def is_busy(error: BaseException) -> bool:
 def is_missing(error: BaseException) -> bool:
     """Whether nothing of this kind is there: no such file, or a folder in the place of a file."""
     if isinstance(error, FileNotFoundError | NotADirectoryError | IsADirectoryError):
-        return True
+        return not is_broken(error)
     return isinstance(error, OSError) and error.errno in _MISSING
 
 
