@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import json
 import os
+import random
 import socket
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -41,10 +43,9 @@ def pytest_collectreport(report: pytest.CollectReport) -> None:
 @pytest.fixture(scope="session")
 def worker_id() -> str:
     """What pytest-xdist would say; their mock S3 server derives its port from it."""
-    for _ in range(100):
-        with socket.socket() as found:
-            found.bind(("127.0.0.1", 0))
-            port: int = found.getsockname()[1]
-        if port >= FIRST_PORT:
+    # Not of the ports that the system gives to clients, of which another program may get this one meanwhile.
+    for port in random.SystemRandom().sample(range(10240, 32768), 100):
+        with socket.socket() as found, suppress(OSError):
+            found.bind(("127.0.0.1", port))
             return f"gw{port - FIRST_PORT}"
-    raise OSError("no free port above 4002")
+    raise OSError("no free port")
