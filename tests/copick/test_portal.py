@@ -254,6 +254,7 @@ def test_nothing_of_the_portal_can_be_changed(portal_root: Any) -> None:
         with pytest.raises(ReadOnlyError, match="in a read-only source"):
             action()
     assert run.picks[0].history() == []
+    assert all(each.history() == [] for each in run.segmentations)
     assert len(everything(portal_root())) == len(everything(root))
 
 

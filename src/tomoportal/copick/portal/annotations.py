@@ -202,6 +202,9 @@ class CopickSegmentationCDP(CopickSegmentation):
         """Whether nobody edits it by hand: made by a tool, or the portal's."""
         return self.read_only or super().from_tool
 
+    def history(self) -> list[Version]:
+        return [] if self._portal_key else super().history()
+
     @property
     def portal_segmentation_id(self) -> int | None:
         """The id of the annotation file."""
