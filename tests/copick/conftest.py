@@ -189,6 +189,12 @@ def upstream() -> Upstream:
 
 
 @pytest.fixture(scope="session")
+def upstream_python(upstream: Upstream) -> Path:
+    """The interpreter that has upstream's package, for programs that stay."""
+    return UPSTREAM.interpreter()
+
+
+@pytest.fixture(scope="session")
 def next_upstream() -> Upstream:
     """The same under the pre-release 2.0 of upstream's package, which writes Zarr version 3."""
     return _runner(NEXT)
