@@ -58,9 +58,10 @@ class Environment:
         """
         if self._named is not None:
             return Path(self._named)
+        if not self.is_ready:
+            faulthandler.cancel_dump_traceback_later()  # pytest's: this takes as long as the network does
         with _one_at_a_time(self.folder.name.lstrip(".")):
             if not self.is_ready:
-                faulthandler.cancel_dump_traceback_later()  # pytest's: this takes as long as the network does
                 venv.create(self.folder, with_pip=True, clear=True)
                 self.pip("install", "-r", self.requirements)
                 if self.bare:
