@@ -356,6 +356,34 @@ def test_a_run_that_is_named_counts_for_patterns_too(run: Run, project: Path, tm
     assert "leave --run out" in both.err
 
 
+def test_a_pattern_without_quotes_is_told(run: Run, project: Path) -> None:
+    for verb, *more in (("tomogram",), ("picks", "--object-name", "ribosome"), ("picks-relion", "--object-name", "x")):
+        wrong = run("add", verb, "raw/a.mrc", "raw/b.mrc", *more)
+        assert (wrong.code, "a pattern belongs in quotes" in " ".join(wrong.err.split())) == (2, True), wrong.err
+        none = run("add", verb, *more)
+        assert (none.code, "Missing argument 'PATH'" in none.err) == (2, True), none.err
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [("validate",), ("info",), ("stats", "picks"), ("cp", "picks", "ribosome:ada/1", "ribosome:bob/1")],
+    ids=lambda arguments: arguments[0],
+)
+def test_a_terminal_shows_that_something_is_going_on(
+    run: Run, project: Path, monkeypatch: pytest.MonkeyPatch, arguments: tuple[str, ...]
+) -> None:
+    """Before anybody can say how much there is to do; gone before the results, and nothing of it in JSON or a log."""
+    some_picks(project)
+    assert "looking" not in run(*arguments, "--json").err
+    monkeypatch.setenv("FORCE_COLOR", "1")  # rich takes it for a terminal
+    monkeypatch.setenv("TERM", "xterm")
+    shown = run(*arguments, "--json")
+    assert re.search("looking at|counting", shown.err)
+    json.loads(shown.out)
+    failed = run("cp", "picks", "ribosom:ada/1", "ribosome:bob/1")
+    assert failed.err.rindex("looking at") < failed.err.rindex("No picks match")
+
+
 def test_typing_errors_are_told_with_what_there_is(run: Run, project: Path, tmp_path: Path) -> None:
     some_picks(project)
     (tmp_path / "a.csv").write_text("1,2,3\n")
@@ -1052,7 +1080,7 @@ def test_an_interrupted_addition_is_completed_by_the_same_command(run: Run, proj
         write_mrc(ArrayVolume(array), store, f"TS_{number}.mrc", voxel_spacing=10)
     command = ["add", "tomogram", "raw/*.mrc", "--chunk-size", "32,32,32", "--max-workers", "1"]
     process = subprocess.Popen([sys.executable, "-m", "tomoportal", "copick", *command], stderr=subprocess.DEVNULL)
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + 120
     while not (tmp_path / "project/ExperimentRuns/TS_1").exists() and time.monotonic() < deadline:
         time.sleep(0.01)
     process.kill()
@@ -1213,7 +1241,7 @@ def test_browsing_in_a_terminal(project: Path) -> None:
 
     def until(words: str) -> None:
         nonlocal screen
-        deadline = time.monotonic() + 20
+        deadline = time.monotonic() + 120
         while words not in screen:
             assert time.monotonic() < deadline, screen[-2000:]
             if select.select([terminal], [], [], 0.2)[0]:

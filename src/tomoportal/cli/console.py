@@ -16,7 +16,7 @@ import click
 if TYPE_CHECKING:
     from rich.console import Console
 
-__all__ = ["Progress", "console", "counted", "print_json", "progress_bar", "table"]
+__all__ = ["Progress", "console", "counted", "print_json", "progress_bar", "table", "waiting"]
 
 _SPEAK_EVERY = 10.0  # seconds between lines of progress where no bar can be drawn
 _NO_EDGE = 10_000  # columns of what is not a terminal: a row is one line, whoever reads it
@@ -65,6 +65,17 @@ def progress_bar(title: str, *, quiet: bool = False) -> Iterator[Progress]:
             bar.update(task, completed=done, total=total, text=text[-60:])
 
         yield report
+
+
+@contextmanager
+def waiting(text: str) -> Iterator[None]:
+    """A sign of life on a terminal while nobody can say how much there is to do; it goes before results are shown."""
+    screen = console()
+    if not screen.is_terminal:
+        yield
+        return
+    with screen.status(text):
+        yield
 
 
 def _silent(done: int, total: int, text: str = "") -> None:

@@ -17,7 +17,7 @@ __all__ = ["command"]
 def command(config: str | None, as_json: bool) -> int:
     """Say what a project holds, and which plug-ins are installed."""
     from tomoportal import __version__
-    from tomoportal.cli.console import print_json
+    from tomoportal.cli.console import print_json, waiting
     from tomoportal.cli.copick.plugins.loading import PLUGIN_GROUPS, plugin_points
 
     plugins = [
@@ -29,7 +29,8 @@ def command(config: str | None, as_json: bool) -> int:
         for group in PLUGIN_GROUPS
         for point in sorted(plugin_points(group), key=lambda point: point.name)
     ]
-    project = _project(config) if config else None
+    with waiting("looking at the project"):
+        project = _project(config) if config else None
     if as_json:
         print_json({"version": __version__, "project": project, "plugins": plugins})
         return 0

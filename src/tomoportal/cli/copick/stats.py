@@ -46,6 +46,7 @@ def _documents(kind: str, groups: str) -> None:
     """The command for picks or meshes, whose counts are functions of one form."""
 
     def count(config: str, run_names: tuple[str, ...], object_name: tuple[str, ...], **given: Any) -> int:
+        from tomoportal.cli.console import waiting
         from tomoportal.copick.operations import statistics
 
         counted: Callable[..., dict[str, Any]] = getattr(statistics, f"{kind}_stats")
@@ -54,7 +55,8 @@ def _documents(kind: str, groups: str) -> None:
             if root.get_object(name) is None:
                 known = ", ".join(each.name for each in root.pickable_objects)
                 say(f"warning: the project has no object {name}, only {known}")
-        found = counted(root, runs, *_who(given), object_name or None, **_workers(given))
+        with waiting("counting"):
+            found = counted(root, runs, *_who(given), object_name or None, **_workers(given))
         return _show(found, given, kind.capitalize())
 
     of_object = click.option("--object-name", multiple=True, metavar="NAME", help="Only this object; may be repeated.")

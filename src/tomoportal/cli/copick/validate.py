@@ -18,9 +18,10 @@ def command(contents: bool, config: str, as_json: bool) -> int:
 
     The exit code is 1 if there is anything.
     """
-    from tomoportal.cli.console import counted, print_json
+    from tomoportal.cli.console import counted, print_json, waiting
 
-    problems = open_project(config).report(contents=contents)
+    with waiting("looking at the project"):
+        problems = open_project(config).report(contents=contents)
     if as_json:
         print_json([{"where": each.where, "what": each.what, "fix": each.fix} for each in problems])
     else:

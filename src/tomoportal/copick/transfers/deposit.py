@@ -13,6 +13,7 @@ from tomoportal.copick.runs import CopickRun
 from tomoportal.copick.tasks import Task, refuse
 from tomoportal.copick.uri import resolve_copick_objects
 from tomoportal.errors import AnnotationError, Problem
+from tomoportal.storage.os_errors import explained
 
 __all__ = ["DEPOSITED", "plan_deposit"]
 
@@ -98,7 +99,8 @@ def _task(link: Path, source: Path, run: str) -> Task:
         return Task("link", what, run, lambda: None, str(source), problem)
 
     def do() -> None:
-        link.parent.mkdir(parents=True, exist_ok=True)
-        os.symlink(source, link)
+        with explained(what):
+            link.parent.mkdir(parents=True, exist_ok=True)
+            os.symlink(source, link)
 
     return Task("link", what, run, do, str(source))

@@ -19,10 +19,26 @@ __all__ = [
     "Target",
     "Volumes",
     "file_options",
+    "path_argument",
     "pyramid_options",
     "target_options",
     "volume_options",
 ]
+
+
+def _one_path(context: click.Context, parameter: click.Parameter, given: tuple[str, ...]) -> str:
+    """The one argument; several are those that a shell made of a pattern."""
+    if len(given) > 1:
+        raise click.BadParameter(
+            f"{len(given)} paths were given, the second is {given[1]}; a pattern belongs in quotes: 'raw/*.mrc'",
+            context,
+            parameter,
+        )
+    return given[0]
+
+
+path_argument = click.argument("path", nargs=-1, required=True, metavar="PATH", callback=_one_path)
+"""A file, or a pattern of files."""
 
 
 @dataclass(frozen=True)
@@ -41,7 +57,7 @@ class Files:
 file_options = bundle(
     Files,
     "files",
-    click.argument("path"),
+    path_argument,
     click.option("--run", default="", metavar="NAME", help="The run [default: from the file's name]."),
     click.option(
         "--run-regex",

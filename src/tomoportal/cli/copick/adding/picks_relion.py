@@ -6,7 +6,7 @@ from typing import Literal
 
 import click
 
-from tomoportal.cli.copick.adding.options import Target, target_options
+from tomoportal.cli.copick.adding.options import Target, path_argument, target_options
 from tomoportal.cli.copick.bundles import Work, work_options
 
 __all__ = ["command"]
@@ -15,7 +15,7 @@ _VERSIONS = click.Choice(["auto", "relion4", "relion5"])
 
 
 @click.command(name="picks-relion")
-@click.argument("path")
+@path_argument
 @click.option("--object-name", required=True, metavar="NAME", help="The object that was picked.")
 @click.option("--voxel-size", type=float, metavar="Å", help="If coordinates are pixels of the tomogram.")
 @click.option("--tomograms-star", type=click.Path(exists=True, dir_okay=False), help="RELION's list of tomograms.")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from tomoportal.cli.copick.adding.numbered import add_numbered
-from tomoportal.cli.copick.adding.options import Target, target_options
+from tomoportal.cli.copick.adding.options import Target, path_argument, target_options
 from tomoportal.cli.copick.bundles import Work, work_options
 
 __all__ = ["command"]
@@ -14,7 +14,7 @@ _FILE = click.Path(exists=True, dir_okay=False)
 
 
 @click.command(name="picks-stopgap")
-@click.argument("path")
+@path_argument
 @click.option("--object-name", required=True, metavar="NAME", help="The object that was picked.")
 @click.option("--voxel-size", required=True, type=float, metavar="Å", help="Of the voxels that the file counts.")
 @click.option("--index-map", required=True, type=_FILE, help="Lines of number and run.")
