@@ -467,7 +467,7 @@ def test_c75_roots_and_entities_can_be_sent_to_worker_processes(portal_root: Any
     script = tmp_path / "workers.py"
     script.write_text(WORKERS)
     config = tmp_path / "project" / "config.json"
-    done = subprocess.run([sys.executable, script, config], capture_output=True, text=True, timeout=60)
+    done = subprocess.run([sys.executable, script, config], capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stderr
 
 

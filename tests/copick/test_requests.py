@@ -66,7 +66,7 @@ class Crowded(Remote):
                     self.change.notify_all()
                 else:
                     before = len(self.expected)
-                    assert self.change.wait_for(lambda: len(self.expected) < before or not before, timeout=30)
+                    assert self.change.wait_for(lambda: len(self.expected) < before or not before, timeout=300)
                 self.waiting -= 1
         return super().get_version(key)
 

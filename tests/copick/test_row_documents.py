@@ -28,7 +28,7 @@ def users_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def fetched(root: Path | str, fetch: Callable[[], dict[str, Any]], **options: Any) -> dict[str, Any]:
     fs = options.pop("fs", None) or fsspec.filesystem("file", auto_mkdir=True)
-    settings = options.pop("settings", CacheSettings(lock_timeout_seconds=20))
+    settings = options.pop("settings", CacheSettings(lock_timeout_seconds=300))
     return documents.get_or_fetch(FINGERPRINT, [10001], settings, fetch, fs, str(root), **options)
 
 

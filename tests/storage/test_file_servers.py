@@ -279,7 +279,7 @@ def test_a_forked_process_has_a_connection_of_its_own(place: tuple[str, FileServ
     answer = context.Queue()
     process = context.Process(target=_read_in_a_fork, args=(store, answer))
     process.start()
-    assert answer.get(timeout=60) == b"1"
+    assert answer.get(timeout=300) == b"1"
     process.join()
     assert store.get("a/b") == b"1"
 

@@ -120,7 +120,7 @@ def test_a_fork_of_a_process_that_read_from_s3_is_told_instead_of_waiting_for_ev
     """One that was made before works, and so do those of a fork server."""
     script = tmp_path / "forks.py"
     script.write_text(FORKS)
-    done = subprocess.run([sys.executable, "-W", "ignore", script, bucket], capture_output=True, text=True, timeout=60)
+    done = subprocess.run([sys.executable, "-W", "ignore", script, bucket], capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stderr
 
 
