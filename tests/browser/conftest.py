@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import os
 import shutil
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
-from playwright.sync_api import Error, Page
+from playwright.sync_api import BrowserContext, Error, Frame, Page, expect
 
 _NAMES = ("chromium", "chromium-browser", "google-chrome")
 _FLAGS = (
@@ -26,6 +27,18 @@ _FLAGS = (
     "--disable-component-update",
     "--disable-sync",
 )
+# A place is shown when the client has all that it shows, and a frame with it has been drawn.
+_SHOWN = """async (count) => {
+  const {viewer} = window;
+  const has = () => Boolean(viewer && viewer.display.panels.size && viewer.layerManager.managedLayers.length >= count
+    && viewer.isReady());
+  if (!has()) return false;
+  viewer.display.draw();
+  for (let frames = 0; frames < 2; frames++) await new Promise((resolve) => requestAnimationFrame(resolve));
+  return has();
+}"""
+
+expect.set_options(timeout=120_000)  # milliseconds; on a busy machine nothing is late
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -75,24 +88,45 @@ def watching() -> Callable[[Page], Watch]:
     return watch
 
 
+@pytest.fixture
+def context(context: BrowserContext) -> BrowserContext:
+    context.set_default_timeout(120_000)
+    return context
+
+
 @pytest.fixture(scope="session")
 def wait_until() -> Callable[..., Any]:
     """``wait_until(page, script)`` polls a JavaScript expression until it is true, and returns its value.
 
     Playwright's own ``wait_for_function`` compiles its text in the page, which a strict security policy refuses.
     """
+    return _wait_until
 
-    def wait(page: Page, script: str, seconds: float = 120.0) -> Any:
-        for _ in range(int(seconds * 10)):
-            try:
-                value = page.evaluate(script)
-            except Error as error:
-                if "Execution context was destroyed" not in str(error):
-                    raise
-                value = None
-            if value:
-                return value
-            page.wait_for_timeout(100)
-        raise AssertionError(f"not true within {seconds:g} s: {script}")
+
+@pytest.fixture(scope="session")
+def wait_until_shown() -> Callable[..., None]:
+    """``wait_until_shown(page, count=1)`` waits until Neuroglancer has at least so many layers and has drawn them.
+
+    A frame may be given instead of a page.
+    """
+
+    def wait(page: Page | Frame, count: int = 1) -> None:
+        _wait_until(page, _SHOWN, count)
 
     return wait
+
+
+def _wait_until(page: Page | Frame, script: str, value: Any = None, seconds: float = 180.0) -> Any:
+    end = time.monotonic() + seconds
+    while True:
+        try:
+            found = page.evaluate(script, value)
+        except Error as error:
+            if "Execution context was destroyed" not in str(error):
+                raise
+            found = None
+        if found:
+            return found
+        if time.monotonic() > end:
+            raise AssertionError(f"not true within {seconds:g} s: {script}")
+        page.wait_for_timeout(50)

@@ -8,7 +8,7 @@ from __future__ import annotations
 import io
 import json
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from importlib.util import find_spec
@@ -43,6 +43,8 @@ from tomoportal.testing.sources import write_mrc
 SHAPE = (64, 96, 128)
 SPACING = 13.48
 CENTRE = np.array([[64.0, 48.0, 32.0]])
+Site = tuple[str, Path, list[str]]
+Show = Callable[[str, dict[str, Any]], None]
 GUARD = Path(__file__).parents[2] / "src/tomoportal/server/static/portal-viewer.js"
 STUB = """<script>window.EventSource = class {
   constructor() {
@@ -54,8 +56,6 @@ STUB = """<script>window.EventSource = class {
   close() {} addEventListener() {} removeEventListener() {}
 };</script>"""
 
-READY = """count => !!(window.viewer && viewer.layerManager.managedLayers.length === count && viewer.isReady()
-  && viewer.layerManager.managedLayers.every(managed => managed.layer))"""
 COMPLAINTS = """() => viewer.layerManager.managedLayers.flatMap(managed => {
   const layer = managed.layer, found = [];
   for (const source of layer.dataSources) {
@@ -166,23 +166,16 @@ def layers_of_one_point(root: Path, kind: str, points: VoxelPoints, spacing: flo
     return PointLayer(kind, f"layers/{kind}", spacing, "#ff00ff", points.kind, visible=True)
 
 
-def show(page: Page, origin: str, state: dict[str, Any]) -> None:
-    page.add_init_script(path=GUARD)  # without it a slow machine may lose a layer (test_viewer.py)
-    placed = with_base(state, origin)
-    page.goto(f"{origin}/viewer/v/portal/#!{quote(json.dumps(placed))}")
-    count = len(state["layers"])
-    wait_until_ready(page, count)
-    page.wait_for_timeout(800)
-    wait_until_ready(page, count)  # what arrived meanwhile has been drawn too
+@pytest.fixture
+def show(page: Page, wait_until_shown: Callable[[Page, int], None]) -> Callable[[str, dict[str, Any]], None]:
+    """``show(origin, state)`` until all of it has been drawn."""
 
+    def show(origin: str, state: dict[str, Any]) -> None:
+        page.add_init_script(path=GUARD)  # without it a slow machine may lose a layer (test_viewer.py)
+        page.goto(f"{origin}/viewer/v/portal/#!{quote(json.dumps(with_base(state, origin)))}")
+        wait_until_shown(page, len(state["layers"]))
 
-def wait_until_ready(page: Page, count: int) -> None:
-    for _ in range(1200):
-        if page.evaluate(READY, count):
-            return
-        page.wait_for_timeout(100)
-    shown = page.evaluate("viewer.layerManager.managedLayers.map(managed => managed.name)")
-    raise AssertionError(f"not drawn within two minutes: {page.evaluate(COMPLAINTS)}, layers {shown} of {count}")
+    return show
 
 
 def drawn(page: Page) -> np.ndarray:
@@ -194,7 +187,7 @@ def color_share(page: Page, color: tuple[int, int, int]) -> float:
     return float((np.abs(drawn(page) - color).max(axis=2) < 40).mean())
 
 
-def test_every_kind_of_layer_is_shown_without_a_complaint(page: Page, site: tuple[str, Path, list[str]]) -> None:
+def test_every_kind_of_layer_is_shown_without_a_complaint(page: Page, site: Site, show: Show) -> None:
     origin, root, asked = site
     volume = np.random.default_rng(0).normal(0, 1, SHAPE).astype("<f4")
     write_zarr(root / "t.zarr", volume, SPACING)
@@ -211,7 +204,7 @@ def test_every_kind_of_layer_is_shown_without_a_complaint(page: Page, site: tupl
     state["showSlices"] = False  # they would hide what lies behind them in 3D
     problems: list[str] = []
     page.on("pageerror", lambda error: problems.append(str(error)))
-    show(page, origin, state)
+    show(origin, state)
     assert page.evaluate(COMPLAINTS) == []
     assert problems == []
     kept = page.evaluate("() => viewer.state.toJSON()")
@@ -225,7 +218,9 @@ def test_every_kind_of_layer_is_shown_without_a_complaint(page: Page, site: tupl
         assert f"/layers/{kind}/spatial0/0_0_0" in asked
 
 
-def test_a_record_is_found_in_the_shard(page: Page, site: tuple[str, Path, list[str]]) -> None:
+def test_a_record_is_found_in_the_shard(
+    page: Page, site: Site, show: Show, wait_until: Callable[[Page, str], Any]
+) -> None:
     """The selection of the state names annotation 1,500: the viewer reads it by its id from the shard."""
     origin, root, asked = site
     write_zarr(root / "t.zarr", np.zeros(SHAPE, "<f4"), SPACING)
@@ -237,19 +232,14 @@ def test_a_record_is_found_in_the_shard(page: Page, site: tuple[str, Path, list[
         "row": 2,
         "layers": {"points": {"annotationId": "1500", "annotationSource": 0, "annotationSubsource": "default"}},
     }
-    show(page, origin, state)
-    for _ in range(600):
-        text = page.evaluate("() => document.body.innerText")
-        if "point_index" in text:
-            break
-        page.wait_for_timeout(100)
+    show(origin, state)
+    text = wait_until(page, "document.body.innerText.includes('point_index') && document.body.innerText")
     assert "/layers/points/by_id/0.shard" in asked
     assert page.evaluate(COMPLAINTS) == []
-    assert "point_index" in text
     assert "1500" in text
 
 
-def test_voxel_and_point_of_one_index_are_concentric(page: Page, site: tuple[str, Path, list[str]]) -> None:
+def test_voxel_and_point_of_one_index_are_concentric(page: Page, site: Site, show: Show) -> None:
     """The rule of coordinates: integers are voxel centres, for the image, the mask and the points."""
     origin, root, _ = site
     write_zarr(root / "t.zarr", np.zeros(SHAPE, "<f4"), SPACING)
@@ -264,7 +254,7 @@ def test_voxel_and_point_of_one_index_are_concentric(page: Page, site: tuple[str
     )
     state["crossSectionScale"] = 0.01  # the voxel is 100 pixels wide
     state["showAxisLines"] = False
-    show(page, origin, state)
+    show(origin, state)
     assert page.evaluate(COMPLAINTS) == []
     pixels = drawn(page)
     marker = np.argwhere(np.abs(pixels - (255, 0, 255)).max(axis=2) < 40).mean(axis=0)
@@ -277,7 +267,7 @@ def test_voxel_and_point_of_one_index_are_concentric(page: Page, site: tuple[str
 
 @pytest.mark.parametrize("ngff", ["0.4", "0.5"])
 def test_what_the_converter_writes_is_read_in_both_versions(
-    page: Page, site: tuple[str, Path, list[str]], ngff: Literal["0.4", "0.5"]
+    page: Page, site: Site, show: Show, ngff: Literal["0.4", "0.5"]
 ) -> None:
     """Zarr 3 with shards has the same source address as Zarr 2: the viewer finds out which it is."""
     origin, root, asked = site
@@ -300,7 +290,7 @@ def test_what_the_converter_writes_is_read_in_both_versions(
     assert (root / "t.zarr/zarr.json").exists() == (ngff == "0.5")
     tomogram = Tomogram("TS_run1", "t.zarr", SHAPE, SPACING, (100.0, 101.0), (100.0, 101.0))  # all black
     state = build_state(tomogram, [MaskLayer("mask", "mask.zarr", SPACING, PALETTE[0], visible=True)])
-    show(page, origin, state)
+    show(origin, state)
     assert page.evaluate(COMPLAINTS) == []
     color = np.array(rgb(PALETTE[0]))
     assert color_share(page, tuple((color // 2).tolist())) > 0.02  # half transparent over black

@@ -11,7 +11,7 @@ from playwright.sync_api import Browser, Frame, Page, expect
 from tomoportal.server import LiveServer, Settings
 from tomoportal.testing.sample_archive import write_sample_archive
 
-READY = "() => !!window.viewer && viewer.layerManager.managedLayers.length > 0 && viewer.isReady()"
+Shown = Callable[[Frame], None]
 
 
 @pytest.fixture(scope="module")
@@ -22,26 +22,23 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         yield server.url
 
 
-def viewer_frame(page: Page) -> Frame:
+def viewer_frame(page: Page, wait_until_shown: Shown) -> Frame:
     """The Neuroglancer frame once everything visible has been drawn."""
     element = page.wait_for_selector("iframe#viewer")
     frame = element.content_frame() if element is not None else None
     assert frame is not None
     frame.wait_for_url("**/viewer/v/portal/**")
-    for _ in range(480):
-        if frame.evaluate(READY):
-            return frame
-        page.wait_for_timeout(250)
-    raise AssertionError("the viewer did not become ready within two minutes")
+    wait_until_shown(frame)
+    return frame
 
 
 def test_the_viewer_bar_switches_tomograms_hides_annotations_and_shares(
-    page: Page, site: str, watching: Callable[[Page], Any]
+    page: Page, site: str, watching: Callable[[Page], Any], wait_until_shown: Shown
 ) -> None:
     watch = watching(page)
     page.goto(f"{site}/runs/1")
     page.get_by_role("link", name="View tomogram", exact=True).click()
-    frame = viewer_frame(page)
+    frame = viewer_frame(page, wait_until_shown)
     names = frame.evaluate("() => viewer.layerManager.managedLayers.map((layer) => layer.name)")
     assert len(names) > 2
 
@@ -50,7 +47,7 @@ def test_the_viewer_bar_switches_tomograms_hides_annotations_and_shares(
     other = choices.nth(choices.count() - 1).get_attribute("value")
     page.select_option("#tomogram", other)
     expect(page).to_have_url(f"{site}/view/runs/1?tomogram={other}")
-    viewer_frame(page)
+    viewer_frame(page, wait_until_shown)
     spacing = frame.evaluate("() => viewer.state.toJSON().dimensions.x[0]")
     position = frame.evaluate("() => viewer.state.toJSON().position")
     assert [round(value * spacing * 1e10) for value in position[:2]] == [300, 310], "the place is kept, in Å"
@@ -67,7 +64,7 @@ def test_the_viewer_bar_switches_tomograms_hides_annotations_and_shares(
     assert link
     page.goto("about:blank")
     page.goto(link)
-    assert viewer_frame(page).evaluate("() => viewer.state.toJSON().layout") == "xy"
+    assert viewer_frame(page, wait_until_shown).evaluate("() => viewer.state.toJSON().layout") == "xy"
     assert not watch.errors
     assert not watch.outside(site)
 

@@ -18,13 +18,12 @@ import mrcfile
 import numpy as np
 import pytest
 from PIL import Image
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Frame, Page, expect
 
 from tomoportal.server import LiveServer, Settings
 
 pytestmark = pytest.mark.real_data
 
-READY = "Boolean(window.viewer && viewer.layerManager.managedLayers.length > 0 && viewer.isReady())"
 SOURCES = {
     "MT_001.mrc": "mrc/tomogram/derived_mt_96cube_float32.mrc",
     "MT_001_mask.mrc": "mrc/segmentation/derived_mt_96cube_mask_int8.mrc",
@@ -38,7 +37,8 @@ SOURCES = {
 }
 
 
-@pytest.fixture(scope="module")
+# For all tests of the session: those with a browser run beside those of other modules.
+@pytest.fixture(scope="session")
 def portal(real_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """A portal made of real files by the commands that a user types."""
     raw = tmp_path_factory.mktemp("real") / "raw"
@@ -82,7 +82,12 @@ def test_the_public_client_finds_and_downloads_real_data(
 
 @pytest.mark.parametrize(("run", "layers"), [("MT_001", 2), ("krios", 2), ("TS_001", 1)])
 def test_a_real_tomogram_is_seen_in_the_viewer(
-    page: Page, portal: str, watching: Callable[[Page], Any], run: str, layers: int
+    page: Page,
+    portal: str,
+    watching: Callable[[Page], Any],
+    wait_until_shown: Callable[[Frame, int], None],
+    run: str,
+    layers: int,
 ) -> None:
     watch = watching(page)
     page.goto(f"{portal}/browse-data/datasets?search={run}")
@@ -94,12 +99,7 @@ def test_a_real_tomogram_is_seen_in_the_viewer(
     frame = element.content_frame() if element is not None else None
     assert frame is not None
     frame.wait_for_url("**/viewer/v/portal/**")
-    for _ in range(1200):
-        if frame.evaluate(READY):
-            break
-        page.wait_for_timeout(100)
-    page.wait_for_timeout(800)
-    assert frame.evaluate("() => viewer.layerManager.managedLayers.length") >= layers
+    wait_until_shown(frame, layers)
     panel = page.locator("iframe#viewer").bounding_box()
     assert panel is not None
     picture = np.asarray(Image.open(io.BytesIO(page.screenshot())).convert("RGB"), int)

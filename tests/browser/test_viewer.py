@@ -25,7 +25,6 @@ from tomoportal.testing.sample_archive import PARTICLES, SAMPLE_SHAPE, SPHERE, w
 CLIENT = "/viewer/v/portal/"
 # The objects of the run in the order of their annotations' ids: two of them are number 100, at 10 and at 20 Å.
 RIBOSOME, _MICROTUBULE, MEMBRANE = colors_of(["GO:0022626", "GO:0005874", "GO:0016020"]).values()
-READY = "Boolean(window.viewer && viewer.layerManager.managedLayers.length > 0 && viewer.isReady())"
 FAULTS = """(() => {
   const found = [];
   for (const managed of viewer.layerManager.managedLayers) {
@@ -55,6 +54,7 @@ class Watch(Protocol):
 
 
 Wait = Callable[[Page, str], Any]
+Shown = Callable[[Page], None]
 
 
 @pytest.fixture(scope="module")
@@ -78,7 +78,7 @@ class Viewer:
 
     page: Page
     watch: Watch
-    wait_until: Wait
+    wait_until_shown: Shown
 
     def show(self, change: str) -> Pixels:
         """Change the state in JavaScript (``state``), wait until all is drawn, return the pixels."""
@@ -90,8 +90,7 @@ class Viewer:
 
     def pixels(self) -> Pixels:
         """What is on the screen: (rows, columns, rgb) uint8."""
-        self.wait_until(self.page, READY)
-        self.page.wait_for_timeout(800)  # chunks are there; the last frame is still being drawn
+        self.wait_until_shown(self.page)
         return np.asarray(Image.open(io.BytesIO(self.page.screenshot())).convert("RGB"))
 
 
@@ -102,13 +101,13 @@ def viewer(
     portal: LiveServer,
     run: int,
     watching: Callable[[Page], Watch],
-    wait_until: Wait,
+    wait_until_shown: Shown,
 ) -> Iterator[Viewer]:
     context = browser.new_context(**browser_context_args)
     page = context.new_page()
-    viewer = Viewer(page, watching(page), wait_until)
+    viewer = Viewer(page, watching(page), wait_until_shown)
     page.goto(f"{portal.url}{CLIENT}#!{portal.url}/viewer/runs/{run}/state.json")
-    wait_until(page, READY)
+    wait_until_shown(page)
     yield viewer
     context.close()
 
@@ -208,12 +207,14 @@ def test_all_layers_together(viewer: Viewer, portal: LiveServer) -> None:
     assert viewer.watch.outside(portal.url) == []
 
 
-def test_a_tomogram_of_whole_numbers_keeps_its_contrast(page: Page, portal: LiveServer, wait_until: Wait) -> None:
+def test_a_tomogram_of_whole_numbers_keeps_its_contrast(
+    page: Page, portal: LiveServer, wait_until_shown: Shown
+) -> None:
     query = '{ runs(where: {name: {_neq: "TS_1"}}) { id } }'
     answer = httpx.post(f"{portal.url}/graphql", json={"query": query}).json()
     source = f"{portal.url}/viewer/runs/{answer['data']['runs'][0]['id']}/state.json"
     page.goto(f"{portal.url}{CLIENT}#!{source}")
-    wait_until(page, READY)
+    wait_until_shown(page)
     wanted = httpx.get(source).json()["layers"][0]["shaderControls"]
     shown = page.evaluate("viewer.state.toJSON().layers[0].shaderControls")
     for name in ("contrast", "contrast_3D"):
@@ -226,21 +227,22 @@ def test_an_empty_address_starts_an_empty_viewer(
 ) -> None:
     watch = watching(page)
     page.goto(f"{portal.url}{CLIENT}")
-    wait_until(page, "Boolean(window.viewer)")
-    page.wait_for_timeout(300)
+    page.wait_for_load_state("networkidle")
+    wait_until(page, "Boolean(window.viewer) && location.hash !== ''")
     assert watch.errors == []
     assert watch.outside(portal.url) == []
-    assert page.evaluate("location.hash") != ""
 
 
-def test_a_slow_machine_loses_no_layer(page: Page, portal: LiveServer, run: int, wait_until: Wait) -> None:
+def test_a_slow_machine_loses_no_layer(
+    page: Page, portal: LiveServer, run: int, wait_until: Wait, wait_until_shown: Shown
+) -> None:
     """The client writes its state to the address at the latest 400 ms after a change, even while it restores a state.
 
     A layer that is not restored yet has no sources to write; the error took the layer that was being restored away.
     """
     state = httpx.get(f"{portal.url}/viewer/runs/{run}/state.json").json()
     page.goto(f"{portal.url}{CLIENT}#!{quote(json.dumps(state))}")
-    wait_until(page, READY)
+    wait_until_shown(page)
     names = page.evaluate(
         """state => {
           const manager = viewer.layerManager, add = manager.addManagedLayer;
@@ -266,7 +268,11 @@ def test_a_slow_machine_loses_no_layer(page: Page, portal: LiveServer, run: int,
 
 
 def test_on_a_plain_host_name(
-    browser_type: BrowserType, browser_type_launch_args: dict[str, Any], portal: LiveServer, run: int, wait_until: Wait
+    browser_type: BrowserType,
+    browser_type_launch_args: dict[str, Any],
+    portal: LiveServer,
+    run: int,
+    wait_until_shown: Shown,
 ) -> None:
     """No secure context: http on a name of the local network (F167)."""
     origin = f"http://lab.example:{portal.url.rpartition(':')[2]}"
@@ -275,7 +281,7 @@ def test_on_a_plain_host_name(
     try:
         page = browser.new_page()
         page.goto(f"{origin}{CLIENT}#!{origin}/viewer/runs/{run}/state.json")
-        wait_until(page, READY)
+        wait_until_shown(page)
         assert page.evaluate(FAULTS) == []
         assert page.evaluate("window.isSecureContext") is False
     finally:
@@ -299,10 +305,13 @@ def test_the_frame_and_the_page_around_it_keep_in_step(
     )
     wait_until(page, "Boolean(inner() && inner().layerManager.managedLayers.length > 0 && inner().isReady())")
     wait_until(page, "heard.some((message) => message.type === 'synchash' && message.hash.length > 100)")
-    page.wait_for_timeout(500)  # the client writes its first states into the address; a reader changes it later
+    # Said until it is heard: what the client writes into the address in its first moments goes before.
     page.evaluate(
-        """document.querySelector("iframe").contentWindow.postMessage(
-          {type: "hashchange", hash: "#!" + encodeURIComponent('{"layers": [], "layout": "xz"}')}, location.origin)"""
+        """() => void setInterval(() => {
+          if (inner().state.toJSON().layout === "xz") return;
+          document.querySelector("iframe").contentWindow.postMessage(
+            {type: "hashchange", hash: "#!" + encodeURIComponent('{"layers": [], "layout": "xz"}')}, location.origin);
+        }, 200)"""
     )
     wait_until(page, "inner().state.toJSON().layout === 'xz'")
 

@@ -7,15 +7,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Page
+from playwright.sync_api import Frame, Page
 
 from tomoportal.server import LiveServer, Settings
 from tomoportal.testing.sample_archive import write_sample_archive
 
 Wait = Callable[[Page, str], Any]
+Shown = Callable[[Frame], None]
 
 INNER = "document.getElementById('viewer').contentWindow.viewer"
-READY = f"Boolean({INNER} && {INNER}.layerManager.managedLayers.length > 0 && {INNER}.isReady())"
 VISIBLE = f"{INNER}.layerManager.managedLayers.map((layer) => layer.visible)"
 
 
@@ -27,20 +27,28 @@ def portal(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LiveServer]:
         yield server
 
 
+def _frame(page: Page) -> Frame:
+    element = page.wait_for_selector("iframe#viewer")
+    frame = element.content_frame() if element is not None else None
+    assert frame is not None
+    frame.wait_for_url("**/viewer/v/portal/**")
+    return frame
+
+
 @pytest.fixture
-def viewed(page: Page, portal: LiveServer, wait_until: Wait) -> Page:
+def viewed(page: Page, portal: LiveServer, wait_until_shown: Shown) -> Page:
     page.goto(f"{portal.url}/view/runs/1")
-    wait_until(page, READY)
+    wait_until_shown(_frame(page))
     return page
 
 
-def test_another_layout_keeps_the_axes_and_the_place(viewed: Page, wait_until: Wait) -> None:
+def test_another_layout_keeps_the_axes_and_the_place(viewed: Page, wait_until: Wait, wait_until_shown: Shown) -> None:
     state = f"(({{dimensions, position}}) => [Object.keys(dimensions), position])({INNER}.state.toJSON())"
     before = viewed.evaluate(state)
     assert before[0] == ["x", "y", "z"]
     viewed.get_by_label("Layout").select_option("xy-3d")
     wait_until(viewed, f"{INNER}.state.toJSON().layout === 'xy-3d'")
-    wait_until(viewed, READY)
+    wait_until_shown(_frame(viewed))
     assert viewed.evaluate(state) == before
 
 
@@ -57,13 +65,13 @@ def test_hiding_and_showing_annotations_changes_nothing(viewed: Page) -> None:
     assert sum(viewed.evaluate(VISIBLE)) == 1
 
 
-def test_a_shared_view_comes_back_with_its_layout(viewed: Page, wait_until: Wait) -> None:
+def test_a_shared_view_comes_back_with_its_layout(viewed: Page, wait_until: Wait, wait_until_shown: Shown) -> None:
     viewed.get_by_label("Layout").select_option("xz")
     wait_until(viewed, f"{INNER}.state.toJSON().layout === 'xz'")
     viewed.get_by_role("button", name="Copy link").click()
     link = viewed.evaluate("document.getElementById('share').dataset.copy")
     viewed.goto("about:blank")
     viewed.goto(link)
-    wait_until(viewed, READY)
+    wait_until_shown(_frame(viewed))
     wait_until(viewed, "document.getElementById('layout').value === 'xz'")
     assert viewed.evaluate(f"{INNER}.state.toJSON().layout") == "xz"

@@ -21,11 +21,10 @@ from tomoportal.ingest import load_config, make_plan, open_source, run_plan
 from tomoportal.server import LiveServer, Settings
 from tomoportal.testing.mesh_sources import write_mesh_sources
 
-Wait = Callable[[Page, str], Any]
+Shown = Callable[[Page], None]
 Pixels = np.ndarray[Any, np.dtype[np.uint8]]
 
 CLIENT = "/viewer/v/portal/"
-READY = "Boolean(window.viewer && viewer.layerManager.managedLayers.length > 0 && viewer.isReady())"
 FAULTS = """viewer.layerManager.managedLayers.flatMap((managed) => managed.layer.dataSources.flatMap((source) => [
   ...(source.loadState.error ? [`${managed.name}: ${source.loadState.error.message}`] : []),
   ...(source.loadState.subsources || []).flatMap((part) => [...part.messages].map((one) => one.message)),
@@ -44,7 +43,7 @@ def portal(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LiveServer]:
         yield server
 
 
-def _shown(page: Page, wait_until: Wait, state: dict[str, Any], portal: LiveServer, *names: str) -> Pixels:
+def _shown(page: Page, wait_until_shown: Shown, state: dict[str, Any], portal: LiveServer, *names: str) -> Pixels:
     """Only the layers with these words in their names, in one panel that shows space."""
     for layer in state["layers"]:
         layer["visible"] = any(name in layer["name"] for name in names)
@@ -52,8 +51,7 @@ def _shown(page: Page, wait_until: Wait, state: dict[str, Any], portal: LiveServ
     state["layerListPanel"] = {"visible": False}
     page.goto("about:blank")
     page.goto(f"{portal.url}{CLIENT}#!{quote(json.dumps(state))}")
-    wait_until(page, READY)
-    page.wait_for_timeout(800)  # chunks are there; the last frame is still being drawn
+    wait_until_shown(page)
     assert page.evaluate(FAULTS) == []
     return np.asarray(Image.open(io.BytesIO(page.screenshot())).convert("RGB"))[60:].astype(np.uint8)
 
@@ -68,7 +66,7 @@ def _pixels_of(image: Pixels, color: str) -> int:
 
 
 @pytest.mark.parametrize("origin", ["served", "stored"])
-def test_surfaces_are_seen(page: Page, portal: LiveServer, wait_until: Wait, origin: str) -> None:
+def test_surfaces_are_seen(page: Page, portal: LiveServer, wait_until_shown: Shown, origin: str) -> None:
     """From the portal's own state, and from the file in the archive with a host put in (F164)."""
     errors: list[str] = []
     page.on("pageerror", lambda error: errors.append(str(error)))
@@ -81,11 +79,11 @@ def test_surfaces_are_seen(page: Page, portal: LiveServer, wait_until: Wait, ori
     if origin == "served":
         words.append("membrane segmentation")  # the stored state has masks in sections only
     own = {word: next(color for name, color in colors.items() if word in name) for word in words}
-    image = _shown(page, wait_until, state, portal, *words)
+    image = _shown(page, wait_until_shown, state, portal, *words)
     counts = {word: _pixels_of(image, color) for word, color in own.items()}
     assert min(counts.values()) > 1000, counts
     for word in words[:2] if origin == "served" else ():
-        image = _shown(page, wait_until, state, portal, word)
+        image = _shown(page, wait_until_shown, state, portal, word)
         counts = {each: _pixels_of(image, color) for each, color in own.items()}
         assert counts.pop(word) > 1000
         assert max(counts.values()) < 50, counts
@@ -93,17 +91,17 @@ def test_surfaces_are_seen(page: Page, portal: LiveServer, wait_until: Wait, ori
 
 
 def test_the_surface_of_an_instance_is_drawn_when_it_is_chosen(
-    page: Page, portal: LiveServer, wait_until: Wait
+    page: Page, portal: LiveServer, wait_until_shown: Shown
 ) -> None:
     state = httpx.get(f"{portal.url}/viewer/runs/1/state.json").json()
     layer = state["layers"][-1]
     assert layer["name"] == "104 vesicle instancesegmentation"
-    assert (_shown(page, wait_until, state, portal, layer["name"]) > 60).mean() < 0.001
+    assert (_shown(page, wait_until_shown, state, portal, layer["name"]) > 60).mean() < 0.001
     layer |= {"segments": ["7"], "segmentColors": {"7": "#ff6ee0"}}
-    assert _pixels_of(_shown(page, wait_until, state, portal, layer["name"]), "#ff6ee0") > 1000
+    assert _pixels_of(_shown(page, wait_until_shown, state, portal, layer["name"]), "#ff6ee0") > 1000
 
 
-def test_a_mesh_lies_where_its_mask_lies(page: Page, portal: LiveServer, wait_until: Wait) -> None:
+def test_a_mesh_lies_where_its_mask_lies(page: Page, portal: LiveServer, wait_until_shown: Shown) -> None:
     """Seen along z, the section of the mask and its surface (without perspective) begin in one place (F174)."""
     state = httpx.get(f"{portal.url}/viewer/runs/1/state.json").json()
     mask = next(layer for layer in state["layers"] if "membrane" in layer["name"])
@@ -116,8 +114,7 @@ def test_a_mesh_lies_where_its_mask_lies(page: Page, portal: LiveServer, wait_un
         """The first coloured column in the rows around the middle."""
         page.goto("about:blank")
         page.goto(f"{portal.url}{CLIENT}#!{quote(json.dumps({**state, **change}))}")
-        wait_until(page, READY)
-        page.wait_for_timeout(800)
+        wait_until_shown(page)
         image = np.asarray(Image.open(io.BytesIO(page.screenshot())).convert("RGB"))
         rows = image[400:500].max(axis=(0, 2))
         return int(np.flatnonzero(rows > 40)[0])

@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from tomoportal.cli import COMMANDS
+from tomoportal.testing.programs import Program
 
 TOMOPORTAL = (sys.executable, "-m", "tomoportal")
 
@@ -36,15 +37,10 @@ def demo(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def address(demo: Path) -> Iterator[str]:
     """The address at which `tomoportal up` serves that archive."""
     config = next((demo / "demo-archive-source").glob("*.yaml"))
-    command = [*TOMOPORTAL, "up", str(config), "--archive", "demo-archive", "--port", "0"]
-    with subprocess.Popen(command, cwd=demo, stdout=subprocess.PIPE, text=True) as process:
-        assert process.stdout is not None
-        try:
-            yield next(found[0] for line in process.stdout if (found := re.search(r"http://\S+", line)))
-        finally:
-            process.send_signal(signal.SIGINT)
-            process.stdout.read()
-            process.wait(30)
+    command = [*TOMOPORTAL, "up", config, "--archive", "demo-archive", "--port", "0"]
+    with Program(command, cwd=demo) as program:
+        yield re.sub("^at ", "", program.says(r"at http://\S+"))
+        assert program.stop(signal.SIGINT) == 0
 
 
 def test_the_demo_is_a_valid_archive(demo: Path) -> None:
@@ -56,7 +52,7 @@ def test_the_demo_is_a_valid_archive(demo: Path) -> None:
 def test_up_reuses_what_is_there_and_serves_it(address: str) -> None:
     question = json.dumps({"query": "{runs {name tomograms {edges {node {processing}}}}}"}).encode()
     request = urllib.request.Request(f"{address}/graphql", question, {"Content-Type": "application/json"})
-    with urllib.request.urlopen(request) as answer:
+    with urllib.request.urlopen(request, timeout=120) as answer:
         runs = json.load(answer)["data"]["runs"]
     assert len(runs) == 2
     assert all(len(run["tomograms"]["edges"]) == 2 for run in runs)

@@ -35,7 +35,7 @@ tail: *people
 
 
 def run(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
-    return subprocess.run([*TOMOPORTAL, "config", *arguments], cwd=cwd, capture_output=True, text=True, timeout=120)
+    return subprocess.run([*TOMOPORTAL, "config", *arguments], cwd=cwd, capture_output=True, text=True, timeout=300)
 
 
 @pytest.fixture
