@@ -66,7 +66,8 @@ class VolumeState:
 
 
 def _mark(name: str, etag: str) -> int:
-    return int.from_bytes(blake2b(f"{name}\0{etag}".encode(), digest_size=16).digest())
+    told = f"{name}\0{etag}".encode("utf-8", "surrogatepass")  # names on a disk need not be text
+    return int.from_bytes(blake2b(told, digest_size=16).digest())
 
 
 class VolumeVersions:
