@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -59,3 +60,18 @@ def test_what_is_installed_beside_the_list_counts(environment: Environment) -> N
     assert environment.is_ready
     assert environment.interpreter() == environment.programs / "python"
     assert not Environment(environment.folder, environment.requirements, bare=("seven",)).is_ready
+
+
+def test_every_list_pins_all_and_builds_with_the_same_versions() -> None:
+    pinned: dict[str, dict[str, set[str]]] = {}
+    for path in (Path(__file__).parents[1] / "requirements").glob("*.txt"):
+        known = pinned.setdefault(path.name, {})
+        for line in path.read_text().splitlines():
+            if line and not line.startswith("#"):
+                found = re.fullmatch(r"([\w.-]+)(?:\[[\w,]+\])?==([\w.+!]+)(?: ; .+)?", line)
+                assert found, f"{path.name}: {line}"
+                known.setdefault(re.sub(r"[-_.]+", "-", found[1]).lower(), set()).add(found[2])
+    build = pinned.pop("build.txt")
+    assert {"setuptools", "hatchling"} <= build.keys()
+    for name, known in pinned.items():
+        assert {package: known[package] for package in build.keys() & known.keys()}.items() <= build.items(), name
