@@ -359,9 +359,9 @@ def filament_angles(rotations: NDArray[np.float64]) -> dict[str, NDArray[np.floa
     }
 
 
-def track_lengths(positions: NDArray[np.float64], tubes: NDArray[np.int64]) -> NDArray[np.float64]:
+def track_lengths(positions: NDArray[np.float64], instance_ids: NDArray[np.int64]) -> NDArray[np.float64]:
     """``(n,)``: the length in Å along each filament up to each of its points, from 0."""
-    places, ids = np.asarray(positions, np.float64).reshape(-1, 3), np.asarray(tubes)
+    places, ids = np.asarray(positions, np.float64).reshape(-1, 3), np.asarray(instance_ids)
     lengths = np.zeros(len(places))
     for tube in np.unique(ids):
         rows = np.flatnonzero(ids == tube)
