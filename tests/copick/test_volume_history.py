@@ -17,6 +17,7 @@ import zarr
 import tomoportal.copick as copick
 from tomoportal.copick.tasks import perform
 from tomoportal.copick.transfers.by_uri import plan_removal, plan_restore, plan_transfer
+from tomoportal.copick.volume_folders import volume_lock
 from tomoportal.errors import AnnotationError, ConflictError, NotFoundError, StorageError
 from tomoportal.storage import open_store
 from tomoportal.testing.faulty import FaultyStore
@@ -275,6 +276,39 @@ def test_c5_the_state_before_the_first_stroke_is_kept_without_a_copy(config: Pat
     assert np.unique(again._previous(2).read("0", None)).tolist() == [1, 5]
     shutil.copytree(tmp_path / "overlay", tmp_path / "copy")
     assert copick.from_file(config).report(contents=True) == []
+
+
+def test_c5_a_stroke_before_which_nothing_can_be_kept_is_not_made(config: Path, tmp_path: Path) -> None:
+    made(copick.from_file(config)).from_numpy(full(1))
+    store = FaultyStore(open_store(tmp_path / "overlay"), counted=lambda operation, key: operation == "copy")
+    root = copick.CopickRoot(copick.CopickConfigFSSpec.model_validate_json(config.read_text()), overlay=store)
+    mine = root.runs[0].segmentations[0]
+    store.fail_at = 1
+    with pytest.raises(StorageError, match="injected"):
+        mine.set_region(5, z=0)
+    store.fail_at = None
+    assert value(mine) == 1
+    assert mine.history() == []
+    mine.set_region(5, z=0)
+    assert [value_of(mine, each.number) for each in mine.history()] == [1]
+
+
+def test_c8_a_region_is_not_written_into_a_volume_of_another_kind(
+    config: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Somebody replaces the volume after this object has looked at it, and before it has the lock."""
+    made(copick.from_file(config)).from_numpy(full(1))
+    mine = copick.from_file(config).runs[0].segmentations[0]
+
+    def lock(store: Any, key: str) -> Any:
+        monkeypatch.undo()
+        copick.from_file(config).runs[0].segmentations[0].from_numpy(full(300))
+        return volume_lock(store, key)
+
+    monkeypatch.setattr("tomoportal.copick.zarr_folders.volume_lock", lock)
+    with pytest.raises(ConflictError, match="another kind"):
+        mine.set_region(5, z=0)
+    assert value(mine) == 300
 
 
 def test_c5_elsewhere_strokes_have_no_history(config: Path) -> None:

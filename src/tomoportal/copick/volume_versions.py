@@ -232,14 +232,18 @@ class VolumeVersions:
 
         Done once, and on a disk only, where both versions share the files that stay.
         """
-        is_first, self._is_kept = not self._is_kept, True
-        if not is_first or (self.seen is not None and self.store.local_path("") is None):
+        if self._is_kept:
             return
-        state = self.state()
-        if self.seen is None:
-            self.seen = state.fingerprint
-        if self.keep < 1 or self.store.local_path("") is None or not (state.has_voxels and state.is_volume):
-            return
+        is_local = self.store.local_path("") is not None
+        if is_local or self.seen is None:
+            state = self.state()
+            if self.seen is None:
+                self.seen = state.fingerprint
+            if is_local and self.keep > 0 and state.has_voxels and state.is_volume:
+                self._keep_links(state, in_place=in_place)
+        self._is_kept = True
+
+    def _keep_links(self, state: VolumeState, *, in_place: bool) -> None:
         aside = f"{self._folder}/.new-{new_token()}"
         try:
             self._copy(state, aside, in_place=in_place)

@@ -154,6 +154,10 @@ class ZarrFolder:
                 f"Data of the shape {values.shape} do not fit a region of {tuple(shape)}.", where=self.where
             ) from error
         with volume_lock(self.store, self.key):  # two regions may share a chunk
+            now = self.array(level)
+            if (now.shape, now.chunks, now.dtype) != (array.shape, array.chunks, array.dtype):
+                what = "Somebody else has just replaced the volume by one of another kind."
+                raise ConflictError(what, where=self.where, fix="look at it, and write the region again")
             if self.versions is not None:
                 self.versions.keep_before_change()
             self._write_down(array, whole, values, reduction)

@@ -389,10 +389,15 @@ class ObjectStore(Store):
     def _copy(self, pair: tuple[str, str]) -> None:
         source, target = pair
         start, end = self._path(source), self._writable(target)
-        with _explained(source):
-            if self.stat(source).size <= _LARGEST_COPY:
+        try:
+            with _explained(source):
                 obstore.copy(self._remote, start, end)
                 return
+        except NotFoundError:
+            raise
+        except StorageError:
+            if self.stat(source).size <= _LARGEST_COPY:
+                raise
         with self.open_writer(target) as writer:
             for piece in self.chunks(source):
                 writer.write(piece)
