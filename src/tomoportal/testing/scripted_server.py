@@ -29,21 +29,29 @@ class Asked:
     headers: dict[str, str]
 
 
+class _Server(ThreadingHTTPServer):
+    # By default five may wait; of those who come at once, others would be dropped and try again seconds later.
+    request_queue_size = 128
+
+
 class ScriptedServer:
     """``script`` gets the number of the request, from 1, and its handler, and returns status, headers and body."""
 
     def __init__(self, script: Script) -> None:
         seen: list[Asked] = []
         connections: set[tuple[str, int]] = set()
+        lock = threading.Lock()
 
         class Handler(BaseHTTPRequestHandler):
             protocol_version = "HTTP/1.1"
 
             def do_GET(self) -> None:
                 body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
-                seen.append(Asked(self.command, self.path, body, dict(self.headers)))
+                with lock:
+                    seen.append(Asked(self.command, self.path, body, dict(self.headers)))
+                    number = len(seen)
                 connections.add((self.client_address[0], self.client_address[1]))
-                status, headers, body = script(len(seen), self)
+                status, headers, body = script(number, self)
                 self.send_response(status)
                 for name, value in {"Content-Length": str(len(body)), **headers}.items():
                     self.send_header(name, value)
@@ -57,7 +65,7 @@ class ScriptedServer:
                 """Nothing on stderr."""
 
         self.seen, self.connections = seen, connections
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self._server = _Server(("127.0.0.1", 0), Handler)
         self.url = f"http://127.0.0.1:{self._server.server_port}"
         self._thread = threading.Thread(target=self._server.serve_forever, daemon=True)
         self._thread.start()
