@@ -6,12 +6,14 @@ import itertools
 import os
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
 
-from tomoportal.errors import NotFoundError
+from tomoportal.errors import NotFoundError, ReadOnlyError
 from tomoportal.storage import Store, open_store
 from tomoportal.testing.faulty import FaultyStore
 from tomoportal.testing.object_server import s3_server
@@ -135,3 +137,28 @@ def test_copies_on_a_disk_are_second_names_that_writes_do_not_change(tmp_path: P
     assert [store.get(f"y/z/{number}") for number in range(3)] == [b"0", b"1", b"2"]
     with pytest.raises(NotFoundError):
         store.copy_files([("missing", "z")])
+
+
+def test_missing_keys_are_told_as_such(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without keys the client asks the machine for some; that nobody answers there says nothing to a user."""
+
+    class Refusing(BaseHTTPRequestHandler):
+        def do_PUT(self) -> None:
+            self.send_error(403)
+
+        def log_message(self, *_: object) -> None:
+            """Says nothing."""
+
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"):
+        monkeypatch.delenv(name, raising=False)
+    with ThreadingHTTPServer(("127.0.0.1", 0), Refusing) as server:
+        monkeypatch.setenv("AWS_METADATA_ENDPOINT", f"http://127.0.0.1:{server.server_port}")
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        try:
+            with pytest.raises(ReadOnlyError, match="no keys for the object store are set") as error:
+                open_store("s3://bucket?endpoint=http://127.0.0.1:9").get("key")
+        finally:
+            server.shutdown()
+            thread.join()
+    assert "anonymous=true" in str(error.value)

@@ -478,6 +478,13 @@ def _explained(where: str) -> Iterator[None]:
             fix="check AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or add anonymous=true to the address",
         ) from error
     except (exceptions.BaseError, OSError) as error:
+        if "/latest/api/token" in str(error):  # without keys the client asks for those of a rented machine
+            raise ReadOnlyError(
+                "no keys for the object store are set",
+                where=where,
+                fix="set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY; for a public bucket add anonymous=true to"
+                ' the address (in a copick config "anon": true)',
+            ) from error
         what = "no answer from the object store" if "sending request" in str(error) else "the object store failed"
         raise StorageError(
             f"{what}: {_first_line(error)}", where=where, fix="check the endpoint and try again"

@@ -5,11 +5,8 @@ from __future__ import annotations
 import dataclasses
 import functools
 from collections.abc import Callable, Sequence
-from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
-
-import click
 
 from tomoportal.cli.copick.options import (
     config_option,
@@ -17,6 +14,7 @@ from tomoportal.cli.copick.options import (
     json_option,
     open_project,
     perform_tasks,
+    show_planning,
     workers_option,
 )
 
@@ -31,7 +29,7 @@ _Function = Callable[..., int]
 
 def bundle(kind: Any, name: str, *options: Callable[[Any], Any]) -> Callable[[_Function], _Function]:
     """A decorator that gives a command ``options``, whose values come as one ``kind`` in the argument ``name``."""
-    fields = [field.name for field in dataclasses.fields(kind) if not field.name.startswith("_")]
+    fields = [field.name for field in dataclasses.fields(kind)]
 
     def decorate(function: _Function) -> _Function:
         @functools.wraps(function)
@@ -54,19 +52,14 @@ class Work:
     workers: int
     dry_run: bool
     as_json: bool
-    _waiting: ExitStack = dataclasses.field(default_factory=ExitStack, repr=False)
 
     def project(self) -> CopickRoot:
-        """Open the project; until :meth:`perform`, or an error, a terminal shows that something is going on."""
-        from tomoportal.cli.console import waiting
-
-        self._waiting.enter_context(waiting("looking at what is to be done"))
-        click.get_current_context().call_on_close(self._waiting.close)
+        """Open the project."""
+        show_planning()
         return open_project(self.config)
 
     def perform(self, tasks: Sequence[Task], title: str) -> int:
         """Do the tasks, or say what they are; returns the exit code."""
-        self._waiting.close()
         return perform_tasks(tasks, title, workers=self.workers, dry_run=self.dry_run, as_json=self.as_json)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
@@ -26,9 +27,11 @@ __all__ = [
     "run_names_option",
     "say",
     "show_config",
+    "show_planning",
     "workers_option",
 ]
 
+_PLANNING = "tomoportal.copick.planning"  # where the context keeps the sign of life
 _Command = TypeVar("_Command", bound=Callable[..., Any])
 
 
@@ -143,6 +146,16 @@ def show_config(made: CopickConfig, path: str, *, dry_run: bool, as_json: bool) 
     return 0
 
 
+def show_planning() -> None:
+    """Until :func:`perform_tasks`, or an error, a terminal shows that something is going on."""
+    from tomoportal.cli.console import waiting
+
+    context, shown = click.get_current_context(), ExitStack()
+    shown.enter_context(waiting("looking at what is to be done"))
+    context.call_on_close(shown.close)
+    context.meta[_PLANNING] = shown
+
+
 def perform_tasks(
     tasks: Sequence[Task],
     title: str,
@@ -156,6 +169,9 @@ def perform_tasks(
     from tomoportal.cli.console import counted, print_json, progress_bar
     from tomoportal.copick.tasks import perform
 
+    context = click.get_current_context(silent=True)
+    if context is not None and _PLANNING in context.meta:
+        context.meta.pop(_PLANNING).close()
     if dry_run:
         outcomes: list[Outcome] = [(task, task.problem) for task in tasks]
     else:

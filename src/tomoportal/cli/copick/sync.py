@@ -14,6 +14,7 @@ from tomoportal.cli.copick.options import (
     json_option,
     open_project,
     perform_tasks,
+    show_planning,
     workers_option,
 )
 
@@ -96,6 +97,7 @@ def _sync(
         sizes = [float(each) for each in listed(voxel_spacings) or ()] or None
     except ValueError as error:
         raise SettingsError(f"{voxel_spacings!r} is no list of voxel sizes", where="--voxel-spacings") from error
+    show_planning()
     return Sync(
         source,
         open_project(target_config),
