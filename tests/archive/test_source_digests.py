@@ -48,8 +48,10 @@ def test_a_change_of_equal_size_is_seen(archive: Archive, source: FaultyStore, t
     assert SourceDigests(archive).digest(source, "a.mrc") == hashlib.sha256(b"abd").hexdigest()
 
 
-def test_a_file_that_is_just_written_is_not_remembered(archive: Archive, source: FaultyStore, tmp_path: Path) -> None:
-    os.utime(tmp_path / "a.mrc")
+def test_a_file_that_is_just_written_is_not_remembered(
+    archive: Archive, source: FaultyStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tomoportal.archive.source_digests.time.time", lambda: 1_000_001.0)
     with SourceDigests(archive) as digests:
         digests.digest(source, "a.mrc")
     assert not archive.store.exists(CACHE)
