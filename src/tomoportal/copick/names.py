@@ -253,7 +253,7 @@ def features_name(tomo_type: str, feature_type: str) -> str:
 
 def _storable(name: str) -> str:
     longest = _LONGEST_FILE - (_BESIDE if name.endswith(".zarr") else 0)
-    if len(name.encode()) > longest:
+    if len(name.encode("utf-8", "surrogatepass")) > longest:  # what lies on a disk need not be text
         raise AnnotationError(
             f"The names together make a file name of over {longest} bytes.", where=name[:60], fix="shorten them"
         )
