@@ -34,6 +34,7 @@ from tomoportal.formats.rotations import from_zxz_angles
 from tomoportal.formats.volume_output import write_em, write_mrc, write_tiff, write_tiff_channels
 from tomoportal.storage import open_store
 from tomoportal.storage.local import LocalStore
+from tomoportal.testing.object_server import s3_server
 
 
 @dataclass
@@ -342,6 +343,18 @@ def test_the_regex_finds_the_run_in_the_names_of_folders(run: Run, project: Path
         moved = named.rename(named.with_stem("TS_007"))
         item = run(*add, moved, *more, "--run-regex", "(TS_[0-9]+)", "--json").json["items"][0]
         assert item["run"] == "TS_007"
+
+
+def test_a_project_on_a_store_needs_no_editor(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "a")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "b")
+    with s3_server() as url:
+        arguments = json.dumps({"endpoint_url": url.partition("endpoint=")[2]})
+        config = ("config", "filesystem", "--overlay-root", "s3://bucket/new", "--objects", "ribosome,True")
+        assert run(*config, "--overlay-fs-args", "endpoint").code == 2
+        assert run(*config, "--overlay-fs-args", arguments).code == 0
+        assert run("new", "run", "TS_001").code == 0
+        assert run("info", "--json").json["project"]["runs"] == 1
 
 
 def test_a_run_that_is_named_counts_for_patterns_too(run: Run, project: Path, tmp_path: Path) -> None:
@@ -1233,10 +1246,17 @@ def test_the_keys_of_the_browser(project: Path) -> None:
 def test_browsing_in_a_terminal(project: Path) -> None:
     """A real pseudo-terminal: open the run, open its picks, look at the panel, quit."""
     some_picks(project)
-    pid, terminal = pty.fork()
-    if not pid:  # pragma: no cover (the child becomes the command)
-        os.environ.update(TERM="xterm", LINES="24", COLUMNS="120", COPICK_CONFIG=str(project))
-        os.execv(sys.executable, [sys.executable, "-m", "tomoportal", "copick", "browse"])
+    terminal, theirs = pty.openpty()
+    surroundings = {**os.environ, "TERM": "xterm", "LINES": "24", "COLUMNS": "120", "COPICK_CONFIG": str(project)}
+    process = subprocess.Popen(
+        [sys.executable, "-m", "tomoportal", "copick", "browse"],
+        stdin=theirs,
+        stdout=theirs,
+        stderr=theirs,
+        env=surroundings,
+        start_new_session=True,
+    )
+    os.close(theirs)
     screen = ""
 
     def until(words: str) -> None:
@@ -1258,6 +1278,8 @@ def test_browsing_in_a_terminal(project: Path) -> None:
         os.write(terminal, b"jlj")
         until("points: 5")
         os.write(terminal, b"q")
-        assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
+        assert process.wait(120) == 0
     finally:
+        process.kill()
+        process.wait()
         os.close(terminal)

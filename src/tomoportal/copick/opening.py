@@ -119,8 +119,9 @@ def filesystem_config(
     proj_name: str = "copick project",
     proj_description: str = "",
     pickable_objects: Sequence[PickableObject | dict[str, Any]] | None = None,
+    overlay_fs_args: dict[str, Any] | None = None,
 ) -> CopickConfigFSSpec:
-    """The config of a new project on files; nothing is opened."""
+    """The config of a new project on files; nothing is opened. Folders that are missing are made."""
     objects = [
         each if isinstance(each, PickableObject) else PickableObject.model_validate(each)
         for each in pickable_objects or ()
@@ -131,7 +132,7 @@ def filesystem_config(
         version=__version__,
         pickable_objects=objects,
         overlay_root=overlay_root if "://" in overlay_root else f"local://{overlay_root}",
-        overlay_fs_args={"auto_mkdir": True},
+        overlay_fs_args={"auto_mkdir": True, **(overlay_fs_args or {})},
     )
 
 

@@ -52,6 +52,7 @@ def parse_object(ctx: click.Context, param: click.Parameter, value: Sequence[str
 
 @command.command(name="filesystem")
 @click.option("--overlay-root", required=True, metavar="URL", help="Folder or fsspec address that the project lies in.")
+@click.option("--overlay-fs-args", metavar="JSON", help="Arguments of its file system: '{\"endpoint_url\": …}'.")
 @click.option(
     "--objects",
     multiple=True,
@@ -70,6 +71,7 @@ def parse_object(ctx: click.Context, param: click.Parameter, value: Sequence[str
 @debug_option
 def filesystem(
     overlay_root: str,
+    overlay_fs_args: str | None,
     objects: list[_Object],
     path: str,
     proj_name: str,
@@ -79,8 +81,7 @@ def filesystem(
     as_json: bool,
 ) -> int:
     """Write the config of a project on files: --objects ribosome,True,120,4V9D --objects membrane,False."""
-    from tomoportal.copick import new_config
-    from tomoportal.copick.opening import filesystem_config
+    from tomoportal.copick.opening import filesystem_config, open_project
 
     keys = ("name", "is_particle", "radius", "pdb_id")
     described = [
@@ -88,8 +89,10 @@ def filesystem(
         for label, each in enumerate(objects, start=1)
     ]
     refuse_existing(path, "--config", force=force)
-    given = (overlay_root, proj_name, proj_description, described)
-    made = filesystem_config(*given) if dry_run else new_config(path, *given).config
+    arguments = croissant.json_object(overlay_fs_args, "--overlay-fs-args")
+    made = filesystem_config(overlay_root, proj_name, proj_description, described, arguments)
+    if not dry_run:
+        open_project(made).save_config(path)
     return show_config(made, path, dry_run=dry_run, as_json=as_json)
 
 

@@ -13,13 +13,13 @@ import click
 from tomoportal.cli.copick.options import debug_option, dry_run_option, json_option, refuse_existing, show_config
 from tomoportal.cli.copick.sync import listed, mapped, source_project
 
-__all__ = ["append_croissant", "export_croissant", "mlcroissant", "set_splits"]
+__all__ = ["append_croissant", "export_croissant", "json_object", "mlcroissant", "set_splits"]
 
 _URIS = ("tomograms", "features", "picks", "meshes", "segmentations")
 _KINDS = ("picks", "segmentations", "tomograms")
 
 
-def _object(text: str | None, option: str) -> dict[str, Any]:
+def json_object(text: str | None, option: str) -> dict[str, Any]:
     """A JSON object given on the command line."""
     try:
         found = json.loads(text) if text else {}
@@ -130,15 +130,15 @@ def mlcroissant(
     from tomoportal.copick.opening import from_croissant
 
     refuse_existing(output, "--output", force=force)
-    given = _object(overlay_fs_args, "--overlay-fs-args")
+    given = json_object(overlay_fs_args, "--overlay-fs-args")
     place, arguments = (None, given) if dry_run else _overlay(overlay, given)  # an overlay is made when it is opened
     root = from_croissant(
         croissant_url,
         place,
         base_url,
         arguments,
-        _object(croissant_fs_args, "--croissant-fs-args"),
-        _object(static_fs_args, "--static-fs-args"),
+        json_object(croissant_fs_args, "--croissant-fs-args"),
+        json_object(static_fs_args, "--static-fs-args"),
         None if dry_run else output,
     )
     return show_config(root.config, output, dry_run=dry_run, as_json=as_json)
@@ -197,12 +197,12 @@ def export_croissant(
         written = export(root, project_root, base_url=base_url, force=force, **about, **_selected(given))
         arguments_of_files = getattr(root.config, "overlay_fs_args", None) if base_url else None
     if emit_config:
-        place, arguments = _overlay(config_overlay, _object(config_overlay_fs_args, "--config-overlay-fs-args"))
+        place, arguments = _overlay(config_overlay, json_object(config_overlay_fs_args, "--config-overlay-fs-args"))
         if config_static_fs_args is None:
             static = {key: value for key, value in (arguments_of_files or {}).items() if key != "auto_mkdir"}
         else:
-            static = _object(config_static_fs_args, "--config-static-fs-args")
-        manifest = _object(config_croissant_fs_args, "--config-croissant-fs-args")
+            static = json_object(config_static_fs_args, "--config-static-fs-args")
+        manifest = json_object(config_croissant_fs_args, "--config-croissant-fs-args")
         # Not opened: the overlay may be out of reach from here.
         made = croissant_config(written, place, None, arguments, manifest, static)
         write_config(emit_config, dump_config(made))
