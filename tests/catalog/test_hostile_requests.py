@@ -15,7 +15,7 @@ from tomoportal.catalog import Bases, Catalog, GraphQL
 from tomoportal.catalog.filters import MAX_LOGIC
 from tomoportal.catalog.statement import MAX_PARTS
 
-_CPU_SECONDS, _SECONDS = 5.0, 120.0
+_CPU_SECONDS = 5.0  # a database of its own process ends what takes longer than `GraphQL` allows
 EXTENDED = pytest.mark.parametrize("extended", [False, True], ids=["default", "extended"])
 
 
@@ -132,10 +132,9 @@ def _is_clean(text: str) -> None:
 @pytest.mark.parametrize(("query", "refused", "extended"), CASES)
 def test_bounded(service: GraphQL, query: str, refused: str | None, extended: bool) -> None:
     """Answered, or refused with a message that says what is too much."""
-    begin, processor = time.monotonic(), time.process_time()
+    begin = time.process_time()
     answer = service.execute(query, extended=extended)
-    assert time.process_time() - processor < _CPU_SECONDS
-    assert time.monotonic() - begin < _SECONDS
+    assert time.process_time() - begin < _CPU_SECONDS
     assert answer.status == 200
     text = answer.body.decode()
     _is_clean(text[:100_000])

@@ -1257,17 +1257,23 @@ def test_browsing_in_a_terminal(project: Path) -> None:
         start_new_session=True,
     )
     os.close(theirs)
-    screen = ""
+    said = b""
 
     def until(words: str) -> None:
-        nonlocal screen
-        deadline = time.monotonic() + 120
-        while words not in screen:
-            assert time.monotonic() < deadline, screen[-2000:]
+        """Read on until the screen has the words; ``""``: until the command has closed the terminal."""
+        nonlocal said
+        end = time.monotonic() + 120
+        while True:
+            screen = re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]|\x1b[()][A-Z0-9]|\x1b[=>]", "", said.decode(errors="replace"))
+            if words and words in screen:
+                return
+            assert time.monotonic() < end, screen[-2000:]
             if select.select([terminal], [], [], 0.2)[0]:
-                screen += re.sub(
-                    r"\x1b\[[0-9;?]*[a-zA-Z]|\x1b[()][A-Z0-9]|\x1b[=>]", "", os.read(terminal, 65536).decode()
-                )
+                try:
+                    said += os.read(terminal, 65536)
+                except OSError:  # nobody is at the other end any more
+                    assert not words, screen[-2000:]
+                    return
 
     try:
         until("TS_002")
@@ -1278,6 +1284,7 @@ def test_browsing_in_a_terminal(project: Path) -> None:
         os.write(terminal, b"jlj")
         until("points: 5")
         os.write(terminal, b"q")
+        until("")
         assert process.wait(120) == 0
     finally:
         process.kill()
