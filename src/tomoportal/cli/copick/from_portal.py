@@ -53,7 +53,7 @@ def command(
     """
     from typing import Any, cast
 
-    from tomoportal.cli.console import console, counted, print_json, table
+    from tomoportal.cli.console import console, counted, print_json, table, waiting
     from tomoportal.client import Endpoint
     from tomoportal.copick import from_czcdp_datasets
     from tomoportal.copick.portal.config import settings_of
@@ -68,10 +68,11 @@ def command(
         "portal_s3_endpoint_url": s3_endpoint,
         "portal_files_root": files_root,
     }
-    if dry_run:
-        made = portal_config(datasets, overlay, **given)
-    else:
-        made = from_czcdp_datasets(datasets, overlay, output_path=output, **given).config
+    with waiting("asking the portal"):
+        if dry_run:
+            made = portal_config(datasets, overlay, **given)
+        else:
+            made = from_czcdp_datasets(datasets, overlay, output_path=output, **given).config
     objects, portal = made.pickable_objects, Endpoint(settings_of(made).url).url
     if as_json:
         found = [
