@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import os
 import signal
 import subprocess
@@ -9,6 +10,9 @@ import sys
 from pathlib import Path
 
 import pytest
+
+from tomoportal.archive import Archive
+from tomoportal.ingest import load_config, make_plan, open_source, run_plan
 
 LEFT = """
 import multiprocessing, time
@@ -82,3 +86,24 @@ def test_workers_that_start_do_not_answer_ctrl_c(tmp_path: Path) -> None:
     _, errors = process.communicate(timeout=300)
     assert errors == ""
     assert process.returncode == 130
+
+
+def test_workers_that_die_idle_cost_no_more_than_an_item_each(raw: Path, tmp_path: Path) -> None:
+    loaded = load_config(raw / "config.yaml")
+    source = open_source(raw, loaded.source_prefix)
+    archive = Archive.open(tmp_path / "archive", create=True)
+    plan = make_plan(loaded, source, archive)
+    killed = []
+
+    def kill(done: int, total: int, label: str) -> None:
+        if not killed:
+            for worker in multiprocessing.active_children():
+                worker.kill()
+                worker.join()
+                killed.append(worker.exitcode)
+
+    report = run_plan(plan, archive, source.store, 2, progress=kill)
+    assert killed == [-signal.SIGKILL] * len(killed)
+    whys = [failure.why for failure in report.failures]
+    assert 1 <= sum("killed by signal 9" in why for why in whys) <= len(killed)
+    assert run_plan(make_plan(loaded, source, archive), archive, source.store, 2).ok

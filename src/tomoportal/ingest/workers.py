@@ -13,7 +13,7 @@ import signal
 import tempfile
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection, wait
@@ -106,7 +106,8 @@ class Workers:
         """Send the item to an idle worker; workers are started as they are needed."""
         worker = next((worker for worker in self._workers if worker.item is None), None) or self._start()
         worker.item = item
-        worker.connection.send(item)
+        with suppress(BrokenPipeError, ConnectionResetError):  # it died idle: `next` says so
+            worker.connection.send(item)
 
     def next(self) -> tuple[Item, Result]:
         """Wait for the first worker that is done, or dead."""
@@ -139,7 +140,8 @@ class Workers:
     ) -> None:
         for worker in self._workers:
             if kind is None and worker.item is None:
-                worker.connection.send(None)
+                with suppress(BrokenPipeError, ConnectionResetError):  # it died idle
+                    worker.connection.send(None)
             else:
                 worker.process.terminate()
         for worker in self._workers:
