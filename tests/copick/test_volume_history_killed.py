@@ -9,6 +9,7 @@ import shutil
 import signal
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -109,7 +110,23 @@ def test_c5_c7_who_dies_anywhere_loses_neither_what_was_there_nor_a_version(
     assert number > 1
 
 
-# --- several processes
+# --- several at once
+
+
+def test_c7_who_reads_while_others_replace_has_one_version_whole(config: Path) -> None:
+    segmentation_of(copick.from_file(config)).from_numpy(np.full(SIZE, 1))
+
+    def replace_often() -> None:
+        mine = copick.from_file(config).runs[0].segmentations[0]
+        for number in range(40):
+            mine.from_numpy(np.full(SIZE, number % 5 + 2))
+
+    with ThreadPoolExecutor(1) as pool:
+        done = pool.submit(replace_often)
+        reader = copick.from_file(config).runs[0].segmentations[0]
+        while not done.done():
+            assert len(np.unique(reader.numpy())) == 1
+        done.result()
 
 
 def replace(config: str, worker: int, saves: int, told: Any) -> None:
@@ -138,10 +155,10 @@ def replaced_by_processes(config: Path, workers: int, saves: int) -> tuple[copic
     processes = [context.Process(target=replace, args=(str(config), n, saves, told)) for n in range(workers)]
     for process in processes:
         process.start()
-    refused = sum(told.get()[1] for _ in processes)
     for process in processes:
         process.join()
         assert process.exitcode == 0
+    refused = sum(told.get()[1] for _ in processes)
     return copick.from_file(config).runs[0].segmentations[0], refused
 
 
@@ -191,6 +208,7 @@ def test_c5_c7_kill_9_while_a_segmentation_is_replaced(config: Path, tmp_path: P
         folder = tmp_path / "overlay/ExperimentRuns/TS_001/Segmentations"
         before = sorted(folder.glob(".history/*/*.zarr"))
         while sorted(folder.glob(".history/*/*.zarr")) == before:
+            assert process.is_alive()
             time.sleep(0.002)
         time.sleep(delay)
         assert process.pid is not None

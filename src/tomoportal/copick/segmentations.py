@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 from pydantic import model_validator
@@ -20,7 +20,7 @@ from tomoportal.copick.names import SEGMENTATION_FOLDERS, SegmentationType, segm
 from tomoportal.copick.sources import Source
 from tomoportal.copick.versions import Version
 from tomoportal.copick.volumes import ALL, StoredVolume
-from tomoportal.errors import AnnotationError, NotFoundError
+from tomoportal.errors import AnnotationError, FormatError, NotFoundError
 
 if TYPE_CHECKING:
     from tomoportal.copick.pyramids import Array
@@ -32,6 +32,8 @@ if TYPE_CHECKING:
 __all__ = ["CopickSegmentation", "CopickSegmentationMeta", "kind_of"]
 
 _GREY = [128, 128, 128, 0]
+_READINGS: Final = 10
+"""How often a whole segmentation is read that others replace meanwhile, so that no two of them are mixed."""
 _PANOPTIC = {"copick": {"channels": list(PANOPTIC_CHANNELS), "segmentation_type": "panoptic"}}
 
 
@@ -199,7 +201,23 @@ class CopickSegmentation(StoredVolume):
         Who reads the finest level whole has loaded the segmentation as it is then; who reads a part has done so if it
         is the first one.
         """
-        self._note(again=zarr_group in ("0", None) and x == y == z == ALL)
+        is_whole = zarr_group in ("0", None) and x == y == z == ALL
+        versions = self._versions
+        for _ in range(_READINGS if versions is not None else 0):
+            self._note(again=is_whole)
+            try:
+                found = self._read(zarr_group, x, y, z, channel)
+            except FormatError:  # the blocks of a chunk, too, may be those of two versions
+                if versions is None or versions.is_current():
+                    raise
+                continue
+            if not is_whole or versions is None or versions.is_current():
+                return found
+        return self._read(zarr_group, x, y, z, channel)
+
+    def _read(
+        self, zarr_group: str | None, x: slice | int, y: slice | int, z: slice | int, channel: str | int | None
+    ) -> Array:
         if not self.is_panoptic:
             self._refuse_channel(channel)
             return self._read_region(zarr_group, x, y, z)

@@ -15,7 +15,16 @@ from tomoportal.storage.owners import is_abandoned, new_token
 if TYPE_CHECKING:
     from tomoportal.copick.volume_versions import VolumeVersions
 
-__all__ = ["METADATA", "is_left", "put_back", "removed_folder", "replaced_folder", "sweep", "volume_lock"]
+__all__ = [
+    "METADATA",
+    "is_being_replaced",
+    "is_left",
+    "put_back",
+    "removed_folder",
+    "replaced_folder",
+    "sweep",
+    "volume_lock",
+]
 
 METADATA: Final = (".zattrs", ".zgroup", "zarr.json")
 """Of groups."""
@@ -123,6 +132,12 @@ def put_back(store: Store, parent: str, folders: Sequence[str]) -> list[str]:
             store.move(f"{beside}{folder}", f"{beside}{name}")
             found.append(name)
     return found
+
+
+def is_being_replaced(store: Store, key: str) -> bool:
+    """Whether the old folder of a volume has been renamed, which lasts until the new one has its name."""
+    parent, _, name = key.rpartition("/")
+    return any(folder.startswith(f".{name}.old-") for folder in store.children(parent)[0])
 
 
 def is_left(token: str) -> bool:

@@ -99,6 +99,10 @@ class VolumeVersions:
         if self.seen is None or again:
             self.seen = self.state().fingerprint
 
+    def is_current(self) -> bool:
+        """Whether the version that was seen is there."""
+        return self.state().fingerprint == self.seen
+
     def check(self, *, overwrite: bool) -> VolumeState:
         """What is there. Raises :class:`ConflictError` if somebody else wrote it, unless ``overwrite``."""
         state = self.state()

@@ -9,6 +9,7 @@ from __future__ import annotations
 import itertools
 import json
 import os
+import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
@@ -18,7 +19,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from tomoportal.copick.pyramids import Array, Reduction, group_document_3, halved, pad_chunk
-from tomoportal.copick.volume_folders import removed_folder, volume_lock
+from tomoportal.copick.volume_folders import is_being_replaced, removed_folder, volume_lock
 from tomoportal.copick.volumes import ALL
 from tomoportal.errors import (
     AnnotationError,
@@ -40,6 +41,8 @@ __all__ = ["Box", "ZarrFolder", "free_memory"]
 
 Box = Sequence[slice | int]
 _MEMINFO: Final = Path("/proc/meminfo")
+_PAUSES: Final = (0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.4)
+"""Seconds before a volume is looked for again whose old folder was renamed and whose new one was not yet."""
 _REQUESTS: Final = 8  # chunks fetched at a time from an object store; on a disk more threads only cost memory
 
 
@@ -89,17 +92,30 @@ class ZarrFolder:
 
     def array(self, level: str | None) -> ZarrArray:
         """The array of a level, by its path or its number. Raises :class:`UnknownLevelError`."""
+        found = self._array(level)
+        for pause in _PAUSES if found is None and self.store.moves_folders else ():
+            was_swapped = is_being_replaced(self.store, self.key)
+            found = self._array(level)  # it may be there since
+            if found is not None or not (was_swapped or is_being_replaced(self.store, self.key)):
+                break
+            time.sleep(pause)
+        if found is not None:
+            return found
+        wanted, paths = "0" if level is None else str(level), self.paths()
+        known = ", ".join(path or "(the folder itself)" for path in paths) or "none"
+        raise UnknownLevelError(
+            f"File not found: {self.where}: there is no level {wanted!r}.",
+            fix=f"levels are: {known}; a volume without levels was never filled or not finished: write it again",
+        )
+
+    def _array(self, level: str | None) -> ZarrArray | None:
         wanted = "0" if level is None else str(level)
         paths = self.paths()
         for path in dict.fromkeys([wanted, *(paths[int(wanted) : int(wanted) + 1] if wanted.isdigit() else [])]):
             document = self._document(path)
             if document is not None:
                 return ZarrArray(self.store, self._join(path), document, self.where)
-        known = ", ".join(path or "(the folder itself)" for path in paths) or "none"
-        raise UnknownLevelError(
-            f"File not found: {self.where}: there is no level {wanted!r}.",
-            fix=f"levels are: {known}; a volume without levels was never filled or not finished: write it again",
-        )
+        return None
 
     def _document(self, path: str) -> dict[str, Any] | None:
         folder = self._join(path)
