@@ -77,7 +77,7 @@ def _ingest(name: str, raw: Path, folder: Path, *, dask: str | None = None) -> P
 
 
 def test_two_machines_write_the_same_bytes(tmp_path: Path, write_whole: Callable[..., Path], tree: Digests) -> None:
-    """F12, F50, F60: another folder, user, time zone, language, hash seed, umask, number of processes change no byte."""
+    """F12, F50, F60: another place, user, time zone, language, hash seed, umask, number of processes change no byte."""
     raw = write_whole(tmp_path / "raw", 2).parent
     first = tree(_ingest("workstation", raw, tmp_path))
     assert sum(key.startswith(".tomoportal/manifest/") for key in first) == 4
