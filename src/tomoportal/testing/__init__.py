@@ -4,6 +4,8 @@
     from tomoportal.testing.faulty import FaultyStore, Killed  # fails, or dies, at the n-th operation
     from tomoportal.testing.object_server import s3_server     # moto's S3 on a free port of 127.0.0.1
     from tomoportal.testing.file_servers import smb_server     # Samba's and OpenSSH's servers, where installed
+    from tomoportal.testing.programs import Program            # a process that is waited for and ends with the block
+    from tomoportal.testing.postgres import PostgresServer     # a real one, without root
     from tomoportal.testing.failing_proxy import FailingProxy  # every n-th request breaks
 
 The suites need pytest; nothing else of the package imports this room.
