@@ -30,6 +30,7 @@ DIFFERENCES: dict[str, tuple[str, str]] = {
     ),
     "ValueError.*Cannot .* in a read-only source": (".*_region|write_.*", "both refuse, for one of two reasons"),
     "'object is read-only'.*UnknownLevelError": ("read_.*", "upstream tries to make a group to read what is empty"),
+    r"mappings.*ours .*\?(multilabel|instance|panoptic)=true": ("manage_", "ours names the type of the copy, too"),
     "KeyError.*only panoptic ones have channels": ("read_segmentation", "both refuse, for one of two reasons"),
 }
 """What is said of an outcome → the operation, and why it may differ."""

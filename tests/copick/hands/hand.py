@@ -360,6 +360,7 @@ def edit_picks(run, name, session, user, change, seed):
     from copick.models import CopickLocation, CopickPoint
 
     picks = document_of(run, "picks", name, session, user)
+    picks.load()  # what was refused to be stored before is forgotten
     points = list(picks.points)
     if change == "add":
         x, y, z = positions(1, seed)[0].tolist()
@@ -611,6 +612,10 @@ def added_run(name, exist_ok):
 
 
 def added_tomogram(run, kind, size, shape, seed, options):
+    place = root().get_run(run)
+    spacing = place.get_voxel_spacing(size) if place else None
+    if spacing is not None and options["exist_ok"]:
+        only_static([each for each in spacing.tomograms if each.tomo_type == kind])
     return label(add.add_tomogram(root(), run, kind, array(shape, seed), voxel_spacing=size, **options))
 
 

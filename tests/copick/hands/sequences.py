@@ -22,7 +22,7 @@ KINDS = ["binary", "multilabel", "instance", "panoptic"]
 SHAPES = [[8, 8, 8], [4, 8, 16], [5, 6, 7]]
 DOCUMENTS = ["picks", "meshes", "filaments"]
 URIS = {
-    "picks": ["*", "ribosome", "ribosome:ada", "ribosome:*/1", "*:*/0", "re:rib.*:.*:.*", "r*:[ab]*/?",
+    "picks": ["*", "ribosome", "ribosome:ada", "ribosome:*/1", "*:*/0", "re:rib.*:.*:.*", "r*:[ab]*/[01]",
     "ribosome:ada/1",
               "proteasome:ben/0", "re:.*:a.*/.*", ":ada", "a:b:c", "nobody"],
     "mesh": ["*", "membrane", "ribosome:ada/1", "re:.*:.*/[01]", "proteasome:ben/0"],
