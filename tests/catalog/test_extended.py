@@ -151,7 +151,8 @@ def test_one_statement_per_root_field(seed_catalog: Catalog, query: str) -> None
         answered(service, query)
     finally:
         event.remove(seed_catalog.reading_engine, "before_cursor_execute", note)
-    assert len([statement for statement in statements if "catalog_info" not in statement]) == 1
+    # A connection that is new, or was made by others, is first told the time limit.
+    assert len([one for one in statements if "catalog_info" not in one and not one.startswith("SET ")]) == 1
 
 
 def test_the_default_schema_stays_as_it_is(service: GraphQL) -> None:
