@@ -39,6 +39,7 @@ from copick.impl.filesystem import CopickRootFSSpec
 from copick.util.uri import parse_copick_uri
 assert CopickRootFSSpec is tomoportal.copick.CopickRoot
 assert "from_file" in dir(copick) and copick.COPICK_TYPES
+assert copick.__file__ == tomoportal.copick.__file__
 try:
     import copick.impl.nothing
 except ModuleNotFoundError as error:

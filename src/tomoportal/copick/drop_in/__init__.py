@@ -33,6 +33,8 @@ class _Alias(ModuleType):
         self._names = MODULES[name]
         self.__all__ = [each for each in self._names if not each.startswith("_") or each == "__version__"]
         self.__path__: list[str] = []
+        if name == "copick":  # what programs print to tell which copick they run on
+            self.__file__ = os.path.join(os.path.dirname(os.path.dirname(__file__)), "__init__.py")
 
     def __getattr__(self, name: str) -> Any:
         try:
