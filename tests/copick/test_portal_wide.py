@@ -295,8 +295,8 @@ config = configs["ours" if copick.from_file.__module__.startswith("tomoportal") 
 root = copick.from_file(config)
 users, sessions = [None, None, "data-portal", "ada", ["ada", "data-portal"]], [None, "1", "4", ["1", "5", "17"], "0"]
 names = [None, "cytosolic-ribosome", ["t-complex-protein-1", "cytosolic-ribosome"], "apo-ferritin", "all", []]
-meta = [{}, {"object_count": 4}, {"ground_truth_status": False}, {"method_type": "hybrid"},
-        {"confidence_precision": 91.5}, {"deposition_id": 10301, "object_count": 5}]
+meta = [{"annotation_software": None}, {}, {"object_count": 4}, {"ground_truth_status": False},
+        {"method_type": "hybrid"}, {"confidence_precision": 91.5}, {"deposition_id": 10301, "object_count": 5}]
 authors = [None, [], ["Ada Author"], ["Clara Curator", "Ben Author"]]
 
 def one(values):
