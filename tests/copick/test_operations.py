@@ -95,6 +95,8 @@ def test_lists_are_in_the_order_of_the_runs(project: Any, config: Path) -> None:
         assert len(getting.get_features(project, tomo_type=["wbp"], feature_type="sobel", **told)) == 10
     with pytest.raises(ValueError, match="'nowhere' not found"):
         getting.get_runs(project, ["TS_1", "nowhere"])
+    with pytest.raises(ValueError, match="Runs 'here', 'there' not found"):  # all of them at once
+        getting.get_runs(project, ["here", "TS_1", "there"])
 
 
 def test_tomograms_are_added_from_arrays_and_from_levels(root: copick.CopickRoot) -> None:

@@ -199,7 +199,8 @@ class CopickSegmentation(StoredVolume):
         """A region of a level as ``[z, y, x]``; of a panoptic one both channels, or ``channel``.
 
         Who reads the finest level whole has loaded the segmentation as it is then; who reads a part has done so if it
-        is the first one.
+        is the first one. What changes while it is read whole is read again; under ten changes in a row the last
+        reading counts, which may hold some regions of before and some of after the last change.
         """
         is_whole = zarr_group in ("0", None) and x == y == z == ALL
         versions = self._versions

@@ -26,9 +26,7 @@ __all__ = ["LiveServer", "run"]
 
 _START_PATIENCE = 60.0  # seconds
 _STOP_PATIENCE = 10  # seconds that running downloads get when the server is told to stop
-_SILENCE = (
-    120  # seconds after which a worker process that says nothing is replaced; busy and suspended ones say nothing
-)
+_SILENCE = 120  # seconds after which a worker process that says nothing, perhaps as it is busy, is replaced
 
 Told = Callable[[str], None]
 

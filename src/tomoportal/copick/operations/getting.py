@@ -36,11 +36,10 @@ __all__ = [
     "get_segmentations",
     "get_tomograms",
     "get_voxelspacings",
-    "opened",
 ]
 
 
-def opened(root: Root) -> CopickRoot:
+def _opened(root: Root) -> CopickRoot:
     """The project, where it may be the path of its config."""
     if not isinstance(root, str | os.PathLike):
         return root
@@ -50,18 +49,16 @@ def opened(root: Root) -> CopickRoot:
 
 
 def get_runs(root: Root, names: Runs = None) -> list[CopickRun]:
-    """The runs of these names, all if none is given. Raises :class:`AnnotationError` for one that is not there."""
-    project = opened(root)
+    """The runs of these names, all if none is given. Raises :class:`AnnotationError` for those that are not there."""
+    project = _opened(root)
     if names is None:
         return list(project.runs)
     given: Iterable[Any] = [names] if isinstance(names, str) or not isinstance(names, Iterable) else names
-    found = []
-    for each in given:
-        run = project.get_run(each) if isinstance(each, str) else each
-        if run is None:
-            raise AnnotationError(f"Run '{each}' not found", fix="names of runs are case-sensitive")
-        found.append(run)
-    return found
+    named = [(each, project.get_run(each) if isinstance(each, str) else each) for each in given]
+    if missing := [f"'{name}'" for name, run in named if run is None]:
+        what = "Run" if len(missing) == 1 else "Runs"
+        raise AnnotationError(f"{what} {', '.join(missing)} not found", fix="names of runs are case-sensitive")
+    return [run for _, run in named if run is not None]
 
 
 def _several(value: Any) -> list[Any] | None:
@@ -79,7 +76,7 @@ def _each(
     show_progress: bool,
     **filters: Any,
 ) -> list[Any]:
-    project = opened(root)
+    project = _opened(root)
     chosen = get_runs(project, runs)
     if not parallel:
         return [each for run in chosen for each in query(run, **filters)]

@@ -11,13 +11,11 @@ from collections.abc import Callable, Collection, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from tomoportal.copick.operations.getting import opened
-from tomoportal.copick.runs import CopickRun
-from tomoportal.errors import AnnotationError
+from tomoportal.copick.operations.getting import get_runs
 
 if TYPE_CHECKING:
     from tomoportal.copick.operations.getting import Root, Runs
-    from tomoportal.copick.root import CopickRoot
+    from tomoportal.copick.runs import CopickRun
 
 __all__ = ["meshes_stats", "picks_stats", "segmentations_stats"]
 
@@ -25,19 +23,9 @@ _Names = str | Collection[str] | None
 _T = TypeVar("_T")
 
 
-def _chosen(root: CopickRoot, runs: Runs) -> list[CopickRun]:
-    if runs is None:
-        return root.runs
-    given: Iterable[Any] = [runs] if isinstance(runs, str | CopickRun) else runs
-    named = [(each, root.get_run(each) if isinstance(each, str) else each) for each in given]
-    if missing := [name for name, run in named if run is None]:
-        raise AnnotationError(f"Run names not found in project: {missing}", fix="names are case-sensitive")
-    return [run for _, run in named if run is not None]
-
-
 def _rows(root: Root, runs: Runs, rows_of: Callable[[CopickRun], list[_T]], workers: int) -> list[_T]:
     """The rows of all these runs, in their order."""
-    chosen = _chosen(opened(root), runs)
+    chosen = get_runs(root, runs)
     if workers < 2:
         return [row for run in chosen for row in rows_of(run)]
     with ThreadPoolExecutor(workers, "stats") as pool:
